@@ -1,0 +1,14 @@
+"""Hear a baby cry: YAMNet's log-mel front end and a tiny INT8 student of YAMNet.
+
+>>> from yamnet_cry import CryDetector
+>>> detector = CryDetector.from_pretrained()
+"""
+
+from importlib.metadata import version
+
+from yamnet_cry.detector import CryDetector, Detection
+from yamnet_cry.errors import YamnetCryError
+
+__all__ = ["CryDetector", "Detection", "YamnetCryError", "__version__"]
+
+__version__ = version("yamnet-cry")

@@ -1,0 +1,32 @@
+"""The errors that tell a user what was received and what to do about it."""
+
+
+class YamnetCryError(Exception):
+    """Base of every error raised for something a user can mend.
+
+    The command line prints these as one line and keeps tracebacks for bugs.
+    """
+
+
+class AudioError(YamnetCryError, ValueError):
+    """Audio that cannot be read, or whose samples cannot be used."""
+
+
+class ModelError(YamnetCryError, ValueError):
+    """A model folder or repository that is missing, incomplete, corrupt or foreign."""
+
+
+class CorpusError(YamnetCryError, ValueError):
+    """A collection of clips that cannot be trained on or evaluated as it stands."""
+
+
+class RecipeError(YamnetCryError, ValueError):
+    """A recipe that does not exist, or a setting it does not have."""
+
+
+class TeacherError(YamnetCryError, RuntimeError):
+    """A teacher that cannot be found or loaded."""
+
+
+class RunError(YamnetCryError, RuntimeError):
+    """A distillation run that cannot start, resume or write its result."""
