@@ -1,0 +1,96 @@
+"""What tests share: real audio where it is there, and a synthetic corpus and teacher where it is not."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real audio and YAMNet's weights, which no repository holds."""
+    folder = Path(os.environ.get("YAMNET_CRY_SHARED", ROOT.parent / "shared")).resolve()
+    if not (folder / "teacher" / "yamnet").is_dir():
+        pytest.skip(f"no real audio and weights: set YAMNET_CRY_SHARED (looked in {folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def released() -> Path:
+    return ROOT / "hub"
+
+
+@pytest.fixture
+def model_copy(released: Path, tmp_path: Path) -> Path:
+    """A model folder to damage."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in released.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def synthetic_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with manifest.csv: synthesised cries, and hiss, hum and beeps, of several groups a split."""
+    from make_nursery import SAMPLE_RATE, cry
+
+    folder = tmp_path_factory.mktemp("corpus")
+    generator = np.random.default_rng(0)
+    lines = ["file,target,split,group,source,licence"]
+    for split, count in (("train", 8), ("val", 4), ("test", 4)):
+        for number in range(count):
+            waves = {
+                "cry": 0.3
+                * np.concatenate([cry(1.2, generator.uniform(350, 550), generator) for _ in range(2)]),
+                "not_cry": _other(number, generator),
+            }
+            for target, wave in waves.items():
+                name = f"{split}_{target}_{number}.wav"
+                soundfile.write(folder / name, wave, SAMPLE_RATE)
+                group = f"{split}-{number // 2}"
+                lines.append(f"{name},{target},{split},{group},{'even' if number % 2 == 0 else 'odd'},CC0")
+    soundfile.write(folder / "unlabelled.wav", generator.standard_normal(40_000) * 0.01, SAMPLE_RATE)
+    lines.append("unlabelled.wav,unknown,train,train-0,even,CC0")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def _other(number: int, generator: np.random.Generator) -> np.ndarray:
+    time = np.arange(40_000) / 16_000
+    kinds = (
+        generator.standard_normal(40_000) * 0.05,
+        0.3 * np.sin(2 * np.pi * generator.uniform(80, 200) * time),
+        0.2 * np.sin(2 * np.pi * generator.uniform(900, 2500) * time) * (time % 0.5 < 0.1),
+        np.cumsum(generator.standard_normal(40_000)) * 0.001,
+    )
+    return kinds[number % len(kinds)]
+
+
+@pytest.fixture(scope="session")
+def small_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel with TF-Hub YAMNet's signature, that hears energy around 3 kHz beside 300 Hz as crying."""
+    import tensorflow as tf
+
+    from yamnet_cry.features import FFT_LENGTH, FRAME_HOP, FRAME_LENGTH, mel_matrix
+
+    class SmallTeacher(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+        def __call__(self, waveform):
+            frames = tf.signal.stft(waveform, FRAME_LENGTH, FRAME_HOP, FFT_LENGTH)
+            log_mel = tf.math.log(tf.abs(frames) @ mel_matrix() + 0.001)
+            patches = tf.signal.frame(log_mel, 96, 48, axis=0)
+            means = tf.reduce_mean(patches, axis=1)
+            voice = tf.reduce_mean(means[:, 38:46], axis=1) - 0.5 * tf.reduce_mean(means[:, 0:6], axis=1)
+            crying = tf.sigmoid(4.0 * (voice - 0.2) * tf.cast(means[:, 40] > -2.0, tf.float32) - 4.0)
+            scores = tf.one_hot(19, 521)[None] * crying[:, None] + tf.one_hot(20, 521)[None] * crying[:, None]
+            scores += tf.one_hot(0, 521)[None] * (1.0 - crying[:, None]) * 0.9 + 1e-4
+            return scores, tf.zeros([tf.shape(scores)[0], 1024]), log_mel
+
+    folder = tmp_path_factory.mktemp("teacher") / "small"
+    tf.saved_model.save(SmallTeacher(), str(folder))
+    return folder

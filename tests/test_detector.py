@@ -1,0 +1,119 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from make_nursery import nursery
+
+from yamnet_cry import CryDetector, Detection, features
+from yamnet_cry.classes import cry_score
+from yamnet_cry.errors import AudioError
+
+
+@pytest.fixture(scope="module")
+def detector() -> CryDetector:
+    return CryDetector.from_pretrained()
+
+
+def test_the_nursery_cries_when_it_should(detector):
+    result = detector((nursery(), 16_000))
+    assert result.is_cry
+    assert 5.0 < result.peak_time < 14.0
+    quiet = (result.times < 4.5) | (result.times > 15.5)
+    assert result.scores[quiet].max() < 0.1 < 0.3 < result.peak
+
+
+def test_path_file_object_and_waveform_agree(detector, tmp_path):
+    path = tmp_path / "night.wav"
+    soundfile.write(path, nursery(), 16_000, subtype="FLOAT")
+    expected = detector((nursery(), 16_000))
+    for source in (path, str(path), io.BytesIO(path.read_bytes())):
+        np.testing.assert_array_equal(detector(source).scores, expected.scores)
+
+
+def test_scores_are_the_softmax_of_the_students_logits(detector):
+    wave = nursery()
+    logits = detector._student.logits(features.log_mel(features.pad(wave)))
+    result = detector((wave, 16_000))
+    np.testing.assert_allclose(result.scores, cry_score(logits), rtol=0, atol=1e-6)
+    assert result.score == pytest.approx(cry_score(logits).mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("samples", "windows"), [(1, 1), (15_600, 1), (15_601, 2), (160_000, 20)])
+def test_windows_and_their_times(detector, samples, windows):
+    result = detector((np.zeros(samples, np.int16), 16_000))
+    assert len(result.scores) == windows
+    np.testing.assert_allclose(result.times, 0.48 * np.arange(windows))
+
+
+def test_a_short_clip_is_padded_as_yamnet_pads(detector):
+    clip = nursery()[100_000:108_000]
+    padded = np.concatenate([clip, np.zeros(7_600, np.float32)])
+    np.testing.assert_array_equal(detector((clip, 16_000)).scores, detector((padded, 16_000)).scores)
+
+
+def test_the_threshold_can_be_changed(detector):
+    changed = CryDetector.from_pretrained()
+    changed.threshold = 1.0
+    assert not changed((nursery(), 16_000)).is_cry
+    assert detector.threshold == detector.config.threshold < 1.0
+
+
+def test_a_result_prints_itself():
+    result = Detection(np.array([0.1, 0.8, 0.3], np.float32), threshold=0.25)
+    assert str(result) == "crying: score 0.400 (threshold 0.250), peak 0.800 at 0:00.5"
+    assert repr(result) == f"<Detection {result} in 3 windows>"
+    assert str(Detection(np.array([0.1], np.float32), 0.25)).startswith("no crying: score 0.100")
+
+
+def test_a_result_becomes_plain_data():
+    data = Detection(np.array([0.25, 0.75], np.float32), threshold=0.5).to_dict()
+    assert data == {
+        "is_cry": True,
+        "score": 0.5,
+        "threshold": 0.5,
+        "peak": 0.75,
+        "peak_time": 0.48,
+        "window_seconds": 0.96,
+        "times": [0.0, 0.48],
+        "scores": [0.25, 0.75],
+    }
+    assert all(type(value) in (bool, float, list) for value in data.values())
+
+
+def test_a_detector_prints_itself(detector):
+    assert repr(detector).startswith(
+        f"<CryDetector {detector.config.recipe}: 80,713 parameters, threshold 0."
+    )
+
+
+def test_bad_audio_is_an_error(detector, tmp_path):
+    with pytest.raises(AudioError, match="no such file"):
+        detector(tmp_path / "missing.wav")
+
+
+def test_memory_does_not_grow_with_the_recording(detector):
+    import tracemalloc
+
+    def peak(minutes: int) -> int:
+        wave = np.zeros(16_000 * 60 * minutes, np.int16)
+        tracemalloc.start()
+        detector((wave, 16_000))
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    assert peak(12) < 1.1 * peak(3)
+
+
+def test_real_recordings(detector, shared):
+    """Two clips of the test split each, of different sources, chosen by their order in the manifest."""
+    import csv
+
+    with (shared / "audio/manifest.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    scores: dict[str, list[float]] = {"cry": [], "not_cry": []}
+    for target, found in scores.items():
+        for row in [row for row in rows if row["target"] == target][:40]:
+            found.append(detector(shared / "audio" / row["file"]).score)
+    assert np.median(scores["cry"]) > detector.threshold > np.median(scores["not_cry"])

@@ -1,0 +1,157 @@
+"""The model card: generated from what was measured, never typed."""
+
+from typing import Any
+
+from yamnet_cry.model_folder import ModelConfig
+
+_MODELS = {
+    "int8": "**INT8 student** (this model)",
+    "fp32": "FP32 student",
+    "teacher": "Teacher, softmax",
+    "teacher_sigmoid": "Teacher, sigmoid",
+}
+_COLUMNS = {
+    "auc": "AUC",
+    "average_precision": "AP",
+    "best_f1": "best F1",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "fpr_at_94_recall": "FPR at 94 % recall",
+    "f1_at_half": "F1 at 0.5",
+}
+
+
+def results_table(metrics: dict[str, Any]) -> str:
+    """Returns the results of all evaluated models as a Markdown table, with 95 % intervals.
+
+    Args:
+        metrics: The content of a model folder's ``metrics.json``.
+    """
+    rows = [
+        [name, *(_cell(metrics["models"][key]["all"], column) for column in _COLUMNS)]
+        for key, name in _MODELS.items()
+        if key in metrics["models"]
+    ]
+    return _table(["", *_COLUMNS.values()], rows)
+
+
+def sources_table(metrics: dict[str, Any]) -> str:
+    """Returns the results of the INT8 student by source as a Markdown table."""
+    columns = {name: _COLUMNS.get(name, name) for name in ("auc", "average_precision", "recall")}
+    columns["fpr"] = "FPR"
+    rows = [
+        [source, str(values["cry"]), str(values["not_cry"]), *(_cell(values, column) for column in columns)]
+        for source, values in metrics["models"]["int8"]["by_source"].items()
+    ]
+    return _table(["source", "cry", "not cry", *columns.values()], rows)
+
+
+def evaluated_on(metrics: dict[str, Any]) -> str:
+    """Returns one sentence on the clips that were evaluated.
+
+    Args:
+        metrics: The content of a model folder's ``metrics.json``.
+    """
+    values, evaluation = metrics["models"]["int8"]["all"], metrics["evaluation"]
+    intervals = evaluation["intervals"]
+    return (
+        f"Split `{evaluation['split']}`: {values['cry']} clips with crying and {values['not_cry']} without, "
+        f"from {values['groups']} groups (households, uploaders, speakers) that no other split shares. "
+        f"In brackets: {intervals['level']:.0%} intervals from {intervals['bootstrap_replicates']:,} "
+        "bootstrap replicates over groups. F1, precision and recall are taken at each model's threshold of "
+        "highest F1 on validation clips."
+    )
+
+
+def render(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Writes the model card.
+
+    Args:
+        config: The model's configuration.
+        recipe: The content of ``recipe.json``.
+        metrics: The content of ``metrics.json``.
+
+    Returns:
+        Markdown with the YAML front matter that the Hugging Face Hub reads.
+    """
+    total, kilobytes = config.parameters["total"], metrics["size"]["int8_bytes"] / 1024
+    settings, windows = recipe["recipe"], metrics["training"]["windows"]["train"]
+    selection, positive, negative = settings["selection"], windows["positive"], windows["negative"]
+    sources = _table(
+        ["source", "clips", "licence"],
+        [
+            [name, str(sum(source["clips"].values())), "<br>".join(source["licences"]) or "not given"]
+            for name, source in recipe["sources"].items()
+        ],
+    )
+    return f"""---
+library_name: keras
+license: mit
+pipeline_tag: audio-classification
+tags:
+- audio
+- baby-cry-detection
+- knowledge-distillation
+- yamnet
+- tflite
+- tinyml
+---
+
+# yamnet-cry, recipe `{config.recipe}`
+
+Hears a baby cry: a student of Google's YAMNet with {total:,} parameters, a {kilobytes:.1f} KB full-integer
+TFLite file. It takes YAMNet's own log-mel patches (16 kHz, 0.96 s) and gives logits for AudioSet's 521
+classes. The score of a clip is softmax(logits)[19] + softmax(logits)[20], averaged over its windows; from
+**{config.threshold:.4f}** on, the clip counts as crying.
+
+```python
+from yamnet_cry import CryDetector
+
+detector = CryDetector.from_pretrained()
+print(detector("night.wav"))
+```
+
+## Results
+
+{evaluated_on(metrics)}
+
+{results_table(metrics)}
+
+### By source
+
+{sources_table(metrics)}
+
+## Training
+
+Teacher: {recipe["teacher"]["name"]}. It scored every window of the training clips, whatever their labels:
+{positive:,} windows above {selection["positive_above"]} (sigmoids of both cry classes together) were
+learnt as positive, {negative:,} below {selection["negative_below"]} as negative, the other
+{windows["all"] - positive - negative:,} were left out. Each epoch took all positives and
+{settings["sampling"]["negatives_per_positive"]} freshly drawn negatives for each. Target
+`{settings["loss"]["target"]}`, {settings["train"]["epochs"]} epochs, of which the one with the lowest
+validation loss was kept; seed {recipe["seed"]}. {settings["export"]["calibration_patches"]} patches of
+validation audio set the ranges for INT8. Every setting is in `recipe.json`.
+
+{sources}
+
+## Limits
+
+- Scores are small even for plain crying; compare them with the threshold, not with 0.5.
+- The threshold was chosen on the validation clips above. Another microphone or room may want another one:
+  set `detector.threshold`.
+- Whimpering, other babies on television, cats and children at play can sound alike. Do not rely on it alone
+  where a child's safety depends on it.
+"""
+
+
+def _cell(values: dict[str, Any], column: str) -> str:
+    if column not in values:
+        return ""
+    value = values[column]
+    return f"{value['value']:.3f} ({value['low']:.3f}\N{EN DASH}{value['high']:.3f})"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

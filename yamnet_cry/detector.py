@@ -1,0 +1,155 @@
+"""The detector: audio in, crying or not out."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yamnet_cry import audio, features, hub, model_folder
+from yamnet_cry.audio import AudioSource
+from yamnet_cry.classes import cry_score
+from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
+from yamnet_cry.model_folder import ModelConfig
+from yamnet_cry.runtime import Student
+
+
+def clock(seconds: float) -> str:
+    """Formats a time for people.
+
+    Example:
+        >>> clock(2.4), clock(3723.0)
+        ('0:02.4', '1:02:03.0')
+    """
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest / 10:04.1f}"
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What a detector heard in one recording.
+
+    Attributes:
+        scores: float32 array of shape (windows,), each softmax(logits)[19] + softmax(logits)[20],
+            in [0, 1].
+        threshold: The score from which the recording counts as crying.
+    """
+
+    scores: Float32
+    threshold: float
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Starts of the windows, 0.96 s long and 0.48 s apart, in seconds: float64 of shape (windows,)."""
+        return np.arange(len(self.scores), dtype=np.float64) * PATCH_HOP_SECONDS
+
+    @property
+    def score(self) -> float:
+        """The mean score of all windows, in [0, 1]."""
+        return float(self.scores.mean(dtype=np.float64))
+
+    @property
+    def is_cry(self) -> bool:
+        """Whether the score reaches the threshold."""
+        return self.score >= self.threshold
+
+    @property
+    def peak(self) -> float:
+        """The highest score of any window."""
+        return float(self.scores.max())
+
+    @property
+    def peak_time(self) -> float:
+        """Start of the window with the highest score, in seconds."""
+        return float(self.times[self.scores.argmax()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain numbers and lists, ready for JSON."""
+        return {
+            "is_cry": self.is_cry,
+            "score": self.score,
+            "threshold": self.threshold,
+            "peak": self.peak,
+            "peak_time": self.peak_time,
+            "window_seconds": PATCH_SECONDS,
+            "times": [round(time, 2) for time in self.times.tolist()],
+            "scores": self.scores.tolist(),
+        }
+
+    def __str__(self) -> str:
+        verdict = "crying" if self.is_cry else "no crying"
+        return (
+            f"{verdict}: score {self.score:.3f} (threshold {self.threshold:.3f}), "
+            f"peak {self.peak:.3f} at {clock(self.peak_time)}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Detection {self} in {len(self.scores)} windows>"
+
+
+class CryDetector:
+    """Hears a baby cry, with YAMNet's front end and a student of YAMNet.
+
+    Objects come from `from_pretrained`, and may be shared between threads.
+
+    Attributes:
+        config: What the model folder says of its model.
+        threshold: Clip score from which a recording counts as crying; the model's own, changeable.
+
+    Example:
+        >>> detector = CryDetector.from_pretrained()
+        >>> result = detector((np.zeros(32_000, np.float32), 16_000))
+        >>> result.is_cry, len(result.scores), result.times.tolist()
+        (False, 4, [0.0, 0.48, 0.96, 1.44])
+    """
+
+    def __init__(self, config: ModelConfig, student: Student) -> None:
+        self.config = config
+        self.threshold = config.threshold
+        self._student = student
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | PathLike[str] | None = None, *, revision: str | None = None
+    ) -> Self:
+        """Loads a detector.
+
+        Args:
+            model: A model folder, a repository on the Hugging Face Hub such as ``"user/model"``,
+                or None for the model that comes with the package and needs no network.
+            revision: Branch, tag or commit of a repository.
+
+        Raises:
+            ModelError: If the model is missing, incomplete, corrupt or foreign.
+        """
+        config, content = model_folder.load(hub.locate(model, revision))
+        return cls(config, Student(content))
+
+    def __call__(self, source: AudioSource) -> Detection:
+        """Scores a recording of any length, in memory that does not grow with the audio.
+
+        Args:
+            source: A path, a binary file object, or ``(waveform, sample_rate)`` with floats in
+                [-1, 1] or integers, of shape (samples,) or (samples, channels). Audio shorter than
+                a window is padded with silence, as YAMNet does.
+
+        Returns:
+            The scores of all windows, and the verdict.
+
+        Raises:
+            AudioError: If the audio cannot be read or used.
+        """
+        scores = list(self._scores(audio.blocks(source)))
+        return Detection(np.concatenate(scores), self.threshold)
+
+    def _scores(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
+        for log_mel in features.stream(blocks):
+            yield cry_score(self._student.logits(log_mel))
+
+    def __repr__(self) -> str:
+        total = self.config.parameters["total"]
+        return f"<CryDetector {self.config.recipe}: {total:,} parameters, threshold {self.threshold:.3f}>"

@@ -1,0 +1,147 @@
+"""The model folder: what is in it, and whether what is in it can be trusted.
+
+One layout serves as the result of a training run, as the bundled model and as a Hub repository::
+
+    model_int8.tflite   the student that detectors and microcontrollers run
+    model.keras         the same student in float32, to fine-tune or convert
+    config.json         front end, classes, threshold, parameter counts, size and hash of both models
+    recipe.json         how it was trained, in full
+    metrics.json        how well it does, with intervals
+    README.md           the model card, generated from the three
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
+from yamnet_cry.errors import ModelError
+from yamnet_cry.features import front_end
+
+TFLITE = "model_int8.tflite"
+KERAS = "model.keras"
+CONFIG = "config.json"
+RECIPE = "recipe.json"
+METRICS = "metrics.json"
+CARD = "README.md"
+
+#: What a detector reads; the rest is for people and for training.
+DETECTOR_FILES = (CONFIG, TFLITE)
+
+FORMAT = "yamnet-cry"
+FORMAT_VERSION = 1
+SCORE = "softmax(logits)[19] + softmax(logits)[20], mean over windows"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a detector must know about a model besides its weights.
+
+    Attributes:
+        recipe: Name of the recipe that trained it.
+        threshold: Clip score from which a clip counts as crying, in [0, 1].
+        parameters: Number of parameters, ``total`` and ``trainable``.
+        files: Size in bytes and SHA-256 of each model file.
+        package_version: Version of the package that wrote the folder.
+    """
+
+    recipe: str
+    threshold: float
+    parameters: dict[str, int]
+    files: dict[str, dict[str, int | str]]
+    package_version: str
+
+    def to_json(self) -> str:
+        """Returns the text of ``config.json``."""
+        content = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "front_end": front_end(),
+            "classes": {"count": NUM_CLASSES, "cry": list(CRY_CLASSES)},
+            "score": SCORE,
+            **dataclasses.asdict(self),
+        }
+        return json.dumps(content, indent=2) + "\n"
+
+
+def fingerprint(content: bytes) -> dict[str, int | str]:
+    """Returns the size and SHA-256 by which a file is known again.
+
+    Example:
+        >>> fingerprint(b"")["bytes"]
+        0
+    """
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def load(folder: Path) -> tuple[ModelConfig, bytes]:
+    """Reads what a detector needs from a model folder, and checks it.
+
+    Args:
+        folder: An existing model folder.
+
+    Returns:
+        The configuration and the bytes of the TFLite model.
+
+    Raises:
+        ModelError: If a file is missing, corrupt, of a foreign format or of a newer version.
+    """
+    config = _parse_config(folder, _read(folder, CONFIG))
+    model = _read(folder, TFLITE)
+    expected = config.files.get(TFLITE)
+    if fingerprint(model) != expected:
+        raise ModelError(
+            f"{folder / TFLITE} is not the file that {CONFIG} describes. Expected: {expected}. "
+            f"Received: {fingerprint(model)}. Copy or download the folder again"
+        )
+    return config, model
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError:
+        raise ModelError(
+            f"{folder} is no model folder: it has no {name} (a detector needs {' and '.join(DETECTOR_FILES)})"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{folder / name} cannot be read: {error.strerror}") from None
+
+
+def _parse_config(folder: Path, content: bytes) -> ModelConfig:
+    path = folder / CONFIG
+    try:
+        fields: Any = json.loads(content)
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON ({error}). Copy or download the folder again") from None
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        received = fields.get("format") if isinstance(fields, dict) else fields
+        raise ModelError(
+            f'{path} is of a foreign format. Expected: "format": "{FORMAT}". Received: {received!r}'
+        )
+    version = fields.get("format_version")
+    if version != FORMAT_VERSION:
+        mend = (
+            ": pip install --upgrade yamnet-cry"
+            if isinstance(version, int) and version > FORMAT_VERSION
+            else ""
+        )
+        raise ModelError(
+            f"{path} is of format version {version!r}; this package reads {FORMAT_VERSION}{mend}"
+        )
+    if fields.get("front_end") != front_end():
+        raise ModelError(
+            f"{path} asks for another front end. Expected: {front_end()}. Received: {fields.get('front_end')}"
+        )
+    try:
+        config = ModelConfig(**{field.name: fields[field.name] for field in dataclasses.fields(ModelConfig)})
+    except KeyError as error:
+        raise ModelError(f"{path} lacks the field {error}. Copy or download the folder again") from None
+    if not isinstance(config.threshold, int | float) or not 0 <= config.threshold <= 1:
+        raise ModelError(f"{path}: expected a threshold in [0, 1]. Received: {config.threshold!r}")
+    if not isinstance(config.files, dict):
+        raise ModelError(f"{path}: expected files to be an object. Received: {config.files!r}")
+    return config
