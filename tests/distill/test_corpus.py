@@ -1,0 +1,191 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from yamnet_cry.distill import corpus
+from yamnet_cry.errors import CorpusError
+
+HEADER = "file,target,split,group\n"
+
+
+def write(path, seconds=0.1):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros(int(16_000 * seconds)), 16_000)
+
+
+def manifest(folder, text, files=("a.wav", "b.wav")):
+    for name in files:
+        write(folder / name)
+    (folder / "manifest.csv").write_text(text)
+    return str(folder)
+
+
+def test_a_manifest(tmp_path):
+    text = "file,target,split,group,source,licence\na.wav,cry,train,g1,phone,CC0\nb.wav,keyword,val,g2,,\n"
+    first, second = corpus.load(manifest(tmp_path, text))
+    assert (first.name, first.target, first.split, first.group, first.source) == (
+        "a.wav",
+        "cry",
+        "train",
+        "g1",
+        "phone",
+    )
+    assert first.extra == {"licence": "CC0"}
+    assert first.is_labelled
+    assert not second.is_labelled
+    assert second.source == tmp_path.name
+    assert len(first.read()) == 1_600
+
+
+def test_a_manifest_with_a_byte_order_mark(tmp_path):
+    assert len(corpus.load(manifest(tmp_path, "\ufeff" + HEADER + "a.wav,cry,train,g\n"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lacks the column file, target, split, group. Received: nothing"),
+        ("file,target,group\na.wav,cry,g\n", "lacks the column split. Received: file, target, group"),
+        (HEADER, "lists no clips"),
+        (HEADER + "a.wav,cry,dev,g\n", "line 2: split is one of train, val, test. Received: 'dev'"),
+        (HEADER + "a.wav,cry,train,\n", "line 2: group is empty"),
+        (HEADER + "a.wav,cry\n", "line 2: split is empty"),
+        (HEADER + "c.wav,cry,train,g\n", "line 2: c.wav does not exist"),
+        (HEADER + "../a.wav,cry,train,g\n", r"line 2: \.\./a.wav lies outside the folder"),
+        (HEADER + "/etc/hostname,cry,train,g\n", "lies outside the folder"),
+        (HEADER + "a.wav,cry,train,g\na.wav,cry,train,g\n", "lists a.wav more than once"),
+        (
+            HEADER + "a.wav,cry,train,g\nb.wav,not_cry,test,g\n",
+            "group 'g' crosses splits: a.wav is in train, b.wav in test",
+        ),
+    ],
+)
+def test_bad_manifests_are_explained(tmp_path, text, message):
+    with pytest.raises(CorpusError, match=message):
+        corpus.load(manifest(tmp_path, text))
+
+
+def test_a_manifest_that_is_no_text(tmp_path):
+    (tmp_path / "manifest.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(CorpusError, match="cannot be read as CSV in UTF-8"):
+        corpus.load(str(tmp_path))
+
+
+def test_a_folder_for_each_class(tmp_path):
+    for number in range(20):
+        write(tmp_path / "cry" / f"{number}.wav")
+        write(tmp_path / "not_cry" / f"{number}.flac")
+    write(tmp_path / "street" / "house" / "1.wav")
+    (tmp_path / "cry" / "notes.txt").write_text("not audio")
+    clips = corpus.load(str(tmp_path))
+    assert len(clips) == 41
+    for split in corpus.SPLITS:
+        assert {clip.target for clip in clips if clip.split == split} >= {"cry", "not_cry"}
+    assert sum(clip.split == "train" for clip in clips) > 25
+    assert [(c.name, c.split) for c in clips] == [(c.name, c.split) for c in corpus.load(str(tmp_path))]
+
+
+def test_a_folder_within_a_class_is_a_group_even_across_classes(tmp_path):
+    for house in range(12):
+        for number in range(3):
+            write(tmp_path / "cry" / f"house{house}" / f"{number}.wav")
+            write(tmp_path / "not_cry" / f"house{house}" / f"{number}.wav")
+    splits: dict[str, set[str]] = {}
+    for clip in corpus.load(str(tmp_path)):
+        splits.setdefault(clip.group, set()).add(clip.split)
+    assert len(splits) == 12
+    assert all(len(of_group) == 1 for of_group in splits.values())
+    assert set().union(*splits.values()) == set(corpus.SPLITS)
+
+
+def test_neither_manifest_nor_classes(tmp_path):
+    with pytest.raises(CorpusError, match="has neither manifest.csv nor folders cry/ and not_cry/"):
+        corpus.load(str(tmp_path))
+    with pytest.raises(CorpusError, match=r"a corpus is a folder.*Received: .*nowhere"):
+        corpus.load(str(tmp_path / "nowhere"))
+
+
+def test_a_split_without_cries():
+    with pytest.raises(CorpusError, match="split 'val' needs clips of both cry and not_cry. Received: none"):
+        corpus.require([], "val")
+
+
+def flac(seconds: float, rate: int) -> bytes:
+    buffer = io.BytesIO()
+    wave = np.random.default_rng(0).uniform(-0.1, 0.1, int(seconds * rate))
+    soundfile.write(buffer, wave, rate, format="FLAC")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def audioset(tmp_path):
+    """Parquet files in the schema of agkphysics/AudioSet."""
+    import pyarrow.parquet
+    from datasets import Audio, Features, List, Value
+
+    features = Features(
+        {
+            "video_id": Value("string"),
+            "audio": Audio(decode=False),
+            "labels": List(Value("string")),
+            "human_labels": List(Value("string")),
+        }
+    )
+    labels = (["/t/dd00002", "/m/09x0r"], ["/m/0463cq4"], ["/m/04rlf"], ["/m/0bt9lr", "/m/09x0r"])
+    folder = tmp_path / "audioset"
+    (folder / "data").mkdir(parents=True)
+    for split, count in (("train", 32), ("test", 8)):
+        rows = [
+            {
+                "video_id": f"{split}{number:02d}",
+                "audio": {"bytes": flac(1.0, 48_000), "path": f"{split}{number:02d}.flac"},
+                "labels": labels[number % 4],
+                "human_labels": ["?"],
+            }
+            for number in range(count)
+        ]
+        table = pyarrow.Table.from_pylist(rows, schema=features.arrow_schema)
+        pyarrow.parquet.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def test_a_dataset_in_audiosets_layout(audioset, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    clips = corpus.load(f"hf://{audioset}")
+    assert len(clips) == 40
+    assert sum(clip.target == "cry" for clip in clips) == 20
+    for split in corpus.SPLITS:
+        assert corpus.require(clips, split)
+    assert {clip.split for clip in clips if clip.group.startswith("test")} == {"test"}
+    assert len(clips[0].read()) == 16_000
+    assert np.abs(clips[0].read()).max() > 0.01
+
+
+def test_a_dataset_in_another_layout(tmp_path):
+    from datasets import Dataset
+
+    (tmp_path / "data").mkdir()
+    Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+    with pytest.raises(CorpusError, match="lacks video_id, audio, labels. Received: text"):
+        corpus.load(f"hf://{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("location", "parsed"),
+    [
+        ("agkphysics/AudioSet", ("agkphysics/AudioSet", None, None)),
+        ("agkphysics/AudioSet/balanced", ("agkphysics/AudioSet", None, "balanced")),
+        ("agkphysics/AudioSet@v1/balanced", ("agkphysics/AudioSet", "v1", "balanced")),
+        ("agkphysics/AudioSet@v1", ("agkphysics/AudioSet", "v1", None)),
+    ],
+)
+def test_addresses_of_datasets(location, parsed):
+    assert corpus._parse_hub_location(location) == parsed
+
+
+def test_a_dataset_that_cannot_be_reached(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(CorpusError, match="hf://nobody/nothing could not be loaded"):
+        corpus.load("hf://nobody/nothing")

@@ -1,0 +1,219 @@
+"""Distillation end to end, on a synthetic corpus with a small teacher: the real engine, fit and export."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from yamnet_cry import CryDetector, features
+from yamnet_cry.classes import cry_score
+from yamnet_cry.distill import corpus, distill, engine, recipes, training
+from yamnet_cry.errors import CorpusError, RunError
+from yamnet_cry.model_folder import CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE
+
+SETTINGS = ("train.epochs=6", "train.drop_epoch=4", "train.batch_size=8")
+TINY = recipes.get("reference", SETTINGS)
+ALL_FILES = {CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE}
+
+
+@pytest.fixture(scope="module")
+def arguments(synthetic_corpus, small_teacher, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache") / "logits.sqlite"
+    return {
+        "audio": str(synthetic_corpus),
+        "teacher": small_teacher,
+        "recipe": TINY,
+        "cache": cache,
+        "progress": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(arguments, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "model"
+    distill(out=out, **arguments)
+    return out
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """What must be the same when a run is repeated; the Keras file also holds the time it was saved."""
+    return {
+        TFLITE: (folder / TFLITE).read_bytes(),
+        METRICS: json.loads((folder / METRICS).read_text()),
+        RECIPE: json.loads((folder / RECIPE).read_text()),
+    }
+
+
+def test_a_run_leaves_a_whole_model_folder(finished):
+    assert {path.name for path in finished.iterdir()} == ALL_FILES
+    assert not finished.with_name("model.partial").exists()
+
+
+def test_the_student_learns_what_the_teacher_hears(finished):
+    metrics = json.loads((finished / METRICS).read_text())
+    history = metrics["training"]["history"]
+    assert len(history) == 6
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    assert [round(epoch["learning_rate"], 6) for epoch in history] == [1e-3] * 4 + [1e-4] * 2
+    for model in ("teacher", "teacher_sigmoid", "fp32", "int8"):
+        assert metrics["models"][model]["all"]["cry"] == 4
+        assert set(metrics["models"][model]["by_source"]) == {"even", "odd"}
+
+
+def test_the_folder_says_what_is_in_it(finished):
+    config = json.loads((finished / CONFIG).read_text())
+    metrics = json.loads((finished / METRICS).read_text())
+    recipe = json.loads((finished / RECIPE).read_text())
+    assert config["threshold"] == metrics["models"]["int8"]["threshold"]
+    assert config["parameters"] == {"total": 80_713, "trainable": 79_977}
+    assert metrics["size"]["int8_bytes"] == (finished / TFLITE).stat().st_size <= 113_500
+    assert recipe["recipe"] == TINY.to_dict()
+    assert recipe["sources"]["even"]["licences"] == ["CC0"]
+    assert recipe["sources"]["even"]["clips"]["train/unknown"] == 1
+    assert f"{config['threshold']:.4f}" in (finished / CARD).read_text()
+
+
+def test_int8_answers_like_fp32(finished, synthetic_corpus):
+    student = keras.models.load_model(finished / KERAS)
+    detector = CryDetector.from_pretrained(finished)
+    for clip in corpus.load(str(synthetic_corpus))[::7]:
+        patches = features.patches(features.log_mel(features.pad(clip.read())))
+        expected = cry_score(student.predict(patches[..., None], verbose=0))
+        np.testing.assert_allclose(detector((clip.read(), 16_000)).scores, expected, atol=0.1)
+
+
+def test_the_threshold_comes_from_validation(finished, arguments):
+    from yamnet_cry.distill import evaluate
+
+    detector = CryDetector.from_pretrained(finished)
+    clips = corpus.require(corpus.load(arguments["audio"]), "val")
+    scores = evaluate.detector_scores(detector, clips, progress=False)
+    assert detector.threshold == evaluate.best_f1_threshold(evaluate.labels(clips), scores)
+
+
+def test_evaluate_repeats_the_metrics_of_the_run(finished, arguments):
+    from yamnet_cry.distill import evaluate
+
+    detector = CryDetector.from_pretrained(finished)
+    clips = corpus.require(corpus.load(arguments["audio"]), "test")
+    again = evaluate.evaluate(detector, clips, "test", progress=False)
+    metrics = json.loads((finished / METRICS).read_text())
+    assert again["models"]["int8"] == metrics["models"]["int8"]
+    assert again["evaluation"] == metrics["evaluation"]
+
+
+def test_one_seed_gives_one_model(finished, arguments, tmp_path):
+    distill(out=tmp_path / "again", **{**arguments, "cache": tmp_path / "fresh.sqlite"})
+    assert contents(tmp_path / "again") == contents(finished)
+
+
+def test_another_seed_gives_another_model(finished, arguments, tmp_path):
+    distill(out=tmp_path / "other", seed=1, **arguments)
+    assert contents(tmp_path / "other")[TFLITE] != contents(finished)[TFLITE]
+
+
+def start(arguments, out: Path, cache: Path, *more: str) -> subprocess.Popen[bytes]:
+    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    places = ["--audio", arguments["audio"], "--teacher", os.fspath(arguments["teacher"])]
+    places += ["--out", os.fspath(out), "--cache", os.fspath(cache)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "yamnet_cry.cli", "distill", *places, *settings, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def kill_when(process: subprocess.Popen[bytes], reached) -> None:
+    deadline = time.monotonic() + 120
+    while not reached():
+        assert process.poll() is None, process.communicate()[0].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_run_killed_while_training_goes_on(finished, arguments, tmp_path):
+    out, history = tmp_path / "model", tmp_path / "model.partial" / "checkpoints" / training.HISTORY
+    process = start(arguments, out, arguments["cache"])
+    kill_when(process, lambda: history.is_file() and len(json.loads(history.read_text())) >= 2)
+    done = len(json.loads(history.read_text()))
+    assert 2 <= done < 6
+    assert not out.exists()
+
+    refused = start(arguments, out, arguments["cache"])
+    message = refused.communicate()[0].decode()
+    assert refused.returncode == 2
+    assert "holds an unfinished run; continue it with --resume, or delete it" in message
+
+    resumed = start(arguments, out, arguments["cache"], "--resume")
+    message = resumed.communicate()[0].decode()
+    assert resumed.returncode == 0, message
+    assert f"resuming after epoch {done} of 6" in message
+    assert contents(out) == contents(finished)
+
+
+def test_a_run_killed_in_the_teacher_pass_goes_on(finished, arguments, tmp_path):
+    out, cache = tmp_path / "model", tmp_path / "logits.sqlite"
+    process = start(arguments, out, cache)
+    kill_when(process, cache.is_file)
+    resumed = start(arguments, out, cache, "--resume")
+    message = resumed.communicate()[0].decode()
+    assert resumed.returncode == 0, message
+    assert contents(out) == contents(finished)
+
+
+def test_resume_refuses_another_run(arguments, tmp_path, monkeypatch):
+    def stop(*_arguments, **_named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.targets, "teacher_pass", stop)
+    with pytest.raises(KeyboardInterrupt):
+        distill(out=tmp_path / "model", **arguments)
+    with pytest.raises(RunError, match="is of a run with another seed; resume with the same arguments"):
+        distill(out=tmp_path / "model", resume=True, seed=5, **arguments)
+    other = {**arguments, "recipe": recipes.get("reference", ["train.epochs=9"])}
+    with pytest.raises(RunError, match="is of a run with another recipe and seed"):
+        distill(out=tmp_path / "model", resume=True, seed=5, **other)
+
+
+def test_nothing_is_overwritten(finished, arguments):
+    with pytest.raises(RunError, match="exists; name another folder"):
+        distill(out=finished, **arguments)
+
+
+def test_a_full_disk_loses_nothing(finished, arguments, tmp_path, monkeypatch):
+    def full(*_arguments, **_named):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.card, "render", full)
+        with pytest.raises(RunError, match=r"No space left on device\); training is safe.*--resume"):
+            distill(out=tmp_path / "model", **arguments)
+    assert not (tmp_path / "model").exists()
+    distill(out=tmp_path / "model", resume=True, **arguments)
+    assert contents(tmp_path / "model") == contents(finished)
+
+
+def test_a_corpus_without_test_cries(arguments, tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    source = Path(arguments["audio"])
+    rows = (source / "manifest.csv").read_text().splitlines()
+    kept = [row for row in rows if "test_cry" not in row]
+    for row in kept[1:]:
+        name = row.split(",")[0]
+        (folder / name).write_bytes((source / name).read_bytes())
+    (folder / "manifest.csv").write_text("\n".join(kept))
+    with pytest.raises(
+        CorpusError, match="split 'test' needs clips of both cry and not_cry. Received: not_cry"
+    ):
+        distill(out=tmp_path / "model", **{**arguments, "audio": str(folder)})
+    assert not list(tmp_path.glob("model*"))

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from yamnet_cry.distill import evaluate
+from yamnet_cry.distill.corpus import Clip
+
+CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 12)), min_size=4, max_size=60).filter(
+    lambda rows: 0 < sum(cry for cry, _ in rows) < len(rows)
+)
+
+
+def arrays(rows):
+    return np.array([cry for cry, _ in rows]), np.array([score / 12 for _, score in rows])
+
+
+@given(CASES, st.integers(0, 12))
+def test_metrics_are_scikit_learns_even_with_ties(rows, step):
+    is_cry, scores = arrays(rows)
+    threshold = step / 12
+    metrics = evaluate.measure(is_cry, scores, threshold)
+    assert metrics["auc"] == pytest.approx(roc_auc_score(is_cry, scores))
+    assert metrics["average_precision"] == pytest.approx(average_precision_score(is_cry, scores))
+    assert metrics["f1"] == pytest.approx(f1_score(is_cry, scores >= threshold))
+    assert metrics["f1_at_half"] == pytest.approx(f1_score(is_cry, scores >= 0.5))
+    assert metrics["recall"] == pytest.approx((scores[is_cry] >= threshold).mean())
+    assert metrics["fpr"] == pytest.approx((scores[~is_cry] >= threshold).mean())
+    assert metrics["best_f1"] == pytest.approx(f1_score(is_cry, scores >= metrics["best_f1_threshold"]))
+    best = max(f1_score(is_cry, scores >= value) for value in scores)
+    assert metrics["best_f1"] == pytest.approx(best)
+
+
+@given(CASES)
+def test_fpr_at_94_recall_is_the_least_that_catches_as_much(rows):
+    is_cry, scores = arrays(rows)
+    catching = [value for value in scores if (scores[is_cry] >= value).mean() >= 0.94]
+    expected = min((scores[~is_cry] >= value).mean() for value in catching)
+    assert evaluate.measure(is_cry, scores, 0.5)["fpr_at_94_recall"] == pytest.approx(expected)
+
+
+@given(CASES, st.data())
+def test_weights_count_clips_several_times(rows, data):
+    is_cry, scores = arrays(rows)
+    weights = np.array(data.draw(st.lists(st.integers(1, 3), min_size=len(rows), max_size=len(rows))))
+    repeated = evaluate.measure(np.repeat(is_cry, weights), np.repeat(scores, weights), 0.5)
+    assert evaluate.measure(is_cry, scores, 0.5, weights.astype(float)) == pytest.approx(repeated)
+
+
+def test_what_one_sided_clips_allow():
+    assert set(evaluate.measure(np.array([False, False]), np.array([0.1, 0.6]), 0.5)) == {"fpr"}
+    assert evaluate.measure(np.array([True, True]), np.array([0.1, 0.6]), 0.5) == {"recall": 0.5}
+
+
+def clips(count: int, group_size: int) -> list[Clip]:
+    return [
+        Clip(
+            str(n),
+            "cry" if n // group_size % 3 == 0 else "not_cry",
+            "test",
+            f"g{n // group_size}",
+            f"s{n % 2}",
+            open=lambda: "",
+        )
+        for n in range(count)
+    ]
+
+
+def width(interval: dict[str, float]) -> float:
+    assert interval["low"] <= interval["value"] <= interval["high"]
+    return interval["high"] - interval["low"]
+
+
+def test_intervals_come_from_groups_not_clips():
+    """Clips that come in tens of the same score are worth a tenth."""
+    generator = np.random.default_rng(0)
+    few = clips(600, 10)
+    scores = np.repeat(generator.uniform(0, 0.7, 60), 10) + 0.3 * evaluate.labels(few)
+    grouped = evaluate.report(few, scores, 0.5)["all"]
+    single = [Clip(c.name, c.target, c.split, c.name, c.source, open=c.open) for c in few]
+    ungrouped = evaluate.report(single, scores, 0.5)["all"]
+    assert grouped["groups"] == 60
+    assert grouped["auc"]["value"] == ungrouped["auc"]["value"]
+    assert 2 < width(grouped["auc"]) / width(ungrouped["auc"]) < 4.5
+
+
+def test_a_report_is_by_source_too_and_repeats_itself():
+    some = clips(60, 2)
+    scores = np.random.default_rng(1).uniform(0, 1, 60)
+    report = evaluate.report(some, scores, 0.4)
+    assert report == evaluate.report(some, scores, 0.4)
+    assert report["threshold"] == 0.4
+    assert set(report["by_source"]) == {"s0", "s1"}
+    assert sum(source["cry"] for source in report["by_source"].values()) == report["all"]["cry"]
+
+
+def test_the_threshold_of_ties_is_the_highest():
+    is_cry = np.array([True, False, True, False])
+    assert evaluate.best_f1_threshold(is_cry, np.array([0.9, 0.5, 0.4, 0.1])) == 0.4
+    assert evaluate.best_f1_threshold(np.array([True, False]), np.array([0.9, 0.1])) == 0.9

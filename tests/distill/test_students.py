@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from yamnet_cry.distill import students
+from yamnet_cry.distill.export import parameter_counts
+from yamnet_cry.distill.recipes import StudentSettings
+from yamnet_cry.errors import RecipeError
+
+
+def test_the_reference_student():
+    model = students.build(StudentSettings())
+    assert parameter_counts(model) == {"total": 80_713, "trainable": 79_977}
+    assert model.output_shape == (None, 521)
+    assert model(np.zeros((2, 96, 64, 1), np.float32)).shape == (2, 521)
+
+
+def test_multiplications_of_the_reference_student():
+    """1.17 M multiply-accumulates a patch, as published."""
+    import keras
+
+    total = 0
+    for layer in students.build(StudentSettings()).layers:
+        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
+            _, height, width, _ = layer.output.shape
+            total += height * width * int(np.prod(layer.kernel.shape))
+        elif isinstance(layer, keras.layers.Dense):
+            total += int(np.prod(layer.kernel.shape))
+    assert round(total / 1e6, 2) == 1.17
+
+
+def test_shapes_follow_the_settings():
+    model = students.build(StudentSettings(stem_filters=4, blocks=((6, 2),)))
+    assert model.get_layer("block1_pointwise").output.shape == (None, 24, 16, 6)
+
+
+def test_an_unknown_architecture():
+    with pytest.raises(RecipeError, match="there are: ds_cnn. Received: 'transformer'"):
+        students.build(StudentSettings(architecture="transformer"))

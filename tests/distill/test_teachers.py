@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from yamnet_cry import features
+from yamnet_cry.distill import teachers
+from yamnet_cry.errors import TeacherError
+
+NOISE = (np.random.default_rng(0).standard_normal(40_000) * 0.1).astype(np.float32)
+
+
+def test_yamnet_in_keras_gives_the_golden_logits(shared):
+    teacher = teachers.load(shared / "teacher/yamnet")
+    with np.load(shared / "teacher/yamnet/golden.npz") as golden:
+        for name in ("silence", "noise", "sine440", "chirp"):
+            (logits,) = teacher.logits([features.pad(golden[f"{name}_wave"])])
+            np.testing.assert_allclose(logits, golden[f"{name}_logits"], rtol=0, atol=1e-3)
+
+
+def test_a_windows_logits_do_not_depend_on_its_company(shared):
+    teacher = teachers.load(shared / "teacher/yamnet/yamnet_folded.npz")
+    waves = [features.pad(NOISE[: 16_000 + 3_000 * n]) for n in range(8)]
+    together = teacher.logits(waves)
+    assert [len(logits) for logits in together] == [features.num_patches(len(wave)) for wave in waves]
+    for wave, logits in zip(waves, together, strict=True):
+        np.testing.assert_array_equal(teacher.logits([wave])[0], logits)
+
+
+def test_a_saved_model_is_loaded_by_tensorflow_hub(small_teacher):
+    import tensorflow as tf
+
+    teacher = teachers.load(small_teacher)
+    (logits,) = teacher.logits([features.pad(NOISE)])
+    scores, _, _ = tf.saved_model.load(str(small_teacher))(features.pad(NOISE))
+    assert logits.shape == (features.num_patches(len(NOISE)), 521)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), scores, rtol=1e-4, atol=1e-7)
+
+
+def test_certain_scores_give_finite_logits():
+    assert np.all(np.isfinite(teachers._logit(np.array([0.0, 1e-38, 0.5, 1.0], np.float32))))
+
+
+def test_the_fingerprint_follows_the_weights(small_teacher, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in sorted(small_teacher.rglob("*")):
+        target = copy / file.relative_to(small_teacher)
+        if file.is_dir():
+            target.mkdir()
+        else:
+            target.write_bytes(file.read_bytes())
+    assert teachers._fingerprint(copy) == teachers._fingerprint(small_teacher)
+    (copy / "saved_model.pb").write_bytes(b"other")
+    assert teachers._fingerprint(copy) != teachers._fingerprint(small_teacher)
+
+
+def test_no_teacher_there(tmp_path):
+    with pytest.raises(TeacherError, match=r"a teacher is tfhub, yamnet_folded.npz.*Received: '.*nowhere'"):
+        teachers.load(tmp_path / "nowhere")
+    with pytest.raises(TeacherError, match="a teacher is tfhub"):
+        teachers.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"text"])
+def test_a_file_that_holds_no_weights(tmp_path, content):
+    path = tmp_path / "yamnet_folded.npz"
+    path.write_bytes(content)
+    with pytest.raises(TeacherError, match="does not hold YAMNet's weights"):
+        teachers.load(tmp_path)
+
+
+def test_weights_of_another_network(tmp_path):
+    np.savez(tmp_path / "other.npz", kernel=np.zeros(3))
+    with pytest.raises(TeacherError, match="does not hold YAMNet's weights.*W|layer1/conv"):
+        teachers.load(tmp_path / "other.npz")
+
+
+def test_a_saved_model_of_something_else(tmp_path):
+    import tensorflow as tf
+
+    class Other(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+        def __call__(self, waveform):
+            return waveform, waveform, waveform
+
+    tf.saved_model.save(Other(), str(tmp_path / "other"))
+    with pytest.raises(
+        TeacherError, match=r"scores of shape \(1, 521\) for one window. Received: \(15600,\)"
+    ):
+        teachers.load(tmp_path / "other")
+
+
+def test_tensorflow_hub_out_of_reach(monkeypatch):
+    import tensorflow_hub
+
+    asked = []
+
+    def fail(handle):
+        asked.append(handle)
+        raise OSError("no route to host\nand more")
+
+    monkeypatch.setattr(tensorflow_hub, "load", fail)
+    with pytest.raises(
+        TeacherError, match="pass a copy with --teacher PATH. Tried .*OSError: no route to host;"
+    ):
+        teachers.load("tfhub")
+    assert asked == list(teachers.TFHUB_HANDLES)
+
+
+def test_the_kaggle_handle_is_the_fallback(monkeypatch, small_teacher):
+    import tensorflow_hub
+
+    load = tensorflow_hub.load
+
+    def only_kaggle(handle):
+        if "tfhub.dev" in handle:
+            raise OSError("403")
+        return load(str(small_teacher))
+
+    monkeypatch.setattr(tensorflow_hub, "load", only_kaggle)
+    teacher = teachers.load("tfhub")
+    assert teacher.name == f"SavedModel {teachers.TFHUB_HANDLES[1]}"

@@ -1,0 +1,243 @@
+"""One command from audio and a teacher to a model folder: prepare, fit, export, evaluate, write."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from yamnet_cry import card, model_folder
+from yamnet_cry.classes import cry_score
+from yamnet_cry.detector import CryDetector
+from yamnet_cry.distill import corpus, evaluate, export, targets, teachers, training
+from yamnet_cry.distill.corpus import Clip
+from yamnet_cry.distill.evaluate import Float64
+from yamnet_cry.distill.recipes import REFERENCE, Recipe
+from yamnet_cry.distill.sampling import select, sigmoid_score
+from yamnet_cry.distill.targets import Windows
+from yamnet_cry.distill.teachers import Teacher
+from yamnet_cry.errors import RunError
+from yamnet_cry.features import Float32
+from yamnet_cry.model_folder import CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE, ModelConfig
+from yamnet_cry.runtime import Student
+
+_LOG = logging.getLogger(__name__)
+
+_RUN = "run.json"
+
+
+def default_cache() -> Path:
+    """Returns where the teacher's logits are remembered, for all runs of a user."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "yamnet-cry" / "teacher_logits.sqlite"
+
+
+def distill(
+    audio: str,
+    teacher: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    recipe: Recipe = REFERENCE,
+    seed: int = 0,
+    resume: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> CryDetector:
+    """Distils a teacher into a student, and writes the model folder.
+
+    Work in progress is kept in ``<out>.partial``; ``out`` itself appears whole, in one step, at the end.
+
+    Args:
+        audio: The corpus, see `corpus.load`.
+        teacher: The teacher, see `teachers.load`.
+        out: The model folder to make; must not exist.
+        recipe: What to train, and how.
+        seed: Seed of everything random; two runs with one seed give the same model.
+        resume: Continue an interrupted run with the same arguments, if there is one.
+        cache: SQLite file of the teacher's logits; `default_cache` by default.
+        progress: Whether to show progress bars.
+
+    Returns:
+        The detector in its new folder.
+
+    Raises:
+        YamnetCryError: If the corpus, the teacher or the run cannot be used as they are; the message
+            says why. Nothing finished is lost.
+    """
+    out = Path(out)
+    partial = out.with_name(out.name + ".partial")
+    _check_free(out, partial, resume)
+    clips = corpus.load(audio)
+    for split in ("val", "test"):
+        corpus.require(clips, split)
+    loaded = teachers.load(teacher)
+    _begin(partial, recipe, seed, clips, loaded)
+
+    windows = targets.teacher_pass(clips, loaded, Path(cache or default_cache()), progress=progress)
+    student, history = training.fit(windows, recipe, seed, partial / "checkpoints", progress=progress)
+    calibration = windows.patches(_calibration_windows(windows, recipe, seed))
+    tflite = export.to_int8(student, calibration)
+    config = ModelConfig(
+        recipe=recipe.name,
+        threshold=0.0,
+        parameters=export.parameter_counts(student),
+        files={},
+        package_version=version("yamnet-cry"),
+    )
+    results = _evaluate(windows, student, CryDetector(config, Student(tflite)), progress)
+    config = replace(config, threshold=results["models"]["int8"]["threshold"])
+    metrics = {
+        **results,
+        "training": {"windows": _counts(windows, recipe), "history": history},
+        "size": {"int8_bytes": len(tflite), "parameters": config.parameters},
+    }
+    _write(partial / "model", student, tflite, config, _record(recipe, seed, clips, loaded), metrics)
+    try:
+        os.rename(partial / "model", out)
+    except OSError as error:
+        raise RunError(
+            f"{out} cannot be made ({error.strerror}); the result is in {partial / 'model'}"
+        ) from None
+    shutil.rmtree(partial)
+    _LOG.info("%s is ready", out)
+    return CryDetector.from_pretrained(out)
+
+
+def _check_free(out: Path, partial: Path, resume: bool) -> None:
+    if out.exists():
+        raise RunError(f"{out} exists; name another folder, or move it away first")
+    if partial.exists() and not resume:
+        raise RunError(f"{partial} holds an unfinished run; continue it with --resume, or delete it")
+
+
+def _identity(recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) -> dict[str, Any]:
+    listing = "\n".join(f"{clip.name}\t{clip.target}\t{clip.split}\t{clip.group}" for clip in clips)
+    return {
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "corpus": hashlib.sha256(listing.encode()).hexdigest(),
+        "teacher": teacher.fingerprint,
+    }
+
+
+def _begin(partial: Path, recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) -> None:
+    """Makes the working folder, or checks that it is of the very same run."""
+    identity = _identity(recipe, seed, clips, teacher)
+    path = partial / _RUN
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(json.dumps(identity, indent=2))
+            return
+        before = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be used ({error}); delete {partial} to start afresh") from None
+    differing = [key for key in identity if before.get(key) != identity[key]]
+    if differing:
+        raise RunError(
+            f"{partial} is of a run with another {' and '.join(differing)}; resume with the same arguments, "
+            "or delete it to start afresh"
+        )
+
+
+def _calibration_windows(windows: Windows, recipe: Recipe, seed: int) -> np.ndarray:
+    """Draws from validation audio only: test audio must not shape the model, training audio flatters it."""
+    available = np.flatnonzero(windows.in_split("val"))
+    count = min(recipe.export.calibration_patches, len(available))
+    return np.random.default_rng(seed).choice(available, count, replace=False)
+
+
+def _evaluate(
+    windows: Windows, student: keras.Model, detector: CryDetector, progress: bool
+) -> dict[str, Any]:
+    """Measures teacher and student on the same clips; each threshold comes from validation."""
+    splits = {split: corpus.require(windows.clips, split) for split in ("val", "test")}
+
+    def scored(split: str, window_scores: Float32) -> Float64:
+        sums = np.bincount(windows.clip_index, window_scores, len(windows.clips))
+        means = sums / np.bincount(windows.clip_index, minlength=len(windows.clips))
+        chosen = {id(clip) for clip in splits[split]}
+        return means[[id(clip) in chosen for clip in windows.clips]]
+
+    used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
+    student_scores = np.zeros(len(windows.logits), np.float32)
+    student_scores[used] = cry_score(student.predict(windows.patches(used), batch_size=256, verbose=0))
+    window_scores = {
+        "teacher": cry_score(windows.logits),
+        "teacher_sigmoid": sigmoid_score(windows.logits),
+        "fp32": student_scores,
+    }
+    scores = {
+        name: {split: scored(split, values) for split in splits} for name, values in window_scores.items()
+    }
+    scores["int8"] = {
+        split: evaluate.detector_scores(detector, clips, progress=progress) for split, clips in splits.items()
+    }
+    models = {}
+    for name, of_split in scores.items():
+        threshold = evaluate.best_f1_threshold(evaluate.labels(splits["val"]), of_split["val"])
+        models[name] = evaluate.report(splits["test"], of_split["test"], threshold, progress=progress)
+    return {"evaluation": evaluate.method("test"), "models": models}
+
+
+def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:
+    counts = {}
+    for split in ("train", "val"):
+        positive, negative = select(windows, split, recipe.selection)
+        total = int(windows.in_split(split).sum())
+        counts[split] = {"positive": len(positive), "negative": len(negative), "all": total}
+    return counts
+
+
+def _record(recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) -> dict[str, Any]:
+    """What ``recipe.json`` says: enough to do it again, and to know whose audio went in."""
+    sources: dict[str, Any] = {}
+    for name in sorted({clip.source for clip in clips}):
+        own = [clip for clip in clips if clip.source == name]
+        sources[name] = {
+            "clips": dict(sorted(Counter(f"{clip.split}/{clip.target}" for clip in own).items())),
+            "licences": sorted({clip.extra["licence"] for clip in own if clip.extra.get("licence")}),
+        }
+    return {
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
+        "sources": sources,
+        "versions": {name: version(name) for name in ("yamnet-cry", "keras", "tensorflow", "numpy")},
+    }
+
+
+def _write(
+    folder: Path,
+    student: keras.Model,
+    tflite: bytes,
+    config: ModelConfig,
+    recipe: dict[str, Any],
+    metrics: dict[str, Any],
+) -> None:
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+        student.save(folder / KERAS)
+        (folder / TFLITE).write_bytes(tflite)
+        files = {name: model_folder.fingerprint((folder / name).read_bytes()) for name in (TFLITE, KERAS)}
+        config = replace(config, files=files)
+        (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
+        (folder / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
+        (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(card.render(config, recipe, metrics), encoding="utf-8")
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written ({error.strerror}); "
+            "training is safe, so make room and run again with --resume"
+        ) from None

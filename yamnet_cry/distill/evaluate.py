@@ -1,0 +1,189 @@
+"""Metrics of clip scores, each with an interval; and the scores of a detector as its users get them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import auc, roc_curve
+from tqdm import tqdm
+
+from yamnet_cry.detector import CryDetector
+from yamnet_cry.distill.corpus import CRY, Clip
+from yamnet_cry.features import SAMPLE_RATE
+
+Float64 = NDArray[np.float64]
+
+RECALL = 0.94
+CONFIDENCE = 0.95
+REPLICATES = 1000
+_SEED = 0
+
+
+def detector_scores(detector: CryDetector, clips: Sequence[Clip], *, progress: bool = True) -> Float64:
+    """Scores clips with the detector that users call.
+
+    Returns:
+        float64 array of shape (clips,), in [0, 1].
+    """
+    bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
+    return np.array([detector((clip.read(), SAMPLE_RATE)).score for clip in bar])
+
+
+def evaluate(
+    detector: CryDetector, clips: Sequence[Clip], split: str, *, progress: bool = True
+) -> dict[str, Any]:
+    """Measures a detector at its own threshold.
+
+    Args:
+        detector: The detector.
+        clips: Labelled clips.
+        split: The split they are from, for the record.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        ``evaluation``, how the figures were obtained, and ``models`` with the report of ``int8``.
+    """
+    scores = detector_scores(detector, clips, progress=progress)
+    return {
+        "evaluation": method(split),
+        "models": {"int8": report(clips, scores, detector.threshold, progress=progress)},
+    }
+
+
+def best_f1_threshold(is_cry: NDArray[np.bool_], scores: Float64) -> float:
+    """Returns the threshold of the highest F1; of equal ones the highest.
+
+    Example:
+        >>> best_f1_threshold(np.array([False, False, True]), np.array([0.1, 0.2, 0.7]))
+        0.7
+    """
+    return measure(is_cry, scores, 0.5)["best_f1_threshold"]
+
+
+def report(
+    clips: Sequence[Clip], scores: Float64, threshold: float, *, progress: bool = False
+) -> dict[str, Any]:
+    """Measures clip scores, over all clips and for each source.
+
+    Intervals are percentiles of 1,000 bootstrap replicates that draw groups, not clips: clips of one
+    household or uploader are alike, and count as one observation. Scores tie often after
+    quantisation; scikit-learn's curves treat ties as such.
+
+    Args:
+        clips: Labelled clips.
+        scores: Their scores, of shape (clips,).
+        threshold: The threshold that the model ships with, chosen on other clips.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        ``threshold``, ``all`` and ``by_source``; the latter two give the counts of clips and groups
+        and, for every metric that the clips allow, ``value``, ``low`` and ``high``.
+    """
+    every = {"": list(clips)} | {source: [] for source in sorted({clip.source for clip in clips})}
+    for clip in clips:
+        every[clip.source].append(clip)
+    position = {id(clip): number for number, clip in enumerate(clips)}
+    measured = {
+        source: _with_intervals(own, scores[[position[id(clip)] for clip in own]], threshold)
+        for source, own in tqdm(every.items(), desc="intervals", unit="source", disable=not progress)
+    }
+    return {"threshold": threshold, "all": measured.pop(""), "by_source": measured}
+
+
+def method(split: str) -> dict[str, Any]:
+    """Returns how the figures of `report` were obtained, for the record."""
+    return {
+        "split": split,
+        "clip_score": "mean over windows",
+        "threshold": "highest F1 on validation",
+        "intervals": {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"},
+    }
+
+
+def _with_intervals(clips: Sequence[Clip], scores: Float64, threshold: float) -> dict[str, Any]:
+    is_cry = labels(clips)
+    group_names, group_of = np.unique([clip.group for clip in clips], return_inverse=True)
+    values = measure(is_cry, scores, threshold)
+    generator = np.random.default_rng(_SEED)
+    replicates: dict[str, list[float]] = {name: [] for name in values}
+    for _ in range(REPLICATES):
+        drawn = generator.integers(len(group_names), size=len(group_names))
+        weights = np.bincount(drawn, minlength=len(group_names))[group_of].astype(np.float64)
+        for name, value in measure(is_cry, scores, threshold, weights).items():
+            replicates[name].append(value)
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    intervals = {
+        name: dict(
+            zip(
+                ("value", "low", "high"),
+                map(float, (value, *np.quantile(replicates[name], tails))),
+                strict=True,
+            )
+        )
+        for name, value in values.items()
+    }
+    counts = {"cry": int(is_cry.sum()), "not_cry": int((~is_cry).sum()), "groups": len(group_names)}
+    return {**counts, **intervals}
+
+
+def measure(
+    is_cry: NDArray[np.bool_], scores: Float64, threshold: float, weights: Float64 | None = None
+) -> dict[str, float]:
+    """Computes the metrics that the clips allow.
+
+    Without any cry there is only the false positive rate, without any other clip only the recall.
+
+    Args:
+        is_cry: bool array of shape (clips,).
+        scores: float array of shape (clips,), in [0, 1].
+        threshold: Score from which a clip counts as crying.
+        weights: How often each clip counts.
+
+    Returns:
+        Metrics by name, all in [0, 1].
+
+    Example:
+        >>> metrics = measure(np.array([False, True]), np.array([0.2, 0.6]), 0.5)
+        >>> metrics["auc"], metrics["f1"]
+        (1.0, 1.0)
+    """
+    weights = np.ones(len(scores)) if weights is None else weights
+    cry, other = weights[is_cry].sum(), weights[~is_cry].sum()
+    caught = _caught(is_cry, scores, weights, threshold)
+    alarms = _caught(~is_cry, scores, weights, threshold)
+    metrics: dict[str, float] = {}
+    if cry and other:
+        # Every point at which the counts change, from the highest threshold, which catches nothing, down.
+        fpr, tpr, thresholds = roc_curve(is_cry, scores, sample_weight=weights, drop_intermediate=False)
+        f1 = _f1(tpr * cry, fpr * other, cry)
+        precision = tpr[1:] * cry / (tpr[1:] * cry + fpr[1:] * other)
+        best = int(np.argmax(f1))
+        metrics["auc"] = float(auc(fpr, tpr))
+        metrics["average_precision"] = float(np.sum(np.diff(tpr) * precision))
+        metrics["best_f1"] = float(f1[best])
+        metrics["best_f1_threshold"] = float(thresholds[best])
+        metrics["f1"] = float(_f1(caught, alarms, cry))
+        half = _caught(is_cry, scores, weights, 0.5), _caught(~is_cry, scores, weights, 0.5)
+        metrics["f1_at_half"] = float(_f1(*half, cry))
+        metrics["precision"] = caught / (caught + alarms) if caught + alarms else 0.0
+        # Rounding leaves a recall of exactly 94 % a hair below it.
+        metrics["fpr_at_94_recall"] = float(fpr[np.argmax(tpr >= RECALL - 1e-12)])
+    if cry:
+        metrics["recall"] = float(caught / cry)
+    if other:
+        metrics["fpr"] = float(alarms / other)
+    return metrics
+
+
+def _caught(chosen: NDArray[np.bool_], scores: Float64, weights: Float64, threshold: float) -> float:
+    return float(weights[chosen & (scores >= threshold)].sum())
+
+
+def _f1(caught: Any, alarms: Any, cry: float) -> Any:
+    return 2 * caught / (caught + alarms + cry)
+
+
+def labels(clips: Iterable[Clip]) -> NDArray[np.bool_]:
+    """Returns which clips are crying: bool of shape (clips,)."""
+    return np.array([clip.target == CRY for clip in clips])

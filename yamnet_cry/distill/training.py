@@ -1,0 +1,146 @@
+"""Fitting a student, so that a killed run loses one epoch at most."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from yamnet_cry.distill import students
+from yamnet_cry.distill.losses import DistillationLoss
+from yamnet_cry.distill.recipes import Recipe, Train
+from yamnet_cry.distill.sampling import Epochs, select
+from yamnet_cry.distill.targets import Windows
+from yamnet_cry.files import write_whole
+
+_LOG = logging.getLogger(__name__)
+
+HISTORY = "history.json"
+
+History = list[dict[str, float]]
+
+
+def fit(
+    windows: Windows, recipe: Recipe, seed: int, folder: Path, *, progress: bool = True
+) -> tuple[keras.Model, History]:
+    """Trains a student, from where the folder's checkpoints left off.
+
+    Args:
+        windows: The corpus with the teacher's logits.
+        recipe: What to train, and how.
+        seed: Seed of weights and draws.
+        folder: Where checkpoints are, or will be.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The student of the epoch with the lowest loss on validation windows, and the losses of every epoch.
+
+    Raises:
+        CorpusError: If the teacher finds no crying, or nothing else.
+    """
+    positive, negative = select(windows, "train", recipe.selection)
+    _LOG.info("training windows: %s positive, %s negative", f"{len(positive):,}", f"{len(negative):,}")
+    checked = np.concatenate(select(windows, "val", recipe.selection))
+
+    keras.utils.set_random_seed(seed)
+    _make_deterministic()
+    checkpoints = Checkpoints(folder)
+    history = checkpoints.history
+    if history:
+        model = checkpoints.load_last()
+        _LOG.info("resuming after epoch %d of %d", len(history), recipe.train.epochs)
+    else:
+        model = students.build(recipe.student)
+        model.compile(
+            keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay),
+            DistillationLoss(recipe.loss.target, recipe.loss.temperature),
+        )
+    start = len(history)
+    model.fit(
+        Epochs(windows, positive, negative, recipe.sampling, recipe.train.batch_size, seed, epoch=start),
+        validation_data=(windows.patches(checked), windows.logits[checked]),
+        validation_batch_size=256,
+        initial_epoch=start,
+        epochs=recipe.train.epochs,
+        shuffle=False,  # Epochs shuffles windows; Keras would shuffle batches, with a seed of its own
+        verbose=0,
+        callbacks=[
+            keras.callbacks.LearningRateScheduler(lambda epoch, _rate: learning_rate(recipe.train, epoch)),
+            checkpoints,
+            _Progress(start, recipe.train.epochs, disable=not progress),
+        ],
+    )
+    return checkpoints.load_best(), checkpoints.history
+
+
+def learning_rate(train: Train, epoch: int) -> float:
+    """Returns the learning rate of an epoch, counted from 0.
+
+    Example:
+        >>> learning_rate(Train(), 29), learning_rate(Train(), 30)
+        (0.001, 0.0001)
+    """
+    return train.learning_rate if epoch < train.drop_epoch else train.dropped_learning_rate
+
+
+def _make_deterministic() -> None:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Keeps the last and the best epoch on disk.
+
+    Each epoch is a file of its own; ``history.json``, replaced in one step, says which of them
+    count. A run killed between the two writes repeats one epoch.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / HISTORY
+        self.history: History = json.loads(path.read_text()) if path.is_file() else []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the epoch, and deletes those no longer needed; Keras calls it."""
+        self.model.save(self._path(epoch))
+        self.history.append({name: float(value) for name, value in (logs or {}).items()})
+        write_whole(self._folder / HISTORY, json.dumps(self.history, indent=1))
+        for path in self._folder.glob("epoch-*.keras"):
+            if path not in (self._path(epoch), self._path(self._best)):
+                path.unlink()
+
+    def load_last(self) -> keras.Model:
+        """Loads the last whole epoch, with the state of its optimizer."""
+        return keras.models.load_model(self._path(len(self.history) - 1))
+
+    def load_best(self) -> keras.Model:
+        """Loads the epoch with the lowest validation loss, without its optimizer."""
+        return keras.models.load_model(self._path(self._best), compile=False)
+
+    @property
+    def _best(self) -> int:
+        return min(range(len(self.history)), key=lambda epoch: self.history[epoch]["val_loss"])
+
+    def _path(self, epoch: int) -> Path:
+        return self._folder / f"epoch-{epoch + 1:04d}.keras"
+
+
+class _Progress(keras.callbacks.Callback):
+    def __init__(self, start: int, epochs: int, *, disable: bool) -> None:
+        super().__init__()
+        self._bar = tqdm(initial=start, total=epochs, desc="training", unit="epoch", disable=disable)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        self._bar.set_postfix_str(f"loss {logs['loss']:.3f}, validation {logs['val_loss']:.3f}")
+        self._bar.update(1)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._bar.close()
