@@ -1,0 +1,83 @@
+"""The shape of the house: floors, sizes, and what a light import leaves out."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
+
+# A module imports only from floors below its own.
+FLOORS = [
+    {"errors", "files", "features", "classes"},
+    {"audio", "runtime", "model_folder"},
+    {"hub", "card"},
+    {"detector"},
+    {"__init__"},
+    {"distill.recipes", "distill.corpus", "distill.teachers", "distill.export"},
+    {"distill.students", "distill.losses", "distill.targets", "distill.evaluate"},
+    {"distill.sampling"},
+    {"distill.training"},
+    {"distill.engine"},
+    {"distill.__init__"},
+    {"cli"},
+]
+
+
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def imports(path: Path) -> set[str]:
+    """Names of the package's own modules that a module imports, anywhere in it."""
+    known = modules()
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("yamnet_cry"):
+            continue
+        base = (node.module or "").removeprefix("yamnet_cry").removeprefix(".")
+        for alias in node.names:
+            inner = f"{base}.{alias.name}".removeprefix(".")
+            if inner in known:
+                found.add(inner)
+            elif base in known:
+                found.add(base)
+            else:
+                found.add(f"{base}.__init__".removeprefix("."))
+    return found
+
+
+def test_every_module_has_a_floor():
+    assert set(modules()) == set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_imports_go_down(name):
+    floor_of = {module: number for number, floor in enumerate(FLOORS) for module in floor}
+    upwards = {other for other in imports(modules()[name]) if floor_of[other] >= floor_of[name]}
+    assert not upwards, f"{name} imports from its own floor or above: {upwards}"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_module_is_long(name):
+    assert len(modules()[name].read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import yamnet_cry",
+        "from yamnet_cry import CryDetector; CryDetector.from_pretrained()",
+        "import yamnet_cry.cli",
+    ],
+)
+def test_light_imports_stay_light(statement):
+    heavy = ["tensorflow", "keras", "librosa", "datasets", "gradio", "sklearn", "scipy", "huggingface_hub"]
+    code = f"import sys; {statement}; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

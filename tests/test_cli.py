@@ -1,0 +1,152 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+from make_nursery import nursery
+
+from yamnet_cry import CryDetector, __version__
+from yamnet_cry.cli import main
+
+
+@pytest.fixture
+def crying(tmp_path) -> str:
+    soundfile.write(tmp_path / "nursery.wav", nursery(), 16_000)
+    return str(tmp_path / "nursery.wav")
+
+
+@pytest.fixture
+def quiet(tmp_path) -> str:
+    soundfile.write(tmp_path / "quiet.flac", nursery()[:80_000], 16_000)
+    return str(tmp_path / "quiet.flac")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_detect_prints_a_line_a_file(crying, quiet):
+    result = run("detect", crying, quiet)
+    assert result.exit_code == 0
+    detector = CryDetector.from_pretrained()
+    assert result.stdout.splitlines() == [f"{file}: {detector(file)}" for file in (crying, quiet)]
+    assert f"{crying}: crying: score 0." in result.stdout
+    assert f"{quiet}: no crying: score 0.00" in result.stdout
+
+
+def test_detect_prints_json_for_machines(crying, quiet):
+    result = run("detect", "--json", crying, quiet)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["file"] for line in lines] == [crying, quiet]
+    assert [line["is_cry"] for line in lines] == [True, False]
+    assert lines[0] == {"file": crying, **CryDetector.from_pretrained()(crying).to_dict()}
+
+
+def test_exit_codes_only_on_request(crying, quiet):
+    assert run("detect", quiet).exit_code == 0
+    assert run("detect", "--exit-code", quiet).exit_code == 1
+    assert run("detect", "--exit-code", quiet, crying).exit_code == 0
+
+
+def test_a_bad_file_does_not_stop_the_others(crying, quiet, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio")
+    result = run("detect", "--exit-code", tmp_path / "bad.wav", quiet, tmp_path / "missing.wav", crying)
+    assert result.exit_code == 2
+    assert len(result.stdout.splitlines()) == 2
+    first, second = result.stderr.splitlines()
+    assert first.startswith(f"Error: {tmp_path / 'bad.wav'} is not audio that can be decoded")
+    assert second == f"Error: {tmp_path / 'missing.wav'}: no such file"
+
+
+def test_the_threshold_can_be_named(crying):
+    assert "no crying" in run("detect", "--threshold", "1", crying).stdout
+    assert run("detect", "--threshold", "2", crying).exit_code == 2
+
+
+def test_another_model(crying, model_copy, tmp_path):
+    assert run("detect", "--model", model_copy, crying).stdout == run("detect", crying).stdout
+    result = run("detect", "--model", tmp_path / "nothing", crying)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: no such model folder")
+    assert "Traceback" not in result.output
+
+
+def test_version_and_help():
+    assert __version__ in run("--version").output
+    for command in ("detect", "distill", "evaluate"):
+        assert command in run("--help").output
+        assert run(command, "--help").exit_code == 0
+
+
+def test_evaluate_writes_the_metrics(released, synthetic_corpus, tmp_path):
+    out = tmp_path / "metrics.json"
+    result = run("evaluate", released, "--audio", synthetic_corpus, "--out", out)
+    assert result.exit_code == 0, result.output
+    metrics = json.loads(out.read_text())
+    assert metrics["evaluation"]["split"] == "test"
+    assert metrics["models"]["int8"]["all"]["cry"] == 4
+    assert metrics["models"]["int8"]["threshold"] == CryDetector.from_pretrained(released).threshold
+    printed = run("evaluate", released, "--audio", synthetic_corpus, "--split", "val")
+    assert json.loads(printed.stdout)["evaluation"]["split"] == "val"
+
+
+def test_evaluate_explains_what_it_cannot_do(released, synthetic_corpus, tmp_path):
+    result = run("evaluate", released, "--audio", tmp_path / "nothing")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: a corpus is a folder with manifest.csv")
+    result = run("evaluate", released, "--audio", synthetic_corpus, "--out", tmp_path / "no" / "m.json")
+    assert result.exit_code == 2
+    assert "m.json cannot be written (No such file or directory)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "best"], "no such recipe; there are: reference"),
+        (["--set", "train.epoch=1"], "a setting is KEY=VALUE with one of"),
+        (["--teacher", "nowhere"], "a teacher is tfhub, yamnet_folded.npz"),
+        (["--audio", "nowhere"], "a corpus is a folder with manifest.csv"),
+    ],
+)
+def test_distill_explains_what_it_cannot_do(synthetic_corpus, small_teacher, tmp_path, arguments, message):
+    given = {"--audio": synthetic_corpus, "--teacher": small_teacher, "--out": tmp_path / "model"}
+    given[arguments[0]] = arguments[1]
+    result = run("distill", *[part for pair in given.items() for part in pair])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {message}")
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_the_program_is_quiet_on_stderr(crying):
+    """LiteRT's own notes do not reach the user, the errors of Python do."""
+    program = str(Path(sys.executable).with_name("yamnet-cry"))
+    good = subprocess.run([program, "detect", crying], capture_output=True, text=True, check=True)
+    assert good.stderr == ""
+    bad = subprocess.run([program, "detect", "missing.wav"], capture_output=True, text=True, check=False)
+    assert (bad.returncode, bad.stderr) == (2, "Error: missing.wav: no such file\n")
+
+
+def test_the_base_install_explains_what_distilling_needs(tmp_path):
+    """Without the extra, told apart by hiding it from the import system."""
+    code = (
+        "import importlib.util as u, sys; find = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name in ('keras', 'tensorflow') else find(name, *a)\n"
+        "sys.argv = ['yamnet-cry', 'distill', '--audio', 'a', '--teacher', 'b', '--out', 'c']\n"
+        "from yamnet_cry.cli import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == (
+        "Error: distillation needs keras, tensorflow, which the base install leaves out: "
+        'pip install "yamnet-cry[distill]"\n'
+    )
+
+
+def test_an_hour_is_one_line(tmp_path):
+    soundfile.write(tmp_path / "hour.wav", np.zeros(16_000 * 3_600, np.int16), 16_000)
+    result = run("detect", "--json", tmp_path / "hour.wav")
+    assert len(json.loads(result.stdout)["scores"]) == 7_499
