@@ -136,7 +136,10 @@ def distill(
 
     _log_to_stderr()
     recipe = recipes.get(recipe_name, settings)
-    run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache)
+    try:
+        run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache)
+    except KeyboardInterrupt:
+        raise RunError("stopped; the same command with --resume goes on from here") from None
     click.echo(card.results_table(json.loads((out / "metrics.json").read_text(encoding="utf-8"))))
 
 
@@ -157,10 +160,11 @@ def distill(
 def evaluate(model: str, audio: str, split: str, out: Path | None, revision: str | None) -> None:
     """Measure MODEL, a model folder or a repository, on a corpus.
 
-    Writes metrics as JSON, each with a 95 % interval, for all clips and for each source. Every clip
-    is scored by the detector that `yamnet-cry detect` uses.
+    Writes metrics as JSON, each with a 95 % interval, for all clips and for each source; with --out,
+    prints the main ones as a table. Every clip is scored by the detector that `yamnet-cry detect` uses.
     """
     _require_extra()
+    from yamnet_cry import card
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.distill import corpus
     from yamnet_cry.distill import evaluate as evaluation
@@ -175,6 +179,7 @@ def evaluate(model: str, audio: str, split: str, out: Path | None, revision: str
         write_whole(out, text)
     except OSError as error:
         raise RunError(f"{out} cannot be written ({error.strerror})") from None
+    click.echo(card.results_table(metrics))
 
 
 def _require_extra() -> None:

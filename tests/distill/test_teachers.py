@@ -89,6 +89,12 @@ def test_a_saved_model_of_something_else(tmp_path):
         teachers.load(tmp_path / "other")
 
 
+def test_a_damaged_saved_model(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"no protocol buffer")
+    with pytest.raises(TeacherError, match="is no SavedModel that maps a waveform to scores"):
+        teachers.load(tmp_path)
+
+
 def test_tensorflow_hub_out_of_reach(monkeypatch):
     import tensorflow_hub
 
@@ -100,7 +106,7 @@ def test_tensorflow_hub_out_of_reach(monkeypatch):
 
     monkeypatch.setattr(tensorflow_hub, "load", fail)
     with pytest.raises(
-        TeacherError, match="pass a copy with --teacher PATH. Tried .*OSError: no route to host;"
+        TeacherError, match=r"pass a copy with --teacher PATH. Tried .*OSError: no route to host\).*kaggle"
     ):
         teachers.load("tfhub")
     assert asked == list(teachers.TFHUB_HANDLES)

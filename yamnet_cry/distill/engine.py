@@ -27,6 +27,7 @@ from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import RunError
 from yamnet_cry.features import Float32
+from yamnet_cry.files import write_whole
 from yamnet_cry.model_folder import CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE, ModelConfig
 from yamnet_cry.runtime import Student
 
@@ -136,11 +137,13 @@ def _begin(partial: Path, recipe: Recipe, seed: int, clips: Sequence[Clip], teac
     try:
         partial.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            path.write_text(json.dumps(identity, indent=2))
+            write_whole(path, json.dumps(identity, indent=2))
             return
-        before = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be used ({error}); delete {partial} to start afresh") from None
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{partial} cannot be written ({error.strerror})") from None
+    except ValueError:
+        raise RunError(f"{path} is damaged; delete {partial} to start afresh") from None
     differing = [key for key in identity if before.get(key) != identity[key]]
     if differing:
         raise RunError(

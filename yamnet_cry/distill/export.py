@@ -1,7 +1,8 @@
 """From a Keras student to a full-integer TFLite file."""
 
-import contextlib
-import io
+import os
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -10,11 +11,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from yamnet_cry.errors import RunError
 from yamnet_cry.features import Float32
 
 
 def to_int8(model: keras.Model, calibration: Float32) -> bytes:
     """Quantises a student: int8 in, int8 out, weights per channel (Jacob et al. 2018, arXiv:1712.05877).
+
+    The converter is TensorFlow's. Under another Keras backend it runs in a process of its own.
 
     Args:
         model: A student.
@@ -23,17 +27,39 @@ def to_int8(model: keras.Model, calibration: Float32) -> bytes:
 
     Returns:
         The bytes of the ``.tflite`` file.
+
+    Raises:
+        RunError: If the converter fails.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        if keras.backend.backend() == "tensorflow":
+            _convert(model, calibration, path)
+        else:
+            model.save(Path(folder) / "model.keras")
+            np.save(Path(folder) / "calibration.npy", calibration)
+            result = subprocess.run(
+                [sys.executable, "-m", "yamnet_cry.distill.export", folder],
+                env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if result.returncode:
+                raise RunError(f"TensorFlow could not convert the student: {result.stderr[-2000:]}")
+        return path.read_bytes()
+
+
+def _convert(model: keras.Model, calibration: Float32, path: Path) -> None:
     import tensorflow as tf
 
     def representative_dataset() -> Iterator[list[Float32]]:
         for patch in calibration:
             yield [patch[None]]
 
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings():
         # TensorFlow announces that tf.lite's interpreter moves; the converter stays.
         warnings.simplefilter("ignore")
-        path = Path(folder) / "model.tflite"
         model.export(
             path,
             format="litert",
@@ -44,7 +70,6 @@ def to_int8(model: keras.Model, calibration: Float32) -> bytes:
             inference_input_type=tf.int8,
             inference_output_type=tf.int8,
         )
-        return path.read_bytes()
 
 
 def parameter_counts(model: keras.Model) -> dict[str, int]:
@@ -53,5 +78,10 @@ def parameter_counts(model: keras.Model) -> dict[str, int]:
     return {"total": int(model.count_params()), "trainable": trainable}
 
 
-def _quiet() -> contextlib.AbstractContextManager[object]:
-    return contextlib.redirect_stdout(io.StringIO())
+if __name__ == "__main__":
+    _folder = Path(sys.argv[1])
+    _convert(
+        keras.models.load_model(_folder / "model.keras", compile=False),
+        np.load(_folder / "calibration.npy"),
+        _folder / "model.tflite",
+    )

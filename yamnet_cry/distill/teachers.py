@@ -163,15 +163,15 @@ class SavedModelTeacher:
     def __init__(self, handle: str, fingerprint: str) -> None:
         import tensorflow_hub
 
-        self._model: Any = tensorflow_hub.load(handle)
-        self.name = f"SavedModel {handle}"
+        self.name = f"SavedModel {handle if '://' in handle else Path(handle).name}"
         self.fingerprint = fingerprint
         try:
+            self._model: Any = tensorflow_hub.load(handle)
             shape = self._scores(np.zeros(PATCH_SAMPLES, np.float32)).shape
         except Exception as error:
             raise TeacherError(
-                f"{handle} does not map a waveform to scores, embeddings and log-mel "
-                f"({type(error).__name__}: {error})"
+                f"{handle} is no SavedModel that maps a waveform to scores, embeddings and log-mel "
+                f"({_reason(error)})"
             ) from error
         if shape != (1, NUM_CLASSES):
             raise TeacherError(
@@ -200,12 +200,19 @@ def _from_tfhub() -> SavedModelTeacher:
             # Both handles hold the same weights, so they share one fingerprint.
             return SavedModelTeacher(handle, hashlib.sha256(TFHUB_HANDLES[0].encode()).hexdigest())
         except Exception as error:
-            failures.append(
-                f"{handle}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            )
+            failures.append(f"{handle}: {_reason(error)}")
     raise TeacherError(
         "YAMNet could not be loaded from TensorFlow Hub; pass a copy with --teacher PATH. Tried "
         + "; ".join(failures)
+    )
+
+
+def _reason(error: Exception) -> str:
+    # TensorFlow's messages run over dozens of lines, of which the first one says what happened.
+    return (
+        f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        if str(error)
+        else type(error).__name__
     )
 
 

@@ -14,6 +14,7 @@ from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.recipes import Recipe, Train
 from yamnet_cry.distill.sampling import Epochs, select
 from yamnet_cry.distill.targets import Windows
+from yamnet_cry.errors import RunError
 from yamnet_cry.files import write_whole
 
 _LOG = logging.getLogger(__name__)
@@ -109,9 +110,15 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch, and deletes those no longer needed; Keras calls it."""
-        self.model.save(self._path(epoch))
         self.history.append({name: float(value) for name, value in (logs or {}).items()})
-        write_whole(self._folder / HISTORY, json.dumps(self.history, indent=1))
+        try:
+            self.model.save(self._path(epoch))
+            write_whole(self._folder / HISTORY, json.dumps(self.history, indent=1))
+        except OSError as error:
+            raise RunError(
+                f"epoch {epoch + 1} cannot be written to {self._folder} ({error}); "
+                "make room and run again with --resume"
+            ) from None
         for path in self._folder.glob("epoch-*.keras"):
             if path not in (self._path(epoch), self._path(self._best)):
                 path.unlink()

@@ -1,0 +1,78 @@
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from yamnet_cry.distill import students
+from yamnet_cry.distill.export import to_int8
+from yamnet_cry.distill.recipes import StudentSettings
+from yamnet_cry.errors import RunError
+from yamnet_cry.runtime import Student
+
+CALIBRATION = np.random.default_rng(0).uniform(-6.9, 3, (50, 96, 64, 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return students.build(StudentSettings())
+
+
+@pytest.fixture(scope="module")
+def exported(model) -> bytes:
+    return to_int8(model, CALIBRATION)
+
+
+def test_it_fits_the_budget(exported):
+    assert len(exported) <= 113_500
+
+
+def test_every_tensor_between_input_and_output_is_an_integer(exported):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=exported, num_threads=1)
+    interpreter.allocate_tensors()
+    kinds = {np.dtype(tensor["dtype"]) for tensor in interpreter.get_tensor_details()}
+    assert kinds == {np.dtype(np.int8), np.dtype(np.int32)}
+
+
+def test_it_answers_like_the_keras_model(model, exported):
+    student = Student(exported)
+    log_mel = CALIBRATION[0, ..., 0]
+    expected = model.predict(log_mel[None, ..., None], verbose=0)
+    received = student.logits(log_mel)
+    spread = expected.max() - expected.min()
+    assert np.abs(received - expected).max() < 0.1 * spread
+    assert np.corrcoef(received[0], expected[0])[0, 1] > 0.99
+
+
+def test_the_same_model_gives_the_same_bytes(model, exported):
+    assert to_int8(model, CALIBRATION) == exported
+
+
+def test_under_another_backend_it_runs_in_a_process_of_its_own(model, exported, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    ran = []
+    run = subprocess.run
+
+    def recording(command, env, **named):
+        ran.append((command[:3], env["KERAS_BACKEND"]))
+        return run(command, env=env, **named)
+
+    monkeypatch.setattr(subprocess, "run", recording)
+    received = to_int8(model, CALIBRATION)
+    assert ran == [([sys.executable, "-m", "yamnet_cry.distill.export"], "tensorflow")]
+    assert len(received) == len(exported)
+    np.testing.assert_array_equal(
+        Student(received).logits(CALIBRATION[0, ..., 0]), Student(exported).logits(CALIBRATION[0, ..., 0])
+    )
+
+
+def test_a_converter_that_fails(model, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(sys, "executable", os.fspath("/bin/false"))
+    with pytest.raises(RunError, match="TensorFlow could not convert the student"):
+        to_int8(model, CALIBRATION)

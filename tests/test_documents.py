@@ -1,0 +1,49 @@
+"""What is written down agrees with what was measured, and with what the programs say."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import update_documents
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["README.md", "MODEL_CARD.md", "hub/README.md"])
+def test_documents_are_those_of_the_released_model(name):
+    expected = update_documents.documents()[ROOT / name]
+    assert (ROOT / name).read_text(encoding="utf-8") == expected
+
+
+def test_every_option_in_the_readme_exists():
+    from yamnet_cry.cli import main
+
+    known = {option for command in main.commands.values() for p in command.params for option in p.opts}
+    for line in README.splitlines():
+        if "yamnet-cry " in line:
+            named = set(re.findall(r"(?<=\s)--[a-z-]+", line))
+            assert named <= known | {"--help", "--version"}, line
+            used = re.search(r"yamnet-cry (\w+) ", line + " ")
+            assert used is None or used[1] in main.commands or "`" in line, line
+
+
+def test_the_changelog_knows_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_ci_runs_the_command_of_the_readme():
+    block = re.search(r"<!-- test command -->\n```sh\n(.+?)\n```", README, re.DOTALL)
+    assert block is not None
+    assert "pytest" in block[1]
+    assert "test command" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_front_matter_is_what_the_hub_reads():
+    from huggingface_hub import ModelCard
+
+    data = ModelCard.load(ROOT / "MODEL_CARD.md").data
+    assert (data.library_name, data.pipeline_tag, data.license) == ("keras", "audio-classification", "mit")

@@ -1,0 +1,83 @@
+"""The base install as a stranger gets it: a fresh virtual environment, a wheel, three lines of Python."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+from make_nursery import nursery
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("tensorflow", "keras", "librosa", "datasets", "gradio", "sklearn", "torch")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("fresh")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    result = subprocess.run([*pip, "install", ROOT], capture_output=True, text=True, check=False)
+    if result.returncode and "connection" in result.stderr.lower():
+        pytest.skip("the package index cannot be reached")
+    assert result.returncode == 0, result.stderr
+    subprocess.run([*pip, "check"], check=True)
+    return folder
+
+
+def test_it_brings_nothing_heavy(environment):
+    (packages,) = environment.glob("lib/python*/site-packages")
+    names = {path.name.lower() for path in packages.iterdir()}
+    assert not names & set(HEAVY)
+    own = [path for path in packages.iterdir() if not path.name.startswith(("pip", "setuptools"))]
+    size = sum(
+        f.stat().st_size
+        for path in own
+        for f in ([path] if path.is_file() else path.rglob("*"))
+        if f.is_file()
+    )
+    assert size < 200e6
+
+
+def test_the_released_model_is_inside_byte_for_byte(environment):
+    (installed,) = environment.glob("lib/python*/site-packages/yamnet_cry/released")
+    for file in (ROOT / "hub").iterdir():
+        assert (installed / file.name).read_bytes() == file.read_bytes()
+
+
+def test_three_lines_of_python(environment, tmp_path):
+    soundfile.write(tmp_path / "night.wav", nursery(), 16_000)
+    code = (
+        "from yamnet_cry import CryDetector\n"
+        "detector = CryDetector.from_pretrained()\n"
+        "print(detector('night.wav'))\n"
+    )
+    result = subprocess.run(
+        [environment / "bin" / "python", "-W", "error", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.startswith("crying: score 0.")
+
+
+def test_the_program(environment, tmp_path):
+    soundfile.write(tmp_path / "night.wav", nursery(), 16_000)
+    program = environment / "bin" / "yamnet-cry"
+    result = subprocess.run(
+        [program, "detect", "--exit-code", "night.wav"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    missing = subprocess.run(
+        [program, "distill", "--audio", "a", "--teacher", "b", "--out", "c"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert missing.returncode == 2
+    assert 'pip install "yamnet-cry[distill]"' in missing.stderr
