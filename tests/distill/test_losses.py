@@ -51,6 +51,27 @@ def test_raw_sigmoids_are_matched_up_to_their_sum():
         assert loss("raw_sigmoid", 1.0, moved) > best
 
 
+@pytest.mark.parametrize("label", [1, 0])
+def test_labels_judge_the_score(label):
+    labelled = np.concatenate([TEACHER, np.full((5, 1), label)], axis=1).astype("float32")
+    student = STUDENT.astype("float32")
+    score = softmax(STUDENT)[:, 19:21].sum(axis=1)
+    hard = -np.log(score if label else 1 - score).mean()
+    received = float(DistillationLoss("softmax", 2.0, label_weight=0.25)(labelled, student))
+    assert received == pytest.approx(0.25 * hard + 0.75 * loss("softmax", 2.0), rel=1e-5)
+    assert float(DistillationLoss(label_weight=1.0)(labelled, student)) == pytest.approx(hard, rel=1e-5)
+
+
+def test_windows_without_a_label_are_left_to_the_teacher():
+    unlabelled = np.concatenate([TEACHER, np.full((5, 1), -1)], axis=1).astype("float32")
+    assert float(DistillationLoss(label_weight=1.0)(unlabelled, STUDENT.astype("float32"))) == 0.0
+
+
+def test_labels_without_weight_are_not_read():
+    labelled = np.concatenate([TEACHER, np.full((5, 1), 1)], axis=1).astype("float32")
+    assert float(DistillationLoss()(labelled, STUDENT.astype("float32"))) == loss("raw_sigmoid", 1.0)
+
+
 def test_extreme_logits_stay_finite():
     extreme = np.where(np.arange(521) % 2, 600.0, -600.0)[None].astype("float32")
     for target in ("raw_sigmoid", "softmax", "sigmoid"):
@@ -58,9 +79,9 @@ def test_extreme_logits_stay_finite():
 
 
 def test_it_survives_saving():
-    config = keras.losses.serialize(DistillationLoss("softmax", 2.0))
+    config = keras.losses.serialize(DistillationLoss("softmax", 2.0, 0.5))
     restored = keras.losses.deserialize(config)
-    assert (restored.target, restored.temperature) == ("softmax", 2.0)
+    assert (restored.target, restored.temperature, restored.label_weight) == ("softmax", 2.0, 0.5)
 
 
 def test_bad_settings_are_explained():
@@ -68,3 +89,5 @@ def test_bad_settings_are_explained():
         DistillationLoss("mse")
     with pytest.raises(RecipeError, match="positive. Received: 0"):
         DistillationLoss("softmax", 0)
+    with pytest.raises(RecipeError, match="label_weight is in .* Received: 2"):
+        DistillationLoss("softmax", 1.0, 2)

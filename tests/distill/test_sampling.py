@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.recipes import Sampling, Selection
-from yamnet_cry.distill.sampling import Epochs, select
+from yamnet_cry.distill.sampling import Epochs, labels, select, targets
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.errors import CorpusError
 
@@ -41,17 +43,35 @@ def test_both_kinds_are_needed(scores):
         select(windows_of(scores), "train", Selection())
 
 
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("cry", [1, 1, -1, -1]), ("not_cry", [0, 0, 0, 0]), ("unknown", [-1, -1, -1, -1])],
+)
+def test_the_label_says_what_and_the_teacher_says_where(target, expected):
+    windows = windows_of([0.9, 0.06, 0.04, 0.001])
+    windows = dataclasses.replace(windows, clips=[dataclasses.replace(windows.clips[0], target=target)])
+    known = labels(windows, Selection())
+    assert known.tolist() == expected
+    gathered = targets(windows, np.array([3, 0]), known)
+    assert gathered.dtype == np.float32
+    np.testing.assert_array_equal(gathered[:, :521], windows.logits[[3, 0]])
+    assert gathered[:, 521].tolist() == [expected[3], expected[0]]
+
+
 @pytest.fixture
 def epochs() -> Epochs:
     windows = windows_of([0.9] * 5 + [0.01] * 100)
     positive, negative = select(windows, "train", Selection())
-    return Epochs(windows, positive, negative, Sampling(3), batch_size=8, seed=1)
+    return Epochs(
+        windows, positive, negative, labels(windows, Selection()), Sampling(3), batch_size=8, seed=1
+    )
 
 
 def members(epochs: Epochs) -> list[int]:
     numbers: list[int] = []
     for index in range(len(epochs)):
-        patches, logits = epochs[index]
+        patches, targets = epochs[index]
+        logits = targets[:, :521]
         assert patches.shape[1:] == (96, 64, 1)
         assert len(patches) == len(logits)
         numbers += patches[:, 0, 0, 0].astype(int).tolist()
@@ -78,7 +98,14 @@ def test_a_resumed_epoch_is_the_same(epochs):
     for _ in range(4):
         epochs.on_epoch_end()
     resumed = Epochs(
-        epochs._windows, epochs._positive, epochs._negative, Sampling(3), batch_size=8, seed=1, epoch=4
+        epochs._windows,
+        epochs._positive,
+        epochs._negative,
+        epochs._known,
+        Sampling(3),
+        batch_size=8,
+        seed=1,
+        epoch=4,
     )
     assert members(resumed) == members(epochs)
 
@@ -86,4 +113,7 @@ def test_a_resumed_epoch_is_the_same(epochs):
 def test_too_few_negatives_are_all_taken():
     windows = windows_of([0.9] * 5 + [0.01] * 7)
     positive, negative = select(windows, "train", Selection())
-    assert len(members(Epochs(windows, positive, negative, Sampling(3), 8, 0))) == 12
+    assert (
+        len(members(Epochs(windows, positive, negative, labels(windows, Selection()), Sampling(3), 8, 0)))
+        == 12
+    )

@@ -18,7 +18,7 @@ import numpy as np
 from yamnet_cry import card, model_folder
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import corpus, evaluate, export, targets, teachers, training
+from yamnet_cry.distill import corpus, evaluate, export, targets, teachers, training, views
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.evaluate import Float64
 from yamnet_cry.distill.recipes import REFERENCE, Recipe
@@ -83,7 +83,8 @@ def distill(
     loaded = teachers.load(teacher)
     _begin(partial, recipe, seed, clips, loaded)
 
-    windows = targets.teacher_pass(clips, loaded, Path(cache or default_cache()), progress=progress)
+    every = [*clips, *views.make(clips, recipe.augmentation, seed)]
+    windows = targets.teacher_pass(every, loaded, Path(cache or default_cache()), progress=progress)
     student, history = training.fit(windows, recipe, seed, partial / "checkpoints", progress=progress)
     calibration = windows.patches(_calibration_windows(windows, recipe, seed))
     tflite = export.to_int8(student, calibration)

@@ -14,6 +14,11 @@ from yamnet_cry.errors import RecipeError
 #: What the student's logits are compared with, see `losses.DistillationLoss`.
 Target = Literal["raw_sigmoid", "softmax", "sigmoid"]
 
+#: How the learning rate falls, see `training.learning_rate`.
+Schedule = Literal["drop", "cosine"]
+
+Range = tuple[float, float]
+
 
 @dataclass(frozen=True)
 class StudentSettings:
@@ -23,11 +28,55 @@ class StudentSettings:
         architecture: A builder in `students.BUILDERS`.
         stem_filters: Filters of the first 3x3 convolution, of stride 2.
         blocks: Filters and stride of each depthwise-separable block.
+        head_rank: Width of a linear layer before the logits, which factorises the last layer; 0 for none.
     """
 
     architecture: str = "ds_cnn"
     stem_filters: int = 8
     blocks: tuple[tuple[int, int], ...] = ((16, 1), (32, 2), (64, 2), (128, 2))
+    head_rank: int = 0
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Augmented recordings that are made of the training clips, and judged by the teacher as well.
+
+    Attributes:
+        views: How many; 0 for none.
+        seconds: Longest part of a clip that a view shows.
+        cry_share: Share of views with a crying clip in the foreground.
+        pitch: Probability of a shift in pitch, by ``semitones``.
+        speed: Probability of another tempo, ``rates`` times the clip's.
+        mix: Probability of another clip under it, at ``snr_db``.
+        room: Probability of an echo of ``room_seconds``, with the direct sound at ``direct_db`` over it.
+        noise: Probability of coloured noise, at ``noise_snr_db``.
+        clip: Probability of clipped peaks.
+        curve: Probability of a microphone's frequency response, of standard deviation ``curve_db``.
+        low_pass: Probability of a low-pass at ``low_pass_hertz``: without it, a corpus in which only one
+            class comes from telephones teaches bandwidth instead of crying.
+        level_dbfs: Level of every view, in decibels below full scale.
+    """
+
+    views: int = 0
+    seconds: float = 5.0
+    cry_share: float = 0.5
+    pitch: float = 0.3
+    semitones: Range = (-3.0, 3.0)
+    speed: float = 0.2
+    rates: Range = (0.8, 1.25)
+    mix: float = 0.6
+    snr_db: Range = (-5.0, 20.0)
+    room: float = 0.4
+    room_seconds: Range = (0.1, 0.8)
+    direct_db: Range = (-3.0, 12.0)
+    noise: float = 0.4
+    noise_snr_db: Range = (0.0, 30.0)
+    clip: float = 0.1
+    curve: float = 0.5
+    curve_db: float = 6.0
+    low_pass: float = 0.4
+    low_pass_hertz: Range = (3000.0, 8000.0)
+    level_dbfs: Range = (-50.0, -10.0)
 
 
 @dataclass(frozen=True)
@@ -62,29 +111,35 @@ class Loss:
     Attributes:
         target: How the teacher's logits become targets.
         temperature: Divides the logits of both; gradients keep their size (Hinton et al. 2015).
+        label_weight: Weight, in [0, 1], of the clip labels against the teacher: a window of a clip without
+            crying is a negative one, a window of a crying clip is a positive one if the teacher's score
+            there is not below `Selection.negative_below`. 0 for pure distillation.
     """
 
     target: Target = "raw_sigmoid"
     temperature: float = 1.0
+    label_weight: float = 0.0
 
 
 @dataclass(frozen=True)
 class Train:
-    """How the student is fitted: AdamW with one drop of the learning rate.
+    """How the student is fitted, by AdamW.
 
     Attributes:
         epochs: Number of epochs.
         batch_size: Windows in a step.
-        learning_rate: Learning rate until the drop.
+        learning_rate: Learning rate at the start.
         weight_decay: Decoupled weight decay.
+        schedule: ``drop`` keeps the rate until ``drop_epoch``, ``cosine`` lowers it all along.
         drop_epoch: First epoch, counted from 0, at the lower learning rate.
-        dropped_learning_rate: Learning rate from then on.
+        dropped_learning_rate: Learning rate from then on, or at the end of the cosine.
     """
 
     epochs: int = 60
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
+    schedule: Schedule = "drop"
     drop_epoch: int = 30
     dropped_learning_rate: float = 1e-4
 
@@ -106,6 +161,7 @@ class Recipe:
 
     name: str
     student: StudentSettings = field(default_factory=StudentSettings)
+    augmentation: Augmentation = field(default_factory=Augmentation)
     selection: Selection = field(default_factory=Selection)
     sampling: Sampling = field(default_factory=Sampling)
     loss: Loss = field(default_factory=Loss)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry.classes import CRY_CLASSES
+from yamnet_cry.distill.corpus import CRY, NOT_CRY
 from yamnet_cry.distill.recipes import Sampling, Selection
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.errors import CorpusError
@@ -48,6 +49,24 @@ def select(windows: Windows, split: str, selection: Selection) -> tuple[Indices,
     return positive, negative
 
 
+def labels(windows: Windows, selection: Selection) -> NDArray[np.int8]:
+    """Says of each window whether it is crying: the clip's label says what, the teacher says where.
+
+    Returns:
+        int8 of shape (windows,): 0 in clips without crying; in crying clips 1 where the teacher's score
+        is not below ``selection.negative_below``; -1, not known, everywhere else.
+    """
+    of_clip = np.array([{NOT_CRY: 0, CRY: 1}.get(clip.target, -1) for clip in windows.clips], np.int8)
+    found = of_clip[windows.clip_index]
+    found[(found == 1) & (sigmoid_score(windows.logits) < selection.negative_below)] = -1
+    return found
+
+
+def targets(windows: Windows, index: Indices, known: NDArray[np.int8]) -> Float32:
+    """Gathers what `losses.DistillationLoss` takes: float32 of shape (windows, 522)."""
+    return np.concatenate([windows.logits[index], known[index, None]], axis=1, dtype=np.float32)
+
+
 class Epochs(keras.utils.PyDataset):
     """Batches of patches and teacher logits: all positives, and freshly drawn negatives.
 
@@ -58,6 +77,7 @@ class Epochs(keras.utils.PyDataset):
         windows: The corpus.
         positive: Indices of positive windows.
         negative: Indices of negative windows.
+        known: What `labels` says of all windows.
         sampling: How many negatives to draw.
         batch_size: Windows in a batch; the last batch may be smaller.
         seed: Seed of the draws.
@@ -69,13 +89,14 @@ class Epochs(keras.utils.PyDataset):
         windows: Windows,
         positive: Indices,
         negative: Indices,
+        known: NDArray[np.int8],
         sampling: Sampling,
         batch_size: int,
         seed: int,
         epoch: int = 0,
     ) -> None:
         super().__init__()
-        self._windows, self._positive, self._negative = windows, positive, negative
+        self._windows, self._positive, self._negative, self._known = windows, positive, negative, known
         self._count = min(len(negative), sampling.negatives_per_positive * len(positive))
         self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
         self._draw()
@@ -95,4 +116,4 @@ class Epochs(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         index = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        return self._windows.patches(index), self._windows.logits[index]
+        return self._windows.patches(index), targets(self._windows, index, self._known)

@@ -47,6 +47,8 @@ def ds_cnn(settings: StudentSettings) -> keras.Model:
         x = layers.Conv2D(filters, 1, use_bias=False, name=pointwise)(x)
         x = _normalised(x, pointwise)
     x = layers.GlobalAveragePooling2D(name="pooling")(x)
+    if settings.head_rank:
+        x = layers.Dense(settings.head_rank, use_bias=False, name="head")(x)
     return keras.Model(inputs, layers.Dense(NUM_CLASSES, name="logits")(x), name="ds_cnn")
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,19 +166,15 @@ def teacher_pass(clips: Sequence[Clip], teacher: Teacher, cache: Path, *, progre
 
 def _decoded_chunks(clips: Sequence[Clip]) -> Iterator[list[tuple[Clip, Float32 | AudioError]]]:
     """Decodes the next chunk in the background while the teacher works on this one."""
-
-    def decode(chunk: Sequence[Clip]) -> list[tuple[Clip, Float32 | AudioError]]:
-        return [(clip, _padded(clip)) for clip in chunk]
-
     chunks = [clips[start : start + _CLIPS_PER_CHUNK] for start in range(0, len(clips), _CLIPS_PER_CHUNK)]
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead: Future[list[tuple[Clip, Float32 | AudioError]]] | None = None
-        for chunk in chunks:
-            current, ahead = ahead, pool.submit(decode, chunk)
-            if current is not None:
-                yield current.result()
-        if ahead is not None:
-            yield ahead.result()
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        ahead: Iterator[Float32 | AudioError] = iter(())
+        before: Sequence[Clip] = ()
+        for chunk in [*chunks, ()]:
+            current, ahead = ahead, pool.map(_padded, chunk)
+            if before:
+                yield list(zip(before, current, strict=True))
+            before = chunk
 
 
 def _padded(clip: Clip) -> Float32 | AudioError:

@@ -167,11 +167,13 @@ class SavedModelTeacher:
         self.fingerprint = fingerprint
         try:
             self._model: Any = tensorflow_hub.load(handle)
+        except Exception as error:
+            raise TeacherError(f"{handle} cannot be loaded ({_reason(error)})") from error
+        try:
             shape = self._scores(np.zeros(PATCH_SAMPLES, np.float32)).shape
         except Exception as error:
             raise TeacherError(
-                f"{handle} is no SavedModel that maps a waveform to scores, embeddings and log-mel "
-                f"({_reason(error)})"
+                f"{handle} does not map a waveform to scores, embeddings and log-mel ({_reason(error)})"
             ) from error
         if shape != (1, NUM_CLASSES):
             raise TeacherError(
@@ -199,11 +201,10 @@ def _from_tfhub() -> SavedModelTeacher:
         try:
             # Both handles hold the same weights, so they share one fingerprint.
             return SavedModelTeacher(handle, hashlib.sha256(TFHUB_HANDLES[0].encode()).hexdigest())
-        except Exception as error:
-            failures.append(f"{handle}: {_reason(error)}")
+        except TeacherError as error:
+            failures.append(str(error))
     raise TeacherError(
-        "YAMNet could not be loaded from TensorFlow Hub; pass a copy with --teacher PATH. Tried "
-        + "; ".join(failures)
+        "YAMNet is out of reach; pass a copy of it with --teacher PATH. " + "; ".join(failures)
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from yamnet_cry.distill import students
 from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.recipes import Recipe, Train
-from yamnet_cry.distill.sampling import Epochs, select
+from yamnet_cry.distill.sampling import Epochs, labels, select, targets
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.errors import RunError
 from yamnet_cry.files import write_whole
@@ -44,6 +45,7 @@ def fit(
     """
     positive, negative = select(windows, "train", recipe.selection)
     _LOG.info("training windows: %s positive, %s negative", f"{len(positive):,}", f"{len(negative):,}")
+    known = labels(windows, recipe.selection)
     checked = np.concatenate(select(windows, "val", recipe.selection))
 
     keras.utils.set_random_seed(seed)
@@ -57,12 +59,14 @@ def fit(
         model = students.build(recipe.student)
         model.compile(
             keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay),
-            DistillationLoss(recipe.loss.target, recipe.loss.temperature),
+            DistillationLoss(recipe.loss.target, recipe.loss.temperature, recipe.loss.label_weight),
         )
     start = len(history)
     model.fit(
-        Epochs(windows, positive, negative, recipe.sampling, recipe.train.batch_size, seed, epoch=start),
-        validation_data=(windows.patches(checked), windows.logits[checked]),
+        Epochs(
+            windows, positive, negative, known, recipe.sampling, recipe.train.batch_size, seed, epoch=start
+        ),
+        validation_data=(windows.patches(checked), targets(windows, checked, known)),
         validation_batch_size=256,
         initial_epoch=start,
         epochs=recipe.train.epochs,
@@ -83,7 +87,13 @@ def learning_rate(train: Train, epoch: int) -> float:
     Example:
         >>> learning_rate(Train(), 29), learning_rate(Train(), 30)
         (0.001, 0.0001)
+        >>> learning_rate(Train(schedule="cosine", epochs=3), 1)
+        0.00055
     """
+    if train.schedule == "cosine":
+        progress = epoch / max(1, train.epochs - 1)
+        height = train.learning_rate - train.dropped_learning_rate
+        return train.dropped_learning_rate + height * 0.5 * (1 + math.cos(math.pi * progress))
     return train.learning_rate if epoch < train.drop_epoch else train.dropped_learning_rate
 
 

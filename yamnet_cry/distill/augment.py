@@ -1,0 +1,135 @@
+"""Transforms of waveforms that make one recording sound like many: rooms, microphones, company, voices.
+
+Each is a plain function of its parameters; what is drawn at random is drawn in `views`. All take and
+return float32 samples at 16 kHz, of shape (samples,).
+"""
+
+import numpy as np
+from scipy.signal import fftconvolve
+
+from yamnet_cry.features import SAMPLE_RATE, Float32
+
+
+def rms(waveform: Float32) -> float:
+    """Returns the root mean square of a waveform's samples.
+
+    Example:
+        >>> rms(np.array([3, -3], np.float32))
+        3.0
+    """
+    return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
+
+
+def at_level(waveform: Float32, dbfs: float) -> Float32:
+    """Scales a waveform to a level of its RMS in decibels below full scale; silence stays silence.
+
+    Example:
+        >>> round(rms(at_level(np.ones(4, np.float32), -20.0)), 3)
+        0.1
+    """
+    level = rms(waveform)
+    return waveform if level == 0 else (waveform * (10 ** (dbfs / 20) / level)).astype(np.float32)
+
+
+def mix(foreground: Float32, background: Float32, snr_db: float) -> Float32:
+    """Lays a background under a foreground, at a signal-to-noise ratio of their RMS.
+
+    Args:
+        foreground: What is to be heard; keeps its level.
+        background: Repeated or cut to the same length.
+        snr_db: Level of the foreground over that of the background, in decibels.
+
+    Example:
+        >>> mix(np.ones(3, np.float32), np.ones(1, np.float32), 20.0).round(3).tolist()
+        [1.100000023841858, 1.100000023841858, 1.100000023841858]
+    """
+    background = np.resize(background, len(foreground))
+    level, other = rms(foreground), rms(background)
+    if level == 0 or other == 0:
+        return foreground
+    return (foreground + background * (level / other * 10 ** (-snr_db / 20))).astype(np.float32)
+
+
+def in_room(waveform: Float32, seconds: float, direct: float, generator: np.random.Generator) -> Float32:
+    """Adds the reverberation of a room: noise that decays exponentially (Moorer 1979).
+
+    Args:
+        waveform: The dry sound.
+        seconds: Time in which the echo decays by 60 dB.
+        direct: Level of the direct sound over the echo, in decibels.
+        generator: Draws the echo.
+    """
+    count = max(1, int(seconds * SAMPLE_RATE))
+    decay = 10 ** (-3.0 * np.arange(count) / count)
+    echo = generator.standard_normal(count) * decay
+    echo *= 10 ** (-direct / 20) / np.sqrt(np.sum(echo**2))
+    echo[0] = 1.0
+    return fftconvolve(waveform, echo.astype(np.float32))[: len(waveform)].astype(np.float32)
+
+
+def through_curve(waveform: Float32, hertz: Float32, gains_db: Float32) -> Float32:
+    """Filters with a frequency response, such as that of a cheap microphone.
+
+    Args:
+        waveform: The sound.
+        hertz: Frequencies, rising; between them gains run straight over log frequency.
+        gains_db: The gain at each, in decibels.
+    """
+    spectrum = np.fft.rfft(waveform)
+    frequencies = np.maximum(1.0, np.fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE))
+    gains = 10 ** (np.interp(np.log(frequencies), np.log(hertz), gains_db) / 20)
+    return np.fft.irfft(spectrum * gains, len(waveform)).astype(np.float32)
+
+
+def low_passed(waveform: Float32, hertz: float) -> Float32:
+    """Removes what lies above a frequency, falling by 60 dB over the third above it, as old codecs do.
+
+    Example:
+        >>> tone = np.sin(2 * np.pi * 6000 * np.arange(16_000) / 16_000).astype(np.float32)
+        >>> rms(low_passed(tone, 3000.0)) < 0.002
+        True
+    """
+    edges = np.array([hertz, hertz * 4 / 3, hertz * 2], np.float32)
+    return through_curve(waveform, edges, np.array([0.0, -60.0, -80.0], np.float32))
+
+
+def clipped(waveform: Float32, share: float) -> Float32:
+    """Cuts off peaks, as an overdriven microphone does.
+
+    Args:
+        waveform: The sound.
+        share: Height at which to cut, as a share of the highest peak, in (0, 1].
+
+    Example:
+        >>> clipped(np.array([1, -4, 2], np.float32), 0.5).tolist()
+        [1.0, -2.0, 2.0]
+    """
+    limit = share * float(np.abs(waveform).max(initial=0.0))
+    return np.clip(waveform, -limit, limit)
+
+
+def repitched(waveform: Float32, semitones: float) -> Float32:
+    """Shifts the pitch and keeps the tempo, by librosa's phase vocoder."""
+    import librosa
+
+    return librosa.effects.pitch_shift(waveform, sr=SAMPLE_RATE, n_steps=semitones, res_type="soxr_qq")
+
+
+def at_speed(waveform: Float32, rate: float) -> Float32:
+    """Changes the tempo and keeps the pitch, by librosa's phase vocoder; above 1 is faster."""
+    import librosa
+
+    return librosa.effects.time_stretch(waveform, rate=rate)
+
+
+def coloured_noise(samples: int, exponent: float, generator: np.random.Generator) -> Float32:
+    """Synthesises noise whose power falls as frequency to the minus ``exponent``: 0 white, 1 pink, 2 brown.
+
+    Returns:
+        float32 samples of RMS 1.
+    """
+    spectrum = np.fft.rfft(generator.standard_normal(samples))
+    spectrum[0] = 0.0
+    spectrum[1:] *= np.arange(1, len(spectrum)) ** (-exponent / 2)
+    noise = np.fft.irfft(spectrum, samples)
+    return (noise / max(np.sqrt(np.mean(noise**2)), 1e-12)).astype(np.float32)

@@ -1,0 +1,120 @@
+"""Views: augmented recordings made of the training clips, which the teacher judges like any other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from yamnet_cry.distill import augment
+from yamnet_cry.distill.corpus import CRY, NOT_CRY, Clip
+from yamnet_cry.distill.recipes import Augmentation
+from yamnet_cry.features import SAMPLE_RATE, Float32
+
+SOURCE = "augmented"
+
+_CURVE_HERTZ = np.array([60, 125, 250, 500, 1000, 2000, 4000, 8000], np.float32)
+
+
+def make(clips: Sequence[Clip], settings: Augmentation, seed: int) -> list[Clip]:
+    """Makes views of the training clips.
+
+    A view exists only when it is read, and then always as the same samples: everything about it is
+    drawn from the seed and its number. Its target is that of what can be heard in it: ``cry`` where
+    the foreground is, ``not_cry`` where nothing in it is anything else, ``unknown`` otherwise.
+
+    Args:
+        clips: The corpus; only its training split is used.
+        settings: How many views, and of what kind.
+        seed: Seed of all draws.
+
+    Returns:
+        ``settings.views`` clips of the training split.
+    """
+    training = [clip for clip in clips if clip.split == "train"]
+    crying = [clip for clip in training if clip.target == CRY]
+    others = [clip for clip in training if clip.target != CRY]
+    # Backgrounds must be known not to cry, or a view's target would not be known either.
+    quiet = [clip for clip in others if clip.target == NOT_CRY]
+    views = []
+    for number in range(settings.views if crying and quiet else 0):
+        generator = np.random.default_rng((seed, number))
+        pool = crying if generator.random() < settings.cry_share else others
+        foreground = pool[generator.integers(len(pool))]
+        background = quiet[generator.integers(len(quiet))]
+        views.append(
+            Clip(
+                name=f"view-{number:06d}",
+                target=foreground.target,
+                split="train",
+                group=foreground.group,
+                source=SOURCE,
+                open=_Render(foreground, background, settings, seed, number),
+            )
+        )
+    return views
+
+
+class _Render:
+    """Renders one view; the draws continue where `make` chose the clips, on a stream of their own."""
+
+    def __init__(
+        self, foreground: Clip, background: Clip, settings: Augmentation, seed: int, number: int
+    ) -> None:
+        self._clips = foreground, background
+        self._settings = settings
+        self._key = (seed, number, 1)
+
+    def __call__(self) -> tuple[Float32, int]:
+        generator = np.random.default_rng(self._key)
+        foreground, background = (clip.read() for clip in self._clips)
+        return render(foreground, background, self._settings, generator), SAMPLE_RATE
+
+
+def render(
+    foreground: Float32, background: Float32, settings: Augmentation, generator: np.random.Generator
+) -> Float32:
+    """Draws and applies every transform of a view.
+
+    Args:
+        foreground: What is to be heard.
+        background: What may be mixed under it.
+        settings: How likely each transform is, and in which range.
+        generator: Source of all draws.
+
+    Returns:
+        float32 samples at 16 kHz in [-1, 1].
+    """
+
+    def happens(probability: float) -> bool:
+        return bool(generator.random() < probability)
+
+    def within(bounds: tuple[float, float]) -> float:
+        return float(generator.uniform(*bounds))
+
+    wave = _cut(foreground, settings.seconds, generator)
+    if happens(settings.pitch):
+        wave = augment.repitched(wave, within(settings.semitones))
+    if happens(settings.speed):
+        wave = augment.at_speed(wave, within(settings.rates))
+    if happens(settings.mix):
+        other = _cut(background, settings.seconds, generator)
+        wave = augment.mix(wave, other, within(settings.snr_db))
+    if happens(settings.room):
+        wave = augment.in_room(wave, within(settings.room_seconds), within(settings.direct_db), generator)
+    if happens(settings.noise):
+        noise = augment.coloured_noise(len(wave), within((0.0, 2.0)), generator)
+        wave = augment.mix(wave, noise, within(settings.noise_snr_db))
+    if happens(settings.clip):
+        wave = augment.clipped(wave, within((0.1, 0.7)))
+    if happens(settings.curve):
+        gains = generator.normal(0.0, settings.curve_db, len(_CURVE_HERTZ)).astype(np.float32)
+        wave = augment.through_curve(wave, _CURVE_HERTZ, gains)
+    if happens(settings.low_pass):
+        wave = augment.low_passed(wave, within(settings.low_pass_hertz))
+    return np.clip(augment.at_level(wave, within(settings.level_dbfs)), -1.0, 1.0)
+
+
+def _cut(waveform: Float32, seconds: float, generator: np.random.Generator) -> Float32:
+    """Takes a part at random; what is shorter is kept whole, since padding would be learnt."""
+    count = int(seconds * SAMPLE_RATE)
+    start = int(generator.integers(max(1, len(waveform) - count + 1)))
+    return waveform[start : start + count]
