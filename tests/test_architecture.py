@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
 
 # A module imports only from floors below its own.
 FLOORS = [
-    {"errors", "files", "features", "classes"},
+    {"errors", "files", "features", "classes", "calibration"},
     {"audio", "runtime", "model_folder"},
     {"hub", "card"},
     {"detector"},

@@ -97,7 +97,7 @@ def test_float_and_integer_arrays_agree():
     np.testing.assert_allclose(audio.read((unsigned, 16_000)), expected, atol=1e-2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rate=st.sampled_from([8_000, 22_050, 48_000]),
     samples=st.integers(10, 70_000),

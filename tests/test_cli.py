@@ -34,8 +34,8 @@ def test_detect_prints_a_line_a_file(crying, quiet):
     assert result.exit_code == 0
     detector = CryDetector.from_pretrained()
     assert result.stdout.splitlines() == [f"{file}: {detector(file)}" for file in (crying, quiet)]
-    assert f"{crying}: crying: score 0." in result.stdout
-    assert f"{quiet}: no crying: score 0.00" in result.stdout
+    assert f"{crying}: crying: probability " in result.stdout
+    assert f"{quiet}: no crying: probability 0.0" in result.stdout
 
 
 def test_detect_prints_json_for_machines(crying, quiet):
@@ -106,7 +106,7 @@ def test_evaluate_explains_what_it_cannot_do(released, synthetic_corpus, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "best"], "no such recipe; there are: reference"),
+        (["--recipe", "best"], "no such recipe; there are: cry, reference"),
         (["--set", "train.epoch=1"], "a setting is KEY=VALUE with one of"),
         (["--teacher", "nowhere"], "a teacher is tfhub, yamnet_folded.npz"),
         (["--audio", "nowhere"], "a corpus is a folder with manifest.csv"),

@@ -6,8 +6,11 @@ import soundfile
 from make_nursery import nursery
 
 from yamnet_cry import CryDetector, Detection, features
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
 from yamnet_cry.errors import AudioError
+
+UNCHANGED = Calibration(slope=1.0, intercept=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def test_the_nursery_cries_when_it_should(detector):
     assert result.is_cry
     assert 5.0 < result.peak_time < 14.0
     quiet = (result.times < 4.5) | (result.times > 15.5)
-    assert result.scores[quiet].max() < 0.1 < 0.3 < result.peak
+    assert result.probabilities[quiet].max() < 0.5 < result.peak
 
 
 def test_path_file_object_and_waveform_agree(detector, tmp_path):
@@ -56,23 +59,35 @@ def test_the_threshold_can_be_changed(detector):
     changed = CryDetector.from_pretrained()
     changed.threshold = 1.0
     assert not changed((nursery(), 16_000)).is_cry
-    assert detector.threshold == detector.config.threshold < 1.0
+    assert detector.threshold == detector.config.threshold == 0.5
+
+
+def test_probabilities_are_the_calibrated_scores(detector):
+    result = detector((nursery(), 16_000))
+    calibration = detector.config.calibration
+    assert result.probability == calibration(result.score)
+    np.testing.assert_array_equal(result.probabilities, calibration(result.scores))
+    assert result.is_cry == (result.probability >= 0.5)
 
 
 def test_a_result_prints_itself():
-    result = Detection(np.array([0.1, 0.8, 0.3], np.float32), threshold=0.25)
-    assert str(result) == "crying: score 0.400 (threshold 0.250), peak 0.800 at 0:00.5"
+    result = Detection(np.array([0.1, 0.8, 0.3], np.float32), 0.25, UNCHANGED)
+    assert str(result) == "crying: probability 0.40 (threshold 0.25), peak 0.80 at 0:00.5"
     assert repr(result) == f"<Detection {result} in 3 windows>"
-    assert str(Detection(np.array([0.1], np.float32), 0.25)).startswith("no crying: score 0.100")
+    assert str(Detection(np.array([0.1], np.float32), 0.25, UNCHANGED)).startswith(
+        "no crying: probability 0.10"
+    )
 
 
 def test_a_result_becomes_plain_data():
-    data = Detection(np.array([0.25, 0.75], np.float32), threshold=0.5).to_dict()
+    data = Detection(np.array([0.25, 0.75], np.float32), 0.5, UNCHANGED).to_dict()
+    assert data.pop("probabilities") == pytest.approx([0.25, 0.75])
     assert data == {
         "is_cry": True,
+        "probability": 0.5,
         "score": 0.5,
         "threshold": 0.5,
-        "peak": 0.75,
+        "peak": pytest.approx(0.75),
         "peak_time": 0.48,
         "window_seconds": 0.96,
         "times": [0.0, 0.48],
@@ -82,9 +97,8 @@ def test_a_result_becomes_plain_data():
 
 
 def test_a_detector_prints_itself(detector):
-    assert repr(detector).startswith(
-        f"<CryDetector {detector.config.recipe}: 80,713 parameters, threshold 0."
-    )
+    total = detector.config.parameters["total"]
+    assert repr(detector) == f"<CryDetector {detector.config.recipe}: {total:,} parameters, threshold 0.50>"
 
 
 def test_bad_audio_is_an_error(detector, tmp_path):
@@ -112,8 +126,8 @@ def test_real_recordings(detector, shared):
 
     with (shared / "audio/manifest.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    scores: dict[str, list[float]] = {"cry": [], "not_cry": []}
-    for target, found in scores.items():
-        for row in [row for row in rows if row["target"] == target][:40]:
-            found.append(detector(shared / "audio" / row["file"]).score)
-    assert np.median(scores["cry"]) > detector.threshold > np.median(scores["not_cry"])
+    found: dict[str, list[float]] = {}
+    for target in ("cry", "not_cry"):
+        chosen = [row for row in rows if row["target"] == target][:40]
+        found[target] = [detector(shared / "audio" / row["file"]).probability for row in chosen]
+    assert np.median(found["cry"]) > detector.threshold > np.median(found["not_cry"])

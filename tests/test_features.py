@@ -70,7 +70,7 @@ def test_padding_makes_whole_patches(samples):
     assert padded.sum() == samples
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     samples=st.integers(1, 60_000), cuts=st.lists(st.integers(0, 60_000), max_size=6), seed=st.integers(0, 9)
 )

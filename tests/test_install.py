@@ -59,7 +59,7 @@ def test_three_lines_of_python(environment, tmp_path):
         text=True,
         check=True,
     )
-    assert result.stdout.startswith("crying: score 0.")
+    assert result.stdout.startswith("crying: probability ")
 
 
 def test_the_program(environment, tmp_path):

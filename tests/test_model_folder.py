@@ -82,6 +82,11 @@ def test_a_corrupt_or_foreign_config(model_copy, content, message):
         ({"threshold": 3}, r"threshold in \[0, 1\]. Received: 3"),
         ({"threshold": "high"}, "Received: 'high'"),
         ({"files": []}, "files to be an object"),
+        ({"calibration": None}, "lacks the field 'calibration'"),
+        ({"calibration": {"slope": 1}}, "a positive slope and an intercept. Received: {'slope': 1}"),
+        ({"calibration": {"slope": -1, "intercept": 0}}, "Received: {'slope': -1, 'intercept': 0}"),
+        ({"calibration": {"slope": "a", "intercept": 0}}, "a positive slope and an intercept"),
+        ({"calibration": "platt"}, "Received: 'platt'"),
     ],
 )
 def test_a_config_that_cannot_be_used(model_copy, changes, message):

@@ -18,7 +18,7 @@ _COLUMNS = {
     "precision": "precision",
     "recall": "recall",
     "fpr_at_94_recall": "FPR at 94 % recall",
-    "f1_at_half": "F1 at 0.5",
+    "calibration_error": "calibration error",
 }
 
 
@@ -59,8 +59,8 @@ def evaluated_on(metrics: dict[str, Any]) -> str:
         f"Split `{evaluation['split']}`: {values['cry']} clips with crying and {values['not_cry']} without, "
         f"from {values['groups']} groups (households, uploaders, speakers) that no other split shares. "
         f"In brackets: {intervals['level']:.0%} intervals from {intervals['bootstrap_replicates']:,} "
-        "bootstrap replicates over groups. F1, precision and recall are taken at each model's threshold of "
-        "highest F1 on validation clips."
+        "bootstrap replicates over groups. Every model is calibrated on validation clips in the same way; "
+        "F1, precision and recall are taken at probability 0.5."
     )
 
 
@@ -77,6 +77,9 @@ def render(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any])
     """
     total, kilobytes = config.parameters["total"], metrics["size"]["int8_bytes"] / 1024
     settings, windows = recipe["recipe"], metrics["training"]["windows"]["train"]
+    loss, augmented = settings["loss"], settings["augmentation"]["views"]
+    views = f" and of {augmented:,} augmented views of them" if augmented else ""
+    labels = f", the clips' own labels weighing {loss['label_weight']:.0%}" if loss["label_weight"] else ""
     selection, positive, negative = settings["selection"], windows["positive"], windows["negative"]
     sources = _table(
         ["source", "clips", "licence"],
@@ -102,8 +105,9 @@ tags:
 
 Hears a baby cry: a student of Google's YAMNet with {total:,} parameters, a {kilobytes:.1f} KB full-integer
 TFLite file. It takes YAMNet's own log-mel patches (16 kHz, 0.96 s) and gives logits for AudioSet's 521
-classes. The score of a clip is softmax(logits)[19] + softmax(logits)[20], averaged over its windows; from
-**{config.threshold:.4f}** on, the clip counts as crying.
+classes. The score of a clip is softmax(logits)[19] + softmax(logits)[20], averaged over its windows;
+calibration on validation clips turns it into a probability. From {config.threshold} on, the clip counts as
+crying.
 
 ```python
 from yamnet_cry import CryDetector
@@ -124,12 +128,12 @@ print(detector("night.wav"))
 
 ## Training
 
-Teacher: {recipe["teacher"]["name"]}. It scored every window of the training clips, whatever their labels:
+Teacher: {recipe["teacher"]["name"]}. It scored every window of the training clips{views}:
 {positive:,} windows above {selection["positive_above"]} (sigmoids of both cry classes together) were
 learnt as positive, {negative:,} below {selection["negative_below"]} as negative, the other
 {windows["all"] - positive - negative:,} were left out. Each epoch took all positives and
-{settings["sampling"]["negatives_per_positive"]} freshly drawn negatives for each. Target
-`{settings["loss"]["target"]}`, {settings["train"]["epochs"]} epochs, of which the one with the lowest
+up to {settings["sampling"]["negatives_per_positive"]} freshly drawn negatives for each. Target
+`{loss["target"]}`{labels}, {settings["train"]["epochs"]} epochs, of which the one with the lowest
 validation loss was kept; seed {recipe["seed"]}. {settings["export"]["calibration_patches"]} patches of
 validation audio set the ranges for INT8. Every setting is in `recipe.json`.
 
@@ -137,9 +141,8 @@ validation audio set the ranges for INT8. Every setting is in `recipe.json`.
 
 ## Limits
 
-- Scores are small even for plain crying; compare them with the threshold, not with 0.5.
-- The threshold was chosen on the validation clips above. Another microphone or room may want another one:
-  set `detector.threshold`.
+- The probability was calibrated on clips of which a quarter are crying, mostly from phones. Another room, or
+  a whole night with little crying, may want another threshold: set `detector.threshold`.
 - Whimpering, other babies on television, cats and children at play can sound alike. Do not rely on it alone
   where a child's safety depends on it.
 """

@@ -46,7 +46,9 @@ _REVISION = click.option("--revision", help="Branch, tag or commit of the reposi
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @_MODEL
 @_REVISION
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which a file counts as crying.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Probability from which a file counts as crying."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each file.")
 @click.option(
     "--exit-code", is_flag=True, help="Exit with 0 if crying was found in any file, with 1 if in none."
@@ -61,7 +63,7 @@ def detect(
 ) -> None:
     """Say of each FILE whether a baby cries in it.
 
-    Prints a line a file: name, verdict, score, and the moment with the highest score. A file that
+    Prints a line a file: name, verdict, probability, and the moment at which it is highest. A file that
     cannot be read is reported on stderr, and the exit code is then 2; the others are still done.
     """
     from yamnet_cry.detector import CryDetector
@@ -99,7 +101,7 @@ def detect(
     help="YAMNet: its weights, a SavedModel, or tfhub to download it.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make.")
-@click.option("--recipe", "recipe_name", default="reference", show_default=True, help="Recipe to follow.")
+@click.option("--recipe", "recipe_name", default="cry", show_default=True, help="Recipe to follow.")
 @click.option(
     "--set",
     "settings",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from yamnet_cry import audio, features, hub, model_folder
 from yamnet_cry.audio import AudioSource
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
 from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
 from yamnet_cry.model_folder import ModelConfig
@@ -36,11 +37,13 @@ class Detection:
     Attributes:
         scores: float32 array of shape (windows,), each softmax(logits)[19] + softmax(logits)[20],
             in [0, 1].
-        threshold: The score from which the recording counts as crying.
+        threshold: The probability from which the recording counts as crying.
+        calibration: What turns scores into probabilities.
     """
 
     scores: Float32
     threshold: float
+    calibration: Calibration
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -53,24 +56,35 @@ class Detection:
         return float(self.scores.mean(dtype=np.float64))
 
     @property
+    def probability(self) -> float:
+        """How probable it is that a baby cries in the recording, in [0, 1]: its score, calibrated."""
+        return float(self.calibration(self.score))
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The scores of the windows through the same calibration, float64 of shape (windows,)."""
+        return self.calibration(self.scores)
+
+    @property
     def is_cry(self) -> bool:
-        """Whether the score reaches the threshold."""
-        return self.score >= self.threshold
+        """Whether the probability reaches the threshold."""
+        return self.probability >= self.threshold
 
     @property
     def peak(self) -> float:
-        """The highest score of any window."""
-        return float(self.scores.max())
+        """The highest probability of any window."""
+        return float(self.probabilities.max())
 
     @property
     def peak_time(self) -> float:
-        """Start of the window with the highest score, in seconds."""
+        """Start of the window with the highest probability, in seconds."""
         return float(self.times[self.scores.argmax()])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain numbers and lists, ready for JSON."""
         return {
             "is_cry": self.is_cry,
+            "probability": self.probability,
             "score": self.score,
             "threshold": self.threshold,
             "peak": self.peak,
@@ -78,13 +92,14 @@ class Detection:
             "window_seconds": PATCH_SECONDS,
             "times": [round(time, 2) for time in self.times.tolist()],
             "scores": self.scores.tolist(),
+            "probabilities": self.probabilities.tolist(),
         }
 
     def __str__(self) -> str:
         verdict = "crying" if self.is_cry else "no crying"
         return (
-            f"{verdict}: score {self.score:.3f} (threshold {self.threshold:.3f}), "
-            f"peak {self.peak:.3f} at {clock(self.peak_time)}"
+            f"{verdict}: probability {self.probability:.2f} (threshold {self.threshold:.2f}), "
+            f"peak {self.peak:.2f} at {clock(self.peak_time)}"
         )
 
     def __repr__(self) -> str:
@@ -98,7 +113,7 @@ class CryDetector:
 
     Attributes:
         config: What the model folder says of its model.
-        threshold: Clip score from which a recording counts as crying; the model's own, changeable.
+        threshold: Probability from which a recording counts as crying; the model's own, changeable.
 
     Example:
         >>> detector = CryDetector.from_pretrained()
@@ -144,7 +159,7 @@ class CryDetector:
             AudioError: If the audio cannot be read or used.
         """
         scores = list(self._scores(audio.blocks(source)))
-        return Detection(np.concatenate(scores), self.threshold)
+        return Detection(np.concatenate(scores), self.threshold, self.config.calibration)
 
     def _scores(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
         for log_mel in features.stream(blocks):
@@ -152,4 +167,4 @@ class CryDetector:
 
     def __repr__(self) -> str:
         total = self.config.parameters["total"]
-        return f"<CryDetector {self.config.recipe}: {total:,} parameters, threshold {self.threshold:.3f}>"
+        return f"<CryDetector {self.config.recipe}: {total:,} parameters, threshold {self.threshold:.2f}>"

@@ -4,7 +4,7 @@ One layout serves as the result of a training run, as the bundled model and as a
 
     model_int8.tflite   the student that detectors and microcontrollers run
     model.keras         the same student in float32, to fine-tune or convert
-    config.json         front end, classes, threshold, parameter counts, size and hash of both models
+    config.json         front end, classes, calibration, threshold, size and hash of both models
     recipe.json         how it was trained, in full
     metrics.json        how well it does, with intervals
     README.md           the model card, generated from the three
@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.features import front_end
@@ -42,7 +45,8 @@ class ModelConfig:
 
     Attributes:
         recipe: Name of the recipe that trained it.
-        threshold: Clip score from which a clip counts as crying, in [0, 1].
+        threshold: Probability from which a recording counts as crying, in [0, 1].
+        calibration: What turns scores into probabilities.
         parameters: Number of parameters, ``total`` and ``trainable``.
         files: Size in bytes and SHA-256 of each model file.
         package_version: Version of the package that wrote the folder.
@@ -50,6 +54,7 @@ class ModelConfig:
 
     recipe: str
     threshold: float
+    calibration: Calibration
     parameters: dict[str, int]
     files: dict[str, dict[str, int | str]]
     package_version: str
@@ -142,6 +147,15 @@ def _parse_config(folder: Path, content: bytes) -> ModelConfig:
         raise ModelError(f"{path} lacks the field {error}. Copy or download the folder again") from None
     if not isinstance(config.threshold, int | float) or not 0 <= config.threshold <= 1:
         raise ModelError(f"{path}: expected a threshold in [0, 1]. Received: {config.threshold!r}")
+    try:
+        calibration = Calibration(**fields["calibration"])
+        if not (0 < calibration.slope < np.inf and np.isfinite(calibration.intercept)):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"{path}: expected a calibration with a positive slope and an intercept. "
+            f"Received: {fields['calibration']!r}"
+        ) from None
     if not isinstance(config.files, dict):
         raise ModelError(f"{path}: expected files to be an object. Received: {config.files!r}")
-    return config
+    return dataclasses.replace(config, calibration=calibration)

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.distill import evaluate
 from yamnet_cry.distill.corpus import Clip
 
@@ -95,7 +96,37 @@ def test_a_report_is_by_source_too_and_repeats_itself():
     assert sum(source["cry"] for source in report["by_source"].values()) == report["all"]["cry"]
 
 
-def test_the_threshold_of_ties_is_the_highest():
-    is_cry = np.array([True, False, True, False])
-    assert evaluate.best_f1_threshold(is_cry, np.array([0.9, 0.5, 0.4, 0.1])) == 0.4
-    assert evaluate.best_f1_threshold(np.array([True, False]), np.array([0.9, 0.1])) == 0.9
+def test_the_best_threshold_of_ties_is_the_highest():
+    def best(is_cry, scores):
+        return evaluate.measure(np.array(is_cry), np.array(scores), 0.5)["best_f1_threshold"]
+
+    assert best([True, False, True, False], [0.9, 0.5, 0.4, 0.1]) == 0.4
+    assert best([True, False], [0.9, 0.1]) == 0.9
+
+
+def test_a_calibration_that_is_known_is_found():
+    generator = np.random.default_rng(0)
+    scores = generator.uniform(0.001, 0.9, 20_000)
+    true = Calibration(slope=0.8, intercept=1.5)
+    is_cry = generator.random(20_000) < true(scores)
+    fitted = evaluate.fit_calibration(is_cry, scores)
+    assert fitted.slope == pytest.approx(0.8, abs=0.05)
+    assert fitted.intercept == pytest.approx(1.5, abs=0.1)
+    assert evaluate.expected_calibration_error(is_cry, fitted(scores), np.ones(20_000)) < 0.02
+    assert evaluate.expected_calibration_error(is_cry, scores, np.ones(20_000)) > 0.1
+
+
+@given(CASES)
+def test_a_calibration_is_finite_and_keeps_the_order(rows):
+    is_cry, scores = arrays(rows)
+    fitted = evaluate.fit_calibration(is_cry, scores)
+    assert np.isfinite([fitted.slope, fitted.intercept]).all()
+    assert np.all(np.diff(fitted(np.sort(scores))) >= 0)
+
+
+def test_calibration_error_by_hand():
+    is_cry = np.array([True, True, False, False])
+    probabilities = np.array([0.95, 0.95, 0.35, 0.05])
+    # Bins 9, 3 and 0: gaps of 0.05 for two clips, 0.35 and 0.05 for one each.
+    assert evaluate.expected_calibration_error(is_cry, probabilities, np.ones(4)) == pytest.approx(0.5 / 4)
+    assert evaluate.expected_calibration_error(is_cry, is_cry.astype(float), np.ones(4)) == 0.0

@@ -70,5 +70,5 @@ def test_bad_settings_are_explained(setting, message):
 
 
 def test_an_unknown_recipe():
-    with pytest.raises(RecipeError, match="there are: reference. Received: 'best'"):
+    with pytest.raises(RecipeError, match="there are: cry, reference. Received: 'best'"):
         recipes.get("best")

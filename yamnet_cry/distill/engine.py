@@ -16,12 +16,13 @@ import keras
 import numpy as np
 
 from yamnet_cry import card, model_folder
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import corpus, evaluate, export, targets, teachers, training, views
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.evaluate import Float64
-from yamnet_cry.distill.recipes import REFERENCE, Recipe
+from yamnet_cry.distill.recipes import CRY, Recipe
 from yamnet_cry.distill.sampling import select, sigmoid_score
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.teachers import Teacher
@@ -35,6 +36,8 @@ _LOG = logging.getLogger(__name__)
 
 _RUN = "run.json"
 
+DEFAULT_THRESHOLD = 0.5
+
 
 def default_cache() -> Path:
     """Returns where the teacher's logits are remembered, for all runs of a user."""
@@ -47,7 +50,7 @@ def distill(
     teacher: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    recipe: Recipe = REFERENCE,
+    recipe: Recipe = CRY,
     seed: int = 0,
     resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
@@ -86,17 +89,20 @@ def distill(
     every = [*clips, *views.make(clips, recipe.augmentation, seed)]
     windows = targets.teacher_pass(every, loaded, Path(cache or default_cache()), progress=progress)
     student, history = training.fit(windows, recipe, seed, partial / "checkpoints", progress=progress)
-    calibration = windows.patches(_calibration_windows(windows, recipe, seed))
-    tflite = export.to_int8(student, calibration)
+    representative = windows.patches(_calibration_windows(windows, recipe, seed))
+    tflite = export.to_int8(student, representative)
     config = ModelConfig(
         recipe=recipe.name,
-        threshold=0.0,
+        threshold=DEFAULT_THRESHOLD,
+        calibration=Calibration(slope=1.0, intercept=0.0),
         parameters=export.parameter_counts(student),
         files={},
         package_version=version("yamnet-cry"),
     )
-    results = _evaluate(windows, student, CryDetector(config, Student(tflite)), progress)
-    config = replace(config, threshold=results["models"]["int8"]["threshold"])
+    results, calibration_of = _evaluate(
+        clips, windows, student, CryDetector(config, Student(tflite)), progress
+    )
+    config = replace(config, calibration=calibration_of["int8"])
     metrics = {
         **results,
         "training": {"windows": _counts(windows, recipe), "history": history},
@@ -161,10 +167,10 @@ def _calibration_windows(windows: Windows, recipe: Recipe, seed: int) -> np.ndar
 
 
 def _evaluate(
-    windows: Windows, student: keras.Model, detector: CryDetector, progress: bool
-) -> dict[str, Any]:
-    """Measures teacher and student on the same clips; each threshold comes from validation."""
-    splits = {split: corpus.require(windows.clips, split) for split in ("val", "test")}
+    clips: Sequence[Clip], windows: Windows, student: keras.Model, detector: CryDetector, progress: bool
+) -> tuple[dict[str, Any], dict[str, Calibration]]:
+    """Measures teacher and student on the same clips, each calibrated on validation in the same way."""
+    splits = {split: corpus.require(clips, split) for split in ("val", "test")}
 
     def scored(split: str, window_scores: Float32) -> Float64:
         sums = np.bincount(windows.clip_index, window_scores, len(windows.clips))
@@ -175,22 +181,25 @@ def _evaluate(
     used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
     student_scores = np.zeros(len(windows.logits), np.float32)
     student_scores[used] = cry_score(student.predict(windows.patches(used), batch_size=256, verbose=0))
-    window_scores = {
+    window_scores: dict[str, Float32] = {
         "teacher": cry_score(windows.logits),
-        "teacher_sigmoid": sigmoid_score(windows.logits),
+        # Their sum reaches 2; calibration takes scores up to 1.
+        "teacher_sigmoid": sigmoid_score(windows.logits) * np.float32(0.5),
         "fp32": student_scores,
     }
     scores = {
         name: {split: scored(split, values) for split in splits} for name, values in window_scores.items()
     }
     scores["int8"] = {
-        split: evaluate.detector_scores(detector, clips, progress=progress) for split, clips in splits.items()
+        split: evaluate.detector_scores(detector, own, progress=progress) for split, own in splits.items()
     }
-    models = {}
+    models, calibrations = {}, {}
     for name, of_split in scores.items():
-        threshold = evaluate.best_f1_threshold(evaluate.labels(splits["val"]), of_split["val"])
-        models[name] = evaluate.report(splits["test"], of_split["test"], threshold, progress=progress)
-    return {"evaluation": evaluate.method("test"), "models": models}
+        calibrations[name] = evaluate.fit_calibration(evaluate.labels(splits["val"]), of_split["val"])
+        models[name] = evaluate.report(
+            splits["test"], calibrations[name](of_split["test"]), DEFAULT_THRESHOLD, progress=progress
+        )
+    return {"evaluation": evaluate.method("test"), "models": models}, calibrations
 
 
 def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import auc, roc_curve
 from tqdm import tqdm
 
+from yamnet_cry.calibration import Calibration, log_odds
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill.corpus import CRY, Clip
 from yamnet_cry.features import SAMPLE_RATE
@@ -21,7 +23,7 @@ _SEED = 0
 
 
 def detector_scores(detector: CryDetector, clips: Sequence[Clip], *, progress: bool = True) -> Float64:
-    """Scores clips with the detector that users call.
+    """Scores clips with the detector that users call; not yet calibrated.
 
     Returns:
         float64 array of shape (clips,), in [0, 1].
@@ -44,27 +46,37 @@ def evaluate(
     Returns:
         ``evaluation``, how the figures were obtained, and ``models`` with the report of ``int8``.
     """
-    scores = detector_scores(detector, clips, progress=progress)
+    scores = detector.config.calibration(detector_scores(detector, clips, progress=progress))
     return {
         "evaluation": method(split),
         "models": {"int8": report(clips, scores, detector.threshold, progress=progress)},
     }
 
 
-def best_f1_threshold(is_cry: NDArray[np.bool_], scores: Float64) -> float:
-    """Returns the threshold of the highest F1; of equal ones the highest.
+def fit_calibration(is_cry: NDArray[np.bool_], scores: Float64) -> Calibration:
+    """Fits Platt scaling, without regularisation.
 
-    Example:
-        >>> best_f1_threshold(np.array([False, False, True]), np.array([0.1, 0.2, 0.7]))
-        0.7
+    Should scores be so good that the fit would run away, or so bad that it would turn them round, the
+    penalty of Platt's target smoothing keeps it finite, and a floor keeps the order.
+
+    Args:
+        is_cry: bool array of shape (clips,), of validation clips.
+        scores: Their scores, in [0, 1].
     """
-    return measure(is_cry, scores, 0.5)["best_f1_threshold"]
+    # Platt's targets: as if each side had seen one clip of the other kind more.
+    cry, other = is_cry.sum(), (~is_cry).sum()
+    soft = np.where(is_cry, (cry + 1) / (cry + 2), 1 / (other + 2))
+    features = np.tile(log_odds(scores)[:, None], (2, 1))
+    sides = np.repeat([True, False], len(scores))
+    model = LogisticRegression(C=np.inf, max_iter=1000)
+    model.fit(features, sides, sample_weight=np.concatenate([soft, 1 - soft]))
+    return Calibration(slope=max(float(model.coef_[0, 0]), 1e-3), intercept=float(model.intercept_[0]))
 
 
 def report(
     clips: Sequence[Clip], scores: Float64, threshold: float, *, progress: bool = False
 ) -> dict[str, Any]:
-    """Measures clip scores, over all clips and for each source.
+    """Measures calibrated clip scores, over all clips and for each source.
 
     Intervals are percentiles of 1,000 bootstrap replicates that draw groups, not clips: clips of one
     household or uploader are alike, and count as one observation. Scores tie often after
@@ -72,8 +84,8 @@ def report(
 
     Args:
         clips: Labelled clips.
-        scores: Their scores, of shape (clips,).
-        threshold: The threshold that the model ships with, chosen on other clips.
+        scores: Their probabilities, of shape (clips,).
+        threshold: The threshold that the model ships with.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -95,8 +107,8 @@ def method(split: str) -> dict[str, Any]:
     """Returns how the figures of `report` were obtained, for the record."""
     return {
         "split": split,
-        "clip_score": "mean over windows",
-        "threshold": "highest F1 on validation",
+        "clip_score": "mean over windows, calibrated",
+        "calibration": "Platt scaling, fitted on validation",
         "intervals": {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"},
     }
 
@@ -168,12 +180,27 @@ def measure(
         metrics["f1_at_half"] = float(_f1(*half, cry))
         metrics["precision"] = caught / (caught + alarms) if caught + alarms else 0.0
         # Rounding leaves a recall of exactly 94 % a hair below it.
+        metrics["calibration_error"] = expected_calibration_error(is_cry, scores, weights)
         metrics["fpr_at_94_recall"] = float(fpr[np.argmax(tpr >= RECALL - 1e-12)])
     if cry:
         metrics["recall"] = float(caught / cry)
     if other:
         metrics["fpr"] = float(alarms / other)
     return metrics
+
+
+def expected_calibration_error(is_cry: NDArray[np.bool_], probabilities: Float64, weights: Float64) -> float:
+    """Returns how far probabilities are from frequencies: the mean over ten bins of equal width, by weight.
+
+    Naeini et al. 2015.
+
+    Example:
+        >>> expected_calibration_error(np.array([True, False]), np.array([0.5, 0.5]), np.ones(2))
+        0.0
+    """
+    bins = np.minimum((probabilities * 10).astype(np.int64), 9)
+    gaps = np.bincount(bins, weights * (probabilities - is_cry), 10)
+    return float(np.abs(gaps).sum() / weights.sum())
 
 
 def _caught(chosen: NDArray[np.bool_], scores: Float64, weights: Float64, threshold: float) -> float:

@@ -177,7 +177,18 @@ class Recipe:
 #: The published model chayuto/yamnet-cry-distill-int8 v0.2.0, whose card names these values.
 REFERENCE = Recipe(name="reference")
 
-RECIPES = {recipe.name: recipe for recipe in (REFERENCE,)}
+#: The released model: a wider body under a factorised head, taught on augmented audio and by labels too.
+CRY = Recipe(
+    name="cry",
+    student=StudentSettings(blocks=((24, 2), (32, 1), (64, 2), (128, 2), (208, 2)), head_rank=48),
+    augmentation=Augmentation(views=20_000),
+    selection=Selection(positive_above=0.1, negative_below=0.1),
+    sampling=Sampling(negatives_per_positive=2),
+    loss=Loss(label_weight=0.5),
+    train=Train(epochs=40, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (CRY, REFERENCE)}
 
 
 def get(name: str, settings: Iterable[str] = ()) -> Recipe:

@@ -1,0 +1,44 @@
+"""From a score to the probability that a baby cries."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Scores of exactly 0 and 1 have no log-odds; int8 logits come close to both.
+_SMALLEST = 1e-6
+
+
+def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
+    """Returns log(s / (1 - s)) of scores in [0, 1], kept finite.
+
+    Example:
+        >>> log_odds([0.0, 0.5, 1.0]).round(1).tolist()
+        [-13.8, 0.0, 13.8]
+    """
+    clipped = np.clip(np.asarray(scores, np.float64), _SMALLEST, 1 - _SMALLEST)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt scaling of a score's log-odds: probability = sigmoid(slope * log-odds + intercept).
+
+    It keeps the order of scores, and with it every metric of ranking (Platt 1999).
+
+    Attributes:
+        slope: Positive.
+        intercept: In log-odds.
+    """
+
+    slope: float
+    intercept: float
+
+    def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """Returns probabilities in [0, 1], float64 of the shape of the scores.
+
+        Example:
+            >>> Calibration(slope=1.0, intercept=0.0)([0.25, 0.5]).round(6).tolist()
+            [0.25, 0.5]
+        """
+        return 0.5 * (1.0 + np.tanh(0.5 * (self.slope * log_odds(scores) + self.intercept)))
