@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
 # A module imports only from floors below its own.
 FLOORS = [
     {"errors", "files", "features", "classes", "calibration"},
-    {"audio", "runtime", "model_folder"},
+    {"audio", "runtime", "events"},
+    {"model_folder"},
     {"hub", "card"},
     {"detector"},
     {"__init__"},

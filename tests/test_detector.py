@@ -9,6 +9,7 @@ from yamnet_cry import CryDetector, Detection, features
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
 from yamnet_cry.errors import AudioError
+from yamnet_cry.events import find_events
 
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
 
@@ -72,11 +73,16 @@ def test_probabilities_are_the_calibrated_scores(detector):
 
 def test_a_result_prints_itself():
     result = Detection(np.array([0.1, 0.8, 0.3], np.float32), 0.25, UNCHANGED)
-    assert str(result) == "crying: probability 0.40 (threshold 0.25), peak 0.80 at 0:00.5"
-    assert repr(result) == f"<Detection {result} in 3 windows>"
-    assert str(Detection(np.array([0.1], np.float32), 0.25, UNCHANGED)).startswith(
-        "no crying: probability 0.10"
+    assert (
+        str(result)
+        == "crying: probability 0.40 (threshold 0.25), peak 0.80 at 0:00.5; heard once, 1.4 s in all"
     )
+    assert repr(result) == f"<Detection {result} in 3 windows>"
+    quiet = Detection(np.array([0.1], np.float32), 0.25, UNCHANGED)
+    assert str(quiet) == "no crying: probability 0.10 (threshold 0.25), peak 0.10 at 0:00.0"
+    once, twice = (np.array(track, np.float32) for track in ([1, 1, 1], [1, 1, 1, *[0] * 9, 1, 1, 1]))
+    assert str(Detection(once, 0.5, UNCHANGED)).endswith("; heard once, 1.9 s in all")
+    assert str(Detection(twice, 0.5, UNCHANGED)).endswith("; heard 2 times, 4.3 s in all")
 
 
 def test_a_result_becomes_plain_data():
@@ -89,11 +95,22 @@ def test_a_result_becomes_plain_data():
         "threshold": 0.5,
         "peak": pytest.approx(0.75),
         "peak_time": 0.48,
+        "events": [],
         "window_seconds": 0.96,
         "times": [0.0, 0.48],
         "scores": [0.25, 0.75],
     }
     assert all(type(value) in (bool, float, list) for value in data.values())
+
+
+def test_events_of_the_nursery(detector):
+    """The baby cries from 0:06 to 0:14, with pauses for breath."""
+    result = detector((nursery(), 16_000))
+    assert result.events
+    assert result.events == find_events(result.probabilities, 0.5, detector.config.events)
+    assert 4.8 < result.events[0].start < 7.0
+    assert 11.0 < result.events[-1].end < 15.5
+    assert not detector((nursery()[:80_000], 16_000)).events
 
 
 def test_a_detector_prints_itself(detector):

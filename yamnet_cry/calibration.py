@@ -29,10 +29,17 @@ class Calibration:
     Attributes:
         slope: Positive.
         intercept: In log-odds.
+
+    Raises:
+        ValueError: If they are not finite, or the slope would turn the order round.
     """
 
     slope: float
     intercept: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.slope < np.inf and np.isfinite(self.intercept)):
+            raise ValueError(f"expected a positive slope and a finite intercept. Received: {self}")
 
     def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Returns probabilities in [0, 1], float64 of the shape of the scores.

@@ -122,6 +122,8 @@ print(detector("night.wav"))
 
 {results_table(metrics)}
 
+{_events(metrics["models"]["int8"]["events"])}
+
 ### By source
 
 {sources_table(metrics)}
@@ -146,6 +148,16 @@ validation audio set the ranges for INT8. Every setting is in `recipe.json`.
 - Whimpering, other babies on television, cats and children at play can sound alike. Do not rely on it alone
   where a child's safety depends on it.
 """
+
+
+def _events(events: dict[str, Any]) -> str:
+    rate, recall = events["false_alarms_per_hour"], events["recall"]
+    return (
+        f"Events: {recall['value']:.0%} ({recall['low']:.0%}\N{EN DASH}{recall['high']:.0%}) of the crying "
+        f"clips gave one. The clips without crying, joined to {events['hours']:.2f} hours, gave "
+        f"{events['false_alarms']}: {rate['value']:.1f} false alarms an hour "
+        f"({rate['low']:.1f}\N{EN DASH}{rate['high']:.1f})."
+    )
 
 
 def _cell(values: dict[str, Any], column: str) -> str:

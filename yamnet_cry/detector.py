@@ -1,7 +1,8 @@
 """The detector: audio in, crying or not out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from os import PathLike
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from yamnet_cry import audio, features, hub, model_folder
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
+from yamnet_cry.events import Event, EventSettings, find_events
 from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
 from yamnet_cry.model_folder import ModelConfig
 from yamnet_cry.runtime import Student
@@ -39,11 +41,13 @@ class Detection:
             in [0, 1].
         threshold: The probability from which the recording counts as crying.
         calibration: What turns scores into probabilities.
+        event_settings: How events are made of probabilities.
     """
 
     scores: Float32
     threshold: float
     calibration: Calibration
+    event_settings: EventSettings = field(default_factory=EventSettings)
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -64,6 +68,11 @@ class Detection:
     def probabilities(self) -> NDArray[np.float64]:
         """The scores of the windows through the same calibration, float64 of shape (windows,)."""
         return self.calibration(self.scores)
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """The stretches of crying, in the order of time."""
+        return find_events(self.probabilities, self.threshold, self.event_settings)
 
     @property
     def is_cry(self) -> bool:
@@ -89,6 +98,7 @@ class Detection:
             "threshold": self.threshold,
             "peak": self.peak,
             "peak_time": self.peak_time,
+            "events": [asdict(event) for event in self.events],
             "window_seconds": PATCH_SECONDS,
             "times": [round(time, 2) for time in self.times.tolist()],
             "scores": self.scores.tolist(),
@@ -97,9 +107,13 @@ class Detection:
 
     def __str__(self) -> str:
         verdict = "crying" if self.is_cry else "no crying"
+        heard = ""
+        if self.events:
+            count = "once" if len(self.events) == 1 else f"{len(self.events)} times"
+            heard = f"; heard {count}, {sum(event.seconds for event in self.events):.1f} s in all"
         return (
             f"{verdict}: probability {self.probability:.2f} (threshold {self.threshold:.2f}), "
-            f"peak {self.peak:.2f} at {clock(self.peak_time)}"
+            f"peak {self.peak:.2f} at {clock(self.peak_time)}{heard}"
         )
 
     def __repr__(self) -> str:
@@ -159,7 +173,7 @@ class CryDetector:
             AudioError: If the audio cannot be read or used.
         """
         scores = list(self._scores(audio.blocks(source)))
-        return Detection(np.concatenate(scores), self.threshold, self.config.calibration)
+        return Detection(np.concatenate(scores), self.threshold, self.config.calibration, self.config.events)
 
     def _scores(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
         for log_mel in features.stream(blocks):

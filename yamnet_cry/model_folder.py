@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.errors import ModelError
+from yamnet_cry.events import EventSettings
 from yamnet_cry.features import front_end
 
 TFLITE = "model_int8.tflite"
@@ -47,6 +46,7 @@ class ModelConfig:
         recipe: Name of the recipe that trained it.
         threshold: Probability from which a recording counts as crying, in [0, 1].
         calibration: What turns scores into probabilities.
+        events: How events are made of probabilities.
         parameters: Number of parameters, ``total`` and ``trainable``.
         files: Size in bytes and SHA-256 of each model file.
         package_version: Version of the package that wrote the folder.
@@ -55,6 +55,7 @@ class ModelConfig:
     recipe: str
     threshold: float
     calibration: Calibration
+    events: EventSettings
     parameters: dict[str, int]
     files: dict[str, dict[str, int | str]]
     package_version: str
@@ -149,13 +150,9 @@ def _parse_config(folder: Path, content: bytes) -> ModelConfig:
         raise ModelError(f"{path}: expected a threshold in [0, 1]. Received: {config.threshold!r}")
     try:
         calibration = Calibration(**fields["calibration"])
-        if not (0 < calibration.slope < np.inf and np.isfinite(calibration.intercept)):
-            raise ValueError
-    except (TypeError, ValueError):
-        raise ModelError(
-            f"{path}: expected a calibration with a positive slope and an intercept. "
-            f"Received: {fields['calibration']!r}"
-        ) from None
+        events = EventSettings(**fields["events"])
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: calibration or events cannot be used: {error}") from None
     if not isinstance(config.files, dict):
         raise ModelError(f"{path}: expected files to be an object. Received: {config.files!r}")
-    return dataclasses.replace(config, calibration=calibration)
+    return dataclasses.replace(config, calibration=calibration, events=events)

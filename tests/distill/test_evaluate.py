@@ -104,6 +104,29 @@ def test_the_best_threshold_of_ties_is_the_highest():
     assert best([True, False], [0.9, 0.1]) == 0.9
 
 
+def test_false_alarms_and_events_caught(released, synthetic_corpus):
+    from yamnet_cry import CryDetector
+    from yamnet_cry.distill import corpus
+
+    clips = corpus.require(corpus.load(str(synthetic_corpus)), "test")
+    detector = CryDetector.from_pretrained(released)
+    report = evaluate.event_report(detector, clips)
+    assert report["hours"] == pytest.approx(4 * 2.5 / 3600)
+    assert report == evaluate.event_report(detector, clips)
+    detector.threshold = 0.0
+    always = evaluate.event_report(detector, clips)
+    assert (always["false_alarms"], always["recall"]["value"]) == (1, 1.0)
+    # Garwood's interval of one event, from tables: 0.0253 to 5.572.
+    rate = always["false_alarms_per_hour"]
+    assert rate["low"] * always["hours"] == pytest.approx(0.0253, abs=1e-4)
+    assert rate["high"] * always["hours"] == pytest.approx(5.572, abs=1e-3)
+    detector.threshold = 1.1
+    never = evaluate.event_report(detector, clips)
+    assert (never["false_alarms"], never["recall"]["value"]) == (0, 0.0)
+    assert never["false_alarms_per_hour"]["low"] == 0.0
+    assert never["false_alarms_per_hour"]["high"] * never["hours"] == pytest.approx(3.689, abs=1e-3)
+
+
 def test_a_calibration_that_is_known_is_found():
     generator = np.random.default_rng(0)
     scores = generator.uniform(0.001, 0.9, 20_000)

@@ -27,6 +27,7 @@ from yamnet_cry.distill.sampling import select, sigmoid_score
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import RunError
+from yamnet_cry.events import EventSettings
 from yamnet_cry.features import Float32
 from yamnet_cry.files import write_whole
 from yamnet_cry.model_folder import CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE, ModelConfig
@@ -95,6 +96,7 @@ def distill(
         recipe=recipe.name,
         threshold=DEFAULT_THRESHOLD,
         calibration=Calibration(slope=1.0, intercept=0.0),
+        events=EventSettings(),
         parameters=export.parameter_counts(student),
         files={},
         package_version=version("yamnet-cry"),
@@ -103,6 +105,8 @@ def distill(
         clips, windows, student, CryDetector(config, Student(tflite)), progress
     )
     config = replace(config, calibration=calibration_of["int8"])
+    calibrated = CryDetector(config, Student(tflite))
+    results["models"]["int8"]["events"] = evaluate.event_report(calibrated, corpus.require(clips, "test"))
     metrics = {
         **results,
         "training": {"windows": _counts(windows, recipe), "history": history},

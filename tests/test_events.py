@@ -1,0 +1,108 @@
+import dataclasses
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yamnet_cry.events import Event, EventSettings, EventTracker, find_events
+from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
+
+PLAIN = EventSettings(smoothing=1, votes=1, window=1, release=1.0, hold_seconds=0.0)
+TRACKS = st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.45, 0.5, 0.7, 1.0]), max_size=80)
+SETTINGS = st.builds(
+    EventSettings,
+    smoothing=st.integers(1, 5),
+    votes=st.integers(1, 3),
+    window=st.integers(3, 6),
+    release=st.sampled_from([0.3, 0.6, 1.0]),
+    hold_seconds=st.sampled_from([0.0, 0.48, 1.0, 3.0]),
+)
+
+
+def spans(events: list[Event]) -> list[tuple[int, int]]:
+    """First and last window of each event."""
+    return [
+        (round(e.start / PATCH_HOP_SECONDS), round((e.end - PATCH_SECONDS) / PATCH_HOP_SECONDS))
+        for e in events
+    ]
+
+
+def test_without_smoothing_votes_and_hold_events_are_runs_above_the_threshold():
+    track = [0, 0.6, 0.7, 0.2, 0.5, 0, 0, 0.9]
+    assert spans(find_events(track, 0.5, PLAIN)) == [(1, 2), (4, 4), (7, 7)]
+
+
+def test_an_event_tells_its_peak_and_mean():
+    (event,) = find_events([0, 0.6, 0.9, 0.6, 0], 0.5, PLAIN)
+    assert event == Event(start=0.48, end=pytest.approx(0.48 * 3 + 0.96), peak=0.9, mean=pytest.approx(0.7))
+    assert event.seconds == pytest.approx(1.92)
+
+
+def test_several_windows_must_agree():
+    settings = dataclasses.replace(PLAIN, votes=3, window=5)
+    assert not find_events([0, 1, 0, 0, 1, 0, 0, 0, 1], 0.5, settings)
+    assert spans(find_events([0, 1, 0, 1, 1, 0], 0.5, settings)) == [(1, 4)]
+
+
+def test_smoothing_forgives_one_window():
+    settings = dataclasses.replace(PLAIN, smoothing=3)
+    assert not find_events([0, 0, 0.9, 0, 0], 0.5, settings)
+    assert len(find_events([0, 0, 0.9, 0.9, 0.1, 0.9, 0.9], 0.5, settings)) == 1
+
+
+def test_an_event_goes_on_at_lower_probabilities_than_start_it():
+    settings = dataclasses.replace(PLAIN, release=0.5)
+    assert spans(find_events([0.3, 0.6, 0.3, 0.3, 0.2, 0.3], 0.5, settings)) == [(1, 3)]
+
+
+def test_pauses_for_breath_do_not_end_it():
+    track = [0.9, 0, 0, 0.9, 0, 0, 0, 0.9]
+    assert spans(find_events(track, 0.5, dataclasses.replace(PLAIN, hold_seconds=1.0))) == [(0, 3), (7, 7)]
+    (event,) = find_events(track[:4], 0.5, dataclasses.replace(PLAIN, hold_seconds=1.0))
+    assert event.mean == pytest.approx(1.8 / 4)
+
+
+@given(TRACKS, SETTINGS, st.sampled_from([0.3, 0.5, 0.9]))
+def test_events_of_any_track(track, settings, threshold):
+    events = find_events(track, threshold, settings)
+    total = (len(track) - 1) * PATCH_HOP_SECONDS + PATCH_SECONDS
+    for event in events:
+        assert 0 <= event.start < event.end <= total + 1e-9
+        assert 0 < event.mean <= event.peak <= 1
+        first, last = spans([event])[0]
+        assert event.peak == max(track[first : last + 1])
+        assert event.mean == pytest.approx(np.mean(track[first : last + 1]))
+    for before, after in pairwise(events):
+        assert spans([before])[0][1] < spans([after])[0][0]
+
+
+@given(TRACKS, SETTINGS)
+def test_a_higher_threshold_finds_no_more_crying(track, settings):
+    low, high = (sum(e.seconds for e in find_events(track, t, settings)) for t in (0.4, 0.8))
+    assert high <= low + 1e-9
+
+
+@given(TRACKS, SETTINGS)
+def test_an_event_is_reported_once_and_as_soon_as_it_has_ended(track, settings):
+    tracker = EventTracker(0.5, settings)
+    received = []
+    for probability in track:
+        event = tracker.push(probability)
+        if event is not None:
+            received.append(event)
+            assert not tracker.active
+    last = tracker.finish()
+    assert (last is None) or last not in received
+    assert [*received, *([last] if last else [])] == find_events(track, 0.5, settings)
+    assert tracker.finish() is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"smoothing": 0}, {"votes": 0}, {"votes": 4, "window": 3}, {"release": 0.0}, {"hold_seconds": -1.0}],
+)
+def test_settings_outside_their_range(changes):
+    with pytest.raises(ValueError, match="expected smoothing >= 1.*Received: EventSettings"):
+        EventSettings(**changes)

@@ -1,0 +1,171 @@
+"""From a track of probabilities to events: when crying starts, when it ends, how sure it is.
+
+A single window may be mistaken; a baby rarely cries for half a second. So probabilities are
+smoothed, several windows must agree before an event starts, it goes on at lower probabilities than
+those that start it (hysteresis), and pauses for breath do not end it (hold).
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
+
+
+@dataclass(frozen=True)
+class EventSettings:
+    """How events are made of probabilities; all of it looks back only, so streams get the same events.
+
+    Attributes:
+        smoothing: Windows in the moving average, at least 1.
+        votes: So many of the last ``window`` averages must reach the threshold to start an event.
+        window: See ``votes``; at least as many.
+        release: An event goes on while the average is at least this share of the threshold, in (0, 1].
+        hold_seconds: An event ends when the average has stayed below that for longer than this.
+
+    Raises:
+        ValueError: If a setting is outside its range.
+    """
+
+    smoothing: int = 2
+    votes: int = 2
+    window: int = 3
+    release: float = 0.5
+    hold_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not (
+            self.smoothing >= 1
+            and 1 <= self.votes <= self.window
+            and 0 < self.release <= 1
+            and self.hold_seconds >= 0
+        ):
+            raise ValueError(
+                "expected smoothing >= 1, 1 <= votes <= window, 0 < release <= 1 and hold_seconds >= 0. "
+                f"Received: {self}"
+            )
+
+
+@dataclass(frozen=True)
+class Event:
+    """A stretch of crying.
+
+    Attributes:
+        start: Start of its first window, in seconds.
+        end: End of its last window, in seconds.
+        peak: Highest probability of a window in it.
+        mean: Mean probability of the windows in it.
+    """
+
+    start: float
+    end: float
+    peak: float
+    mean: float
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.start
+
+
+@dataclass
+class EventTracker:
+    """Follows probabilities as they come, one a window, in memory that does not grow.
+
+    Args:
+        threshold: Average probability that starts an event.
+        settings: How.
+    """
+
+    threshold: float
+    settings: EventSettings = field(default_factory=EventSettings)
+
+    def __post_init__(self) -> None:
+        self._count = 0
+        self._recent: deque[float] = deque(maxlen=self.settings.smoothing)
+        # The last windows, from which an event may start: probability, and whether the average voted.
+        self._votes: deque[tuple[float, bool]] = deque(maxlen=self.settings.window)
+        self._begin: int | None = None
+        self._last = 0
+        self._peak = self._sum = self._pending_peak = self._pending_sum = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether an event is going on."""
+        return self._begin is not None
+
+    def push(self, probability: float) -> Event | None:
+        """Takes the probability of the next window.
+
+        Returns:
+            The event that ended with it, if one did.
+        """
+        number = self._count
+        self._count += 1
+        self._recent.append(probability)
+        average = sum(self._recent) / len(self._recent)
+        self._votes.append((probability, average >= self.threshold))
+        if self._begin is None:
+            self._maybe_start(number)
+            return None
+        self._pending_peak = max(self._pending_peak, probability)
+        self._pending_sum += probability
+        if average >= self.threshold * self.settings.release:
+            self._extend(number)
+        elif (number - self._last) * PATCH_HOP_SECONDS > self.settings.hold_seconds:
+            return self.finish()
+        return None
+
+    def finish(self) -> Event | None:
+        """Ends the track; returns the event that was going on, if there was one.
+
+        Probabilities pushed afterwards continue the count of windows.
+        """
+        if self._begin is None:
+            return None
+        event = Event(
+            start=self._begin * PATCH_HOP_SECONDS,
+            end=self._last * PATCH_HOP_SECONDS + PATCH_SECONDS,
+            peak=self._peak,
+            mean=self._sum / (self._last - self._begin + 1),
+        )
+        self._begin = None
+        self._votes.clear()
+        return event
+
+    def _maybe_start(self, number: int) -> None:
+        if sum(vote for _, vote in self._votes) < self.settings.votes:
+            return
+        windows = list(self._votes)
+        first = next(index for index, (_, vote) in enumerate(windows) if vote)
+        self._begin = number - (len(windows) - 1 - first)
+        self._peak = self._sum = 0.0
+        self._pending_peak = max(probability for probability, _ in windows[first:])
+        self._pending_sum = sum(probability for probability, _ in windows[first:])
+        self._extend(number)
+
+    def _extend(self, number: int) -> None:
+        """Takes what came since the last window of the event into it."""
+        self._last = number
+        self._peak = max(self._peak, self._pending_peak)
+        self._sum += self._pending_sum
+        self._pending_peak = self._pending_sum = 0.0
+
+
+def find_events(
+    probabilities: Iterable[float], threshold: float, settings: EventSettings | None = None
+) -> list[Event]:
+    """Finds the events of a whole track.
+
+    Args:
+        probabilities: One a window, every 0.48 s, in [0, 1].
+        threshold: Average probability that starts an event.
+        settings: How; the defaults if None.
+
+    Example:
+        >>> [(event.start, event.end) for event in find_events([0, 0, 1, 1, 1, 0, 0, 0], 0.5)]
+        [(0.96, 3.36)]
+    """
+    tracker = EventTracker(threshold, settings or EventSettings())
+    ended = [tracker.push(float(probability)) for probability in probabilities]
+    return [event for event in [*ended, tracker.finish()] if event is not None]
