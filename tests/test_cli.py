@@ -75,9 +75,29 @@ def test_another_model(crying, model_copy, tmp_path):
     assert "Traceback" not in result.output
 
 
+def test_calibrate_saves_a_detector_for_the_room(crying, tmp_path):
+    wave = np.random.default_rng(0).standard_normal(16_000 * 90) * 0.001
+    soundfile.write(tmp_path / "room.wav", wave, 16_000)
+    result = run("calibrate", tmp_path / "room.wav", "--out", tmp_path / "room")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{tmp_path / 'room'}: threshold 0.500, ")
+    assert "from 1.5 minutes" in result.stdout
+    assert run("detect", "--model", tmp_path / "room", crying).stdout == run("detect", crying).stdout
+    again = run("calibrate", "--json", tmp_path / "room.wav", "--out", tmp_path / "second")
+    assert json.loads(again.stdout)["threshold"] == 0.5
+
+
+def test_calibrate_explains_what_it_cannot_do(crying, tmp_path):
+    result = run("calibrate", crying, "--out", tmp_path / "room")
+    assert result.exit_code == 2
+    assert "expected at least 60 s of the room" in result.stderr
+    assert not (tmp_path / "room").exists()
+    assert run("calibrate", crying, "--out", tmp_path / "room", "--false-alarms", 0).exit_code == 2
+
+
 def test_version_and_help():
     assert __version__ in run("--version").output
-    for command in ("detect", "distill", "evaluate"):
+    for command in ("calibrate", "detect", "distill", "evaluate"):
         assert command in run("--help").output
         assert run(command, "--help").exit_code == 0
 

@@ -8,7 +8,7 @@ from make_nursery import nursery
 from yamnet_cry import CryDetector, Detection, features
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
-from yamnet_cry.errors import AudioError
+from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import find_events
 
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
@@ -111,6 +111,53 @@ def test_events_of_the_nursery(detector):
     assert 4.8 < result.events[0].start < 7.0
     assert 11.0 < result.events[-1].end < 15.5
     assert not detector((nursery()[:80_000], 16_000)).events
+
+
+def noisy_room(seconds: int) -> np.ndarray:
+    """A room with a toy that sounds like the nursery's baby, faintly, now and then."""
+    generator = np.random.default_rng(0)
+    wave = generator.standard_normal(seconds * 16_000).astype(np.float32) * 0.001
+    for start in range(5, seconds - 10, 25):
+        toy = nursery()[96_000:128_000] * generator.uniform(0.002, 0.1)
+        wave[start * 16_000 : start * 16_000 + len(toy)] += toy
+    return wave
+
+
+def test_a_noisy_room_raises_the_threshold(tmp_path):
+    detector = CryDetector.from_pretrained()
+    before = detector((noisy_room(600), 16_000))
+    report = detector.calibrate((noisy_room(600), 16_000), false_alarms_per_hour=1.0)
+    assert before.events
+    assert report.before > 1.0 == pytest.approx(report.false_alarms_per_hour)
+    assert detector.threshold == report.threshold > 0.5
+    assert report.hours == pytest.approx(1 / 6, rel=0.01)
+    assert len(detector((noisy_room(600), 16_000)).events) < len(before.events)
+
+    detector.save_pretrained(tmp_path / "room")
+    saved = CryDetector.from_pretrained(tmp_path / "room")
+    assert saved.threshold == report.threshold
+    np.testing.assert_array_equal(saved((nursery(), 16_000)).scores, detector((nursery(), 16_000)).scores)
+
+
+def test_a_quiet_room_leaves_the_threshold():
+    detector = CryDetector.from_pretrained()
+    report = detector.calibrate((noisy_room(5 * 60)[: 4 * 16_000].repeat(20), 16_000))
+    assert detector.threshold == report.threshold == 0.5
+    assert report.false_alarms_per_hour <= 0.5
+
+
+def test_too_little_of_a_room():
+    with pytest.raises(AudioError, match="waveform: expected at least 60 s of the room.*Received: 19.7 s"):
+        CryDetector.from_pretrained().calibrate((nursery(), 16_000))
+
+
+def test_folders_are_not_overwritten(detector, tmp_path):
+    with pytest.raises(ModelError, match="exists; name another folder"):
+        detector.save_pretrained(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match="cannot be written"):
+        detector.save_pretrained(tmp_path / "file" / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_detector_prints_itself(detector):

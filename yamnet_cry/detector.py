@@ -1,18 +1,21 @@
 """The detector: audio in, crying or not out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry import audio, features, hub, model_folder
+from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_threshold
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
+from yamnet_cry.errors import AudioError
 from yamnet_cry.events import Event, EventSettings, find_events
 from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
 from yamnet_cry.model_folder import ModelConfig
@@ -136,10 +139,11 @@ class CryDetector:
         (False, 4, [0.0, 0.48, 0.96, 1.44])
     """
 
-    def __init__(self, config: ModelConfig, student: Student) -> None:
+    def __init__(self, config: ModelConfig, model: bytes) -> None:
         self.config = config
         self.threshold = config.threshold
-        self._student = student
+        self._model = model
+        self._student = Student(model)
 
     @classmethod
     def from_pretrained(
@@ -155,8 +159,7 @@ class CryDetector:
         Raises:
             ModelError: If the model is missing, incomplete, corrupt or foreign.
         """
-        config, content = model_folder.load(hub.locate(model, revision))
-        return cls(config, Student(content))
+        return cls(*model_folder.load(hub.locate(model, revision)))
 
     def __call__(self, source: AudioSource) -> Detection:
         """Scores a recording of any length, in memory that does not grow with the audio.
@@ -174,6 +177,41 @@ class CryDetector:
         """
         scores = list(self._scores(audio.blocks(source)))
         return Detection(np.concatenate(scores), self.threshold, self.config.calibration, self.config.events)
+
+    def calibrate(self, ambient: AudioSource, *, false_alarms_per_hour: float = 0.5) -> AmbientReport:
+        """Raises the threshold, if it must, so that a room's own sound seldom raises an alarm.
+
+        Args:
+            ambient: The room without crying, best for ten minutes or more; at least one.
+            false_alarms_per_hour: How many are tolerable.
+
+        Returns:
+            The threshold, which the detector now has, and the false alarms an hour expected of it.
+
+        Raises:
+            AudioError: If the audio cannot be read, or is shorter than a minute.
+            ValueError: If ``false_alarms_per_hour`` is not positive.
+        """
+        result = self(ambient)
+        seconds = len(result.scores) * PATCH_HOP_SECONDS
+        if seconds < MIN_SECONDS:
+            raise AudioError(
+                f"{audio.describe(ambient)}: expected at least {MIN_SECONDS:.0f} s of the room, best ten "
+                f"minutes. Received: {seconds:.1f} s"
+            )
+        report = fit_threshold(
+            result.probabilities, self.config.events, self.threshold, false_alarms_per_hour
+        )
+        self.threshold = report.threshold
+        return report
+
+    def save_pretrained(self, folder: str | PathLike[str]) -> None:
+        """Writes what a detector needs to a new model folder, with the threshold as it is now.
+
+        Raises:
+            ModelError: If the folder exists, or cannot be written.
+        """
+        model_folder.save(Path(folder), replace(self.config, threshold=self.threshold), self._model)
 
     def _scores(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
         for log_mel in features.stream(blocks):

@@ -13,6 +13,7 @@ One layout serves as the result of a training run, as the bundled model and as a
 import dataclasses
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,31 @@ def load(folder: Path) -> tuple[ModelConfig, bytes]:
             f"Received: {fingerprint(model)}. Copy or download the folder again"
         )
     return config, model
+
+
+def save(folder: Path, config: ModelConfig, model: bytes) -> None:
+    """Writes what a detector needs to a new folder, aside first and then renamed.
+
+    Args:
+        folder: Must not exist.
+        config: Its sizes and hashes are replaced by those of the model.
+        model: The bytes of the TFLite model.
+
+    Raises:
+        ModelError: If the folder exists, or cannot be written.
+    """
+    if folder.exists():
+        raise ModelError(f"{folder} exists; name another folder")
+    config = dataclasses.replace(config, files={TFLITE: fingerprint(model)})
+    aside = folder.with_name(folder.name + ".new")
+    try:
+        aside.mkdir(parents=True, exist_ok=True)
+        (aside / TFLITE).write_bytes(model)
+        (aside / CONFIG).write_text(config.to_json(), encoding="utf-8")
+        aside.rename(folder)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise ModelError(f"{folder} cannot be written ({error.strerror})") from None
 
 
 def _read(folder: Path, name: str) -> bytes:

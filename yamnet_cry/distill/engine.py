@@ -31,7 +31,6 @@ from yamnet_cry.events import EventSettings
 from yamnet_cry.features import Float32
 from yamnet_cry.files import write_whole
 from yamnet_cry.model_folder import CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE, ModelConfig
-from yamnet_cry.runtime import Student
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,11 +100,9 @@ def distill(
         files={},
         package_version=version("yamnet-cry"),
     )
-    results, calibration_of = _evaluate(
-        clips, windows, student, CryDetector(config, Student(tflite)), progress
-    )
+    results, calibration_of = _evaluate(clips, windows, student, CryDetector(config, tflite), progress)
     config = replace(config, calibration=calibration_of["int8"])
-    calibrated = CryDetector(config, Student(tflite))
+    calibrated = CryDetector(config, tflite)
     results["models"]["int8"]["events"] = evaluate.event_report(calibrated, corpus.require(clips, "test"))
     metrics = {
         **results,
