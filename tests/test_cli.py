@@ -106,6 +106,7 @@ def test_evaluate_writes_the_metrics(released, synthetic_corpus, tmp_path):
     out = tmp_path / "metrics.json"
     result = run("evaluate", released, "--audio", synthetic_corpus, "--out", out)
     assert result.exit_code == 0, result.output
+    assert (tmp_path / "metrics.png").read_bytes()[:4] == b"\x89PNG"
     metrics = json.loads(out.read_text())
     assert metrics["evaluation"]["split"] == "test"
     assert metrics["models"]["int8"]["all"]["cry"] == 4

@@ -199,8 +199,9 @@ def distill(
 def evaluate(model: str, audio: str, split: str, out: Path | None, revision: str | None) -> None:
     """Measure MODEL, a model folder or a repository, on a corpus.
 
-    Writes metrics as JSON, each with a 95 % interval, for all clips and for each source; with --out,
-    prints the main ones as a table. Every clip is scored by the detector that `yamnet-cry detect` uses.
+    Writes metrics as JSON, each with a 95 % interval, for all clips and for each source. With --out,
+    also draws them (as .png beside the file) and prints the main ones as a table. Every clip is scored
+    by the detector that `yamnet-cry detect` uses.
     """
     _require_extra()
     from yamnet_cry import card
@@ -209,12 +210,14 @@ def evaluate(model: str, audio: str, split: str, out: Path | None, revision: str
     from yamnet_cry.distill import evaluate as evaluation
 
     detector = CryDetector.from_pretrained(model, revision=revision)
-    metrics = evaluation.evaluate(detector, corpus.require(corpus.load(audio), split), split)
-    text = json.dumps(metrics, indent=2) + "\n"
-    if out is None:
-        click.echo(text, nl=False)
-        return
+    clips = corpus.require(corpus.load(audio), split)
+    plot = None if out is None else out.with_suffix(".png")
     try:
+        metrics = evaluation.evaluate(detector, clips, split, plot=plot)
+        text = json.dumps(metrics, indent=2) + "\n"
+        if out is None:
+            click.echo(text, nl=False)
+            return
         write_whole(out, text)
     except OSError as error:
         raise RunError(f"{out} cannot be written ({error.strerror})") from None

@@ -7,6 +7,8 @@ One layout serves as the result of a training run, as the bundled model and as a
     config.json         front end, classes, calibration, threshold, size and hash of both models
     recipe.json         how it was trained, in full
     metrics.json        how well it does, with intervals
+    evaluation.png      the same as pictures
+    training.png        the losses of every epoch
     README.md           the model card, generated from the three
 """
 
@@ -29,6 +31,8 @@ KERAS = "model.keras"
 CONFIG = "config.json"
 RECIPE = "recipe.json"
 METRICS = "metrics.json"
+EVALUATION_PLOT = "evaluation.png"
+TRAINING_PLOT = "training.png"
 CARD = "README.md"
 
 #: What a detector reads; the rest is for people and for training.

@@ -16,7 +16,16 @@ from yamnet_cry import CryDetector, features
 from yamnet_cry.classes import cry_score
 from yamnet_cry.distill import corpus, distill, engine, recipes, training
 from yamnet_cry.errors import CorpusError, RunError
-from yamnet_cry.model_folder import CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE
+from yamnet_cry.model_folder import (
+    CARD,
+    CONFIG,
+    EVALUATION_PLOT,
+    KERAS,
+    METRICS,
+    RECIPE,
+    TFLITE,
+    TRAINING_PLOT,
+)
 
 SETTINGS = (
     "train.epochs=6",
@@ -27,7 +36,7 @@ SETTINGS = (
     "loss.label_weight=0.2",
 )
 TINY = recipes.get("reference", SETTINGS)
-ALL_FILES = {CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE}
+ALL_FILES = {CARD, CONFIG, EVALUATION_PLOT, KERAS, METRICS, RECIPE, TFLITE, TRAINING_PLOT}
 
 
 @pytest.fixture(scope="module")

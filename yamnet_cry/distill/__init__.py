@@ -6,7 +6,17 @@ Needs the extra ``distill``: ``pip install "yamnet-cry[distill]"``.
 import os
 from importlib.util import find_spec
 
-_NEEDED = ("datasets", "keras", "librosa", "scipy", "sklearn", "tensorflow", "tensorflow_hub", "tqdm")
+_NEEDED = (
+    "datasets",
+    "keras",
+    "librosa",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "tensorflow",
+    "tensorflow_hub",
+    "tqdm",
+)
 _missing = [name for name in _NEEDED if find_spec(name) is None]
 if _missing:
     raise ImportError(

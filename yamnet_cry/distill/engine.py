@@ -14,12 +14,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from yamnet_cry import card, model_folder
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import corpus, evaluate, export, targets, teachers, training, views
+from yamnet_cry.distill import corpus, evaluate, export, plots, targets, teachers, training, views
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.evaluate import Float64
 from yamnet_cry.distill.recipes import CRY, Recipe
@@ -30,7 +31,17 @@ from yamnet_cry.errors import RunError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.features import Float32
 from yamnet_cry.files import write_whole
-from yamnet_cry.model_folder import CARD, CONFIG, KERAS, METRICS, RECIPE, TFLITE, ModelConfig
+from yamnet_cry.model_folder import (
+    CARD,
+    CONFIG,
+    EVALUATION_PLOT,
+    KERAS,
+    METRICS,
+    RECIPE,
+    TFLITE,
+    TRAINING_PLOT,
+    ModelConfig,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -100,7 +111,9 @@ def distill(
         files={},
         package_version=version("yamnet-cry"),
     )
-    results, calibration_of = _evaluate(clips, windows, student, CryDetector(config, tflite), progress)
+    results, probabilities, calibration_of = _evaluate(
+        clips, windows, student, CryDetector(config, tflite), progress
+    )
     config = replace(config, calibration=calibration_of["int8"])
     calibrated = CryDetector(config, tflite)
     results["models"]["int8"]["events"] = evaluate.event_report(calibrated, corpus.require(clips, "test"))
@@ -109,7 +122,9 @@ def distill(
         "training": {"windows": _counts(windows, recipe), "history": history},
         "size": {"int8_bytes": len(tflite), "parameters": config.parameters},
     }
-    _write(partial / "model", student, tflite, config, _record(recipe, seed, clips, loaded), metrics)
+    record = _record(recipe, seed, clips, loaded)
+    is_cry = evaluate.labels(corpus.require(clips, "test"))
+    _write(partial / "model", student, tflite, config, record, metrics, is_cry, probabilities)
     try:
         os.rename(partial / "model", out)
     except OSError as error:
@@ -169,7 +184,7 @@ def _calibration_windows(windows: Windows, recipe: Recipe, seed: int) -> np.ndar
 
 def _evaluate(
     clips: Sequence[Clip], windows: Windows, student: keras.Model, detector: CryDetector, progress: bool
-) -> tuple[dict[str, Any], dict[str, Calibration]]:
+) -> tuple[dict[str, Any], dict[str, Float64], dict[str, Calibration]]:
     """Measures teacher and student on the same clips, each calibrated on validation in the same way."""
     splits = {split: corpus.require(clips, split) for split in ("val", "test")}
 
@@ -194,13 +209,14 @@ def _evaluate(
     scores["int8"] = {
         split: evaluate.detector_scores(detector, own, progress=progress) for split, own in splits.items()
     }
-    models, calibrations = {}, {}
+    models, probabilities, calibrations = {}, {}, {}
     for name, of_split in scores.items():
         calibrations[name] = evaluate.fit_calibration(evaluate.labels(splits["val"]), of_split["val"])
+        probabilities[name] = calibrations[name](of_split["test"])
         models[name] = evaluate.report(
-            splits["test"], calibrations[name](of_split["test"]), DEFAULT_THRESHOLD, progress=progress
+            splits["test"], probabilities[name], DEFAULT_THRESHOLD, progress=progress
         )
-    return {"evaluation": evaluate.method("test"), "models": models}, calibrations
+    return {"evaluation": evaluate.method("test"), "models": models}, probabilities, calibrations
 
 
 def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:
@@ -237,6 +253,8 @@ def _write(
     config: ModelConfig,
     recipe: dict[str, Any],
     metrics: dict[str, Any],
+    is_cry: NDArray[np.bool_],
+    probabilities: dict[str, Float64],
 ) -> None:
     try:
         if folder.exists():
@@ -249,6 +267,9 @@ def _write(
         (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
         (folder / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
         (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        shown = {name: probabilities[name] for name in ("int8", "fp32", "teacher")}
+        plots.evaluation(folder / EVALUATION_PLOT, is_cry, shown)
+        plots.training(folder / TRAINING_PLOT, metrics["training"]["history"])
         (folder / CARD).write_text(card.render(config, recipe, metrics), encoding="utf-8")
     except OSError as error:
         raise RunError(

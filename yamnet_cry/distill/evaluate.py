@@ -1,6 +1,7 @@
 """Metrics of clip scores, each with an interval; and the scores of a detector as its users get them."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from yamnet_cry.calibration import Calibration, log_odds
 from yamnet_cry.detector import CryDetector
+from yamnet_cry.distill import plots
 from yamnet_cry.distill.corpus import CRY, Clip
 from yamnet_cry.features import SAMPLE_RATE
 
@@ -34,7 +36,12 @@ def detector_scores(detector: CryDetector, clips: Sequence[Clip], *, progress: b
 
 
 def evaluate(
-    detector: CryDetector, clips: Sequence[Clip], split: str, *, progress: bool = True
+    detector: CryDetector,
+    clips: Sequence[Clip],
+    split: str,
+    *,
+    plot: Path | None = None,
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Measures a detector at its own threshold.
 
@@ -42,14 +49,20 @@ def evaluate(
         detector: The detector.
         clips: Labelled clips.
         split: The split they are from, for the record.
+        plot: PNG to draw the evaluation to, if any.
         progress: Whether to show a progress bar.
 
     Returns:
         ``evaluation``, how the figures were obtained, and ``models`` with the report of ``int8``.
+
+    Raises:
+        OSError: If the plot cannot be written.
     """
-    scores = detector.config.calibration(detector_scores(detector, clips, progress=progress))
-    measured = report(clips, scores, detector.threshold, progress=progress)
+    probabilities = detector.config.calibration(detector_scores(detector, clips, progress=progress))
+    measured = report(clips, probabilities, detector.threshold, progress=progress)
     measured["events"] = event_report(detector, clips)
+    if plot is not None:
+        plots.evaluation(plot, labels(clips), {"int8": probabilities})
     return {"evaluation": method(split), "models": {"int8": measured}}
 
 
