@@ -141,7 +141,8 @@ def test_a_noisy_room_raises_the_threshold(tmp_path):
 
 def test_a_quiet_room_leaves_the_threshold():
     detector = CryDetector.from_pretrained()
-    report = detector.calibrate((noisy_room(5 * 60)[: 4 * 16_000].repeat(20), 16_000))
+    hiss = np.random.default_rng(0).standard_normal(600 * 16_000).astype(np.float32) * 0.001
+    report = detector.calibrate((hiss, 16_000))
     assert detector.threshold == report.threshold == 0.5
     assert report.false_alarms_per_hour <= 0.5
 

@@ -31,7 +31,7 @@ def test_reference_is_the_published_recipe():
             "drop_epoch": 30,
             "dropped_learning_rate": 1e-4,
         },
-        "export": {"calibration_patches": 200},
+        "export": {"calibration_patches": 200, "dense_per_channel": True},
     }
 
 

@@ -101,7 +101,7 @@ def distill(
     windows = targets.teacher_pass(every, loaded, Path(cache or default_cache()), progress=progress)
     student, history = training.fit(windows, recipe, seed, partial / "checkpoints", progress=progress)
     representative = windows.patches(_calibration_windows(windows, recipe, seed))
-    tflite = export.to_int8(student, representative)
+    tflite = export.to_int8(student, representative, dense_per_channel=recipe.export.dense_per_channel)
     config = ModelConfig(
         recipe=recipe.name,
         threshold=DEFAULT_THRESHOLD,

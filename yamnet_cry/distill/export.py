@@ -15,7 +15,7 @@ from yamnet_cry.errors import RunError
 from yamnet_cry.features import Float32
 
 
-def to_int8(model: keras.Model, calibration: Float32) -> bytes:
+def to_int8(model: keras.Model, calibration: Float32, *, dense_per_channel: bool = True) -> bytes:
     """Quantises a student: int8 in, int8 out, weights per channel (Jacob et al. 2018, arXiv:1712.05877).
 
     The converter is TensorFlow's. Under another Keras backend it runs in a process of its own.
@@ -24,6 +24,7 @@ def to_int8(model: keras.Model, calibration: Float32) -> bytes:
         model: A student.
         calibration: float32 patches of shape (patches, 96, 64, 1), which set the ranges of all
             activations.
+        dense_per_channel: Whether dense layers have a scale for each output, or one for all.
 
     Returns:
         The bytes of the ``.tflite`` file.
@@ -34,12 +35,12 @@ def to_int8(model: keras.Model, calibration: Float32) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         if keras.backend.backend() == "tensorflow":
-            _convert(model, calibration, path)
+            _convert(model, calibration, path, dense_per_channel)
         else:
             model.save(Path(folder) / "model.keras")
             np.save(Path(folder) / "calibration.npy", calibration)
             result = subprocess.run(
-                [sys.executable, "-m", "yamnet_cry.distill.export", folder],
+                [sys.executable, "-m", "yamnet_cry.distill.export", folder, str(int(dense_per_channel))],
                 env={**os.environ, "KERAS_BACKEND": "tensorflow"},
                 capture_output=True,
                 text=True,
@@ -50,7 +51,7 @@ def to_int8(model: keras.Model, calibration: Float32) -> bytes:
         return path.read_bytes()
 
 
-def _convert(model: keras.Model, calibration: Float32, path: Path) -> None:
+def _convert(model: keras.Model, calibration: Float32, path: Path, dense_per_channel: bool) -> None:
     import tensorflow as tf
 
     def representative_dataset() -> Iterator[list[Float32]]:
@@ -69,6 +70,7 @@ def _convert(model: keras.Model, calibration: Float32, path: Path) -> None:
             target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
             inference_input_type=tf.int8,
             inference_output_type=tf.int8,
+            _experimental_disable_per_channel_quantization_for_dense_layers=not dense_per_channel,
         )
 
 
@@ -84,4 +86,5 @@ if __name__ == "__main__":
         keras.models.load_model(_folder / "model.keras", compile=False),
         np.load(_folder / "calibration.npy"),
         _folder / "model.tflite",
+        bool(int(sys.argv[2])),
     )

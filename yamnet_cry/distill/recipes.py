@@ -150,9 +150,12 @@ class Export:
 
     Attributes:
         calibration_patches: Patches of validation audio that set the ranges of activations.
+        dense_per_channel: Whether dense layers have a scale for each output, as convolutions do. It costs
+            24 bytes an output, and older microcontroller runtimes cannot run it.
     """
 
     calibration_patches: int = 200
+    dense_per_channel: bool = True
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ CRY = Recipe(
     selection=Selection(positive_above=0.1, negative_below=0.1),
     sampling=Sampling(negatives_per_positive=2),
     loss=Loss(label_weight=0.5),
+    export=Export(dense_per_channel=False),
     train=Train(epochs=40, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
