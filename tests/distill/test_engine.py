@@ -140,7 +140,17 @@ def start(arguments, out: Path, cache: Path, *more: str) -> subprocess.Popen[byt
     places = ["--audio", arguments["audio"], "--teacher", os.fspath(arguments["teacher"])]
     places += ["--out", os.fspath(out), "--cache", os.fspath(cache)]
     return subprocess.Popen(
-        [sys.executable, "-m", "yamnet_cry.cli", "distill", *places, *settings, *more],
+        [
+            sys.executable,
+            "-m",
+            "yamnet_cry.cli",
+            "distill",
+            "--recipe",
+            "reference",
+            *places,
+            *settings,
+            *more,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
