@@ -223,8 +223,8 @@ def measure(
         half = _caught(is_cry, scores, weights, 0.5), _caught(~is_cry, scores, weights, 0.5)
         metrics["f1_at_half"] = float(_f1(*half, cry))
         metrics["precision"] = caught / (caught + alarms) if caught + alarms else 0.0
-        # Rounding leaves a recall of exactly 94 % a hair below it.
         metrics["calibration_error"] = expected_calibration_error(is_cry, scores, weights)
+        # Rounding leaves a recall of exactly 94 % a hair below it.
         metrics["fpr_at_94_recall"] = float(fpr[np.argmax(tpr >= RECALL - 1e-12)])
     if cry:
         metrics["recall"] = float(caught / cry)
