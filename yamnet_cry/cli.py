@@ -128,8 +128,10 @@ def calibrate(
 @click.option(
     "--audio",
     required=True,
+    multiple=True,
     metavar="DIR|hf://...",
-    help="Corpus: folder with manifest.csv, folder with one folder a class, or hf://OWNER/NAME.",
+    help="Corpus: folder with manifest.csv, folder with one folder a class, or hf://OWNER/NAME; "
+    "may be repeated.",
 )
 @click.option(
     "--teacher",
@@ -154,7 +156,7 @@ def calibrate(
     "--cache", type=click.Path(path_type=Path), help="File that remembers the teacher's logits, for all runs."
 )
 def distill(
-    audio: str,
+    audio: tuple[str, ...],
     teacher: str,
     out: Path,
     recipe_name: str,

@@ -67,6 +67,20 @@ def test_bad_manifests_are_explained(tmp_path, text, message):
         corpus.load(manifest(tmp_path, text))
 
 
+def test_several_corpora_are_one(tmp_path):
+    first = manifest(tmp_path / "one", HEADER + "a.wav,cry,train,g\n", ["a.wav"])
+    second = manifest(tmp_path / "two", HEADER + "b.wav,not_cry,val,h\n", ["b.wav"])
+    assert [(clip.name, clip.source) for clip in corpus.load(first, second)] == [
+        ("a.wav", "one"),
+        ("b.wav", "two"),
+    ]
+    with pytest.raises(CorpusError, match=r"lists a\.wav more than once"):
+        corpus.load(first, first)
+    third = manifest(tmp_path / "three", HEADER + "c.wav,cry,test,g\n", ["c.wav"])
+    with pytest.raises(CorpusError, match="group 'g' crosses splits"):
+        corpus.load(first, third)
+
+
 def test_a_manifest_that_is_no_text(tmp_path):
     (tmp_path / "manifest.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(CorpusError, match="cannot be read as CSV in UTF-8"):

@@ -63,30 +63,34 @@ class Clip:
         return audio.read(self.open())
 
 
-def load(source: str) -> list[Clip]:
-    """Lists the clips of a corpus.
+def load(*sources: str) -> list[Clip]:
+    """Lists the clips of a corpus, or of several together.
 
     Args:
-        source: A folder with ``manifest.csv``; a folder with one folder a class (``cry``,
+        sources: Each is a folder with ``manifest.csv``; a folder with one folder a class (``cry``,
             ``not_cry``, any other is unlabelled); or ``hf://`` and a dataset in AudioSet's layout,
             ``hf://OWNER/NAME[@REVISION][/CONFIG]`` or ``hf://`` and a local folder of Parquet files.
 
     Raises:
         CorpusError: If there is no such corpus, or it cannot be used as it stands.
     """
-    if source.startswith(HUB_PREFIX):
-        clips = _from_parquet(source)
-    elif (Path(source) / MANIFEST).is_file():
-        clips = _from_manifest(Path(source))
-    elif Path(source).is_dir():
-        clips = _from_class_folders(Path(source))
-    else:
-        raise CorpusError(
-            f"a corpus is a folder with {MANIFEST}, a folder with one folder a class, or "
-            f"{HUB_PREFIX}OWNER/NAME. Received: {source!r}"
-        )
+    clips = [clip for source in sources for clip in _listed(source)]
+    _check_names(clips)
     _check_groups(clips)
     return clips
+
+
+def _listed(source: str) -> list[Clip]:
+    if source.startswith(HUB_PREFIX):
+        return _from_parquet(source)
+    if (Path(source) / MANIFEST).is_file():
+        return _from_manifest(Path(source))
+    if Path(source).is_dir():
+        return _from_class_folders(Path(source))
+    raise CorpusError(
+        f"a corpus is a folder with {MANIFEST}, a folder with one folder a class, or "
+        f"{HUB_PREFIX}OWNER/NAME. Received: {source!r}"
+    )
 
 
 def require(clips: Iterable[Clip], split: str) -> list[Clip]:
@@ -103,6 +107,14 @@ def require(clips: Iterable[Clip], split: str) -> list[Clip]:
             f"Received: {', '.join(sorted(found)) or 'none'}"
         )
     return chosen
+
+
+def _check_names(clips: list[Clip]) -> None:
+    seen: set[str] = set()
+    for clip in clips:
+        if clip.name in seen:
+            raise CorpusError(f"the corpus lists {clip.name} more than once; rename one of them")
+        seen.add(clip.name)
 
 
 def _check_groups(clips: list[Clip]) -> None:
@@ -132,13 +144,7 @@ def _from_manifest(folder: Path) -> list[Clip]:
         )
     if not rows:
         raise CorpusError(f"{path} lists no clips")
-    clips = [_from_row(folder, path, number, row) for number, row in enumerate(rows, start=2)]
-    seen: set[str] = set()
-    for clip in clips:
-        if clip.name in seen:
-            raise CorpusError(f"{path} lists {clip.name} more than once")
-        seen.add(clip.name)
-    return clips
+    return [_from_row(folder, path, number, row) for number, row in enumerate(rows, start=2)]
 
 
 def _from_row(folder: Path, path: Path, number: int, row: dict[str, str]) -> Clip:

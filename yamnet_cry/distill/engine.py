@@ -57,7 +57,7 @@ def default_cache() -> Path:
 
 
 def distill(
-    audio: str,
+    audio: str | Sequence[str],
     teacher: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -72,7 +72,7 @@ def distill(
     Work in progress is kept in ``<out>.partial``; ``out`` itself appears whole, in one step, at the end.
 
     Args:
-        audio: The corpus, see `corpus.load`.
+        audio: The corpus or corpora, see `corpus.load`.
         teacher: The teacher, see `teachers.load`.
         out: The model folder to make; must not exist.
         recipe: What to train, and how.
@@ -91,7 +91,7 @@ def distill(
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     _check_free(out, partial, resume)
-    clips = corpus.load(audio)
+    clips = corpus.load(*([audio] if isinstance(audio, str) else audio))
     for split in ("val", "test"):
         corpus.require(clips, split)
     loaded = teachers.load(teacher)

@@ -122,6 +122,7 @@ def teacher_pass(clips: Sequence[Clip], teacher: Teacher, cache: Path, *, progre
     ):
         for waveforms in _decoded_chunks(clips):
             keys: list[bytes] = []
+            found: dict[bytes, Float32] = {}
             missing: dict[bytes, Float32] = {}
             for clip, waveform in waveforms:
                 if isinstance(waveform, AudioError):
@@ -135,18 +136,19 @@ def teacher_pass(clips: Sequence[Clip], teacher: Teacher, cache: Path, *, progre
                     )
                 keys.append(key)
                 spectrograms.append(features.log_mel(waveform))
-                if remembered.get(key) is None:
+                known = remembered.get(key)
+                if known is None:
                     missing[key] = waveform
+                else:
+                    found[key] = known
             if missing:
                 started = time.perf_counter()
                 fresh = dict(zip(missing, teacher.logits(list(missing.values())), strict=True))
                 seconds += time.perf_counter() - started
                 scored += sum(map(len, fresh.values()))
                 remembered.put(fresh)
-            for key in keys:
-                known = remembered.get(key)
-                assert known is not None
-                logits.append(known)
+                found |= fresh
+            logits += [found[key] for key in keys]
             bar.update(len(waveforms))
     if failures:
         shown = failures[:10] + ([f"and {len(failures) - 10} more"] if len(failures) > 10 else [])

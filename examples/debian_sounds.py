@@ -1,0 +1,182 @@
+"""Makes a corpus of ordinary sounds from Debian's packages: music, speech in many languages, effects.
+
+A student hears of the world only what its corpus holds, and crying is mistaken for what was never heard.
+Everything in Debian's main section may be used and redistributed; each package's copyright file is kept
+beside its clips. Needs `apt-get` and `dpkg-deb` (any Debian or Ubuntu, or a container of one) and about
+2 GB of downloads, which are deleted again.
+
+    python examples/debian_sounds.py sounds
+    yamnet-cry distill --audio my-corpus --audio sounds --teacher yamnet-weights --out model
+
+Nobody has labelled these sounds. Music and prompts read by adults are taken as `not_cry`; everything else
+is `unknown`, so that the teacher alone judges it (games do have crying babies in them). Packages in
+`HELD_OUT` are validation audio, all of it `unknown`, so that calibration and metrics stay those of the
+labelled corpus; all others are training audio.
+"""
+
+import argparse
+import csv
+import hashlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from yamnet_cry import audio
+from yamnet_cry.errors import AudioError
+from yamnet_cry.features import SAMPLE_RATE, Float32
+
+SPEECH = """
+asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav asterisk-core-sounds-fr-wav
+asterisk-core-sounds-ru-wav asterisk-prompt-it-menardi-wav codec2-examples klettres-data
+""".split()
+
+MUSIC = """
+asterisk-moh-opsource-wav drascula-music hydrogen-drumkits-effects hyperrogue-music lmms-common
+sonic-pi-samples warzone2100-music wesnoth-1.16-music
+""".split()
+
+EFFECTS = """
+ardentryst bambam boswars-data brainparty-data btanks-data bucklespring-data budgie-control-center-data
+caveexpress-data colobot-common-sounds csmash-data etw-data fillets-ng-data fillets-ng-data-cs
+fillets-ng-data-nl flare-game freedink-data freedroid-data frozen-bubble-data gamine-data hannah-data
+hedgewars-data heroes-sound-effects kajongg ktuberling-data lincity-ng-data lomiri-sounds lordsawar-data
+lugaru-data manaplus-data marsshooter-data mate-media-common megaglest-data micropolis-data minetest-data
+minetest-mod-homedecor minetest-mod-unified-inventory monsterz-data neverball-common netpanzer-data
+pekka-kana-2-data pingus-data planetblupi-common plee-the-bear-data pysiogame python-pygame-doc qabcs-data
+scorched3d-data scratch searchandrescue-data sound-icons sound-theme-freedesktop starfighter-data
+supertux-data triplea tuxpaint-stamps-default tuxtype-data warmux-data wesnoth-1.16-data wordwarvi-sound
+wx3.2-examples yaru-theme-sound
+""".split()
+
+#: Validation audio: a few of each kind.
+HELD_OUT = {
+    "asterisk-core-sounds-fr-wav",
+    "boswars-data",
+    "brainparty-data",
+    "fillets-ng-data-nl",
+    "hyperrogue-music",
+    "lugaru-data",
+    "minetest-data",
+    "scorched3d-data",
+}
+
+COLUMNS = ("file", "target", "split", "group", "source", "licence", "origin")
+
+# Enough of everything, and of nothing so much that it drowns the rest.
+FILES_PER_PACKAGE = 200
+PIECES_PER_FILE = 2
+SECONDS_PER_PIECE = 10.0
+SHORTEST_SECONDS = 0.25
+
+_SUFFIXES = (".wav", ".ogg", ".oga", ".opus", ".mp3", ".flac")
+
+
+def download(package: str, folder: Path) -> Path:
+    """Fetches a package's file, of whichever version this system's package sources offer."""
+    subprocess.run(["apt-get", "download", "-qq", package], cwd=folder, check=True, capture_output=True)
+    (found,) = folder.glob(f"{package}_*.deb")
+    return found
+
+
+def contents(package_file: Path, package: str) -> tuple[dict[str, bytes], bytes]:
+    """Reads from a package a choice of its audio files, by name, and its copyright file."""
+    unpacked = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", package_file], check=True, capture_output=True
+    ).stdout
+    with tarfile.open(fileobj=BytesIO(unpacked)) as archive:
+        members = {member.name: member for member in archive if member.isfile()}
+        names = [name for name in members if name.lower().endswith(_SUFFIXES)]
+        # By hash, so that the choice is spread over folders and the same on every machine.
+        names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
+        chosen = {name: _read(archive, members[name]) for name in names[:FILES_PER_PACKAGE]}
+        notice = members.get(f"./usr/share/doc/{package}/copyright")
+        return chosen, _read(archive, notice) if notice else b""
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return file.read() if file else b""
+
+
+def pieces(data: bytes) -> Iterator[Float32]:
+    """Decodes a file and cuts pieces from it, evenly spread; silence and clicks are left out."""
+    waveform = audio.read(BytesIO(data))
+    length = int(SECONDS_PER_PIECE * SAMPLE_RATE)
+    count = min(PIECES_PER_FILE, max(1, len(waveform) // length))
+    for number in range(count):
+        start = number * max(0, len(waveform) - length) // max(1, count - 1)
+        piece = waveform[start : start + length]
+        if len(piece) >= SHORTEST_SECONDS * SAMPLE_RATE and np.abs(piece).max() > 1e-3:
+            yield piece
+
+
+def add(package: str, target: str, out: Path, seen: set[bytes]) -> list[dict[str, str]]:
+    """Adds a package's sounds to the corpus, and returns their rows of the manifest.
+
+    Packages share sounds; what is ``seen`` is left out, or training audio could be in validation too.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files, notice = contents(download(package, Path(folder)), package)
+    (out / package).mkdir(parents=True)
+    (out / package / "copyright").write_bytes(notice)
+    rows = []
+    for origin, data in files.items():
+        try:
+            cut = list(pieces(data))
+        except AudioError:  # a format that libsndfile does not know, or a file without sound
+            continue
+        for piece in cut:
+            content = hashlib.sha256(piece.tobytes()).digest()
+            if content in seen:
+                continue
+            seen.add(content)
+            name = f"{package}/{len(rows):04d}.flac"
+            soundfile.write(out / name, piece, SAMPLE_RATE)
+            judged = ("unknown", "val") if package in HELD_OUT else (target, "train")
+            licence = f"Debian main, see {package}/copyright"
+            values = (name, *judged, f"debian:{package}", "debian_sounds", licence, origin)
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+    return rows
+
+
+def main() -> int:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--package", action="append", help="take only this one; may be repeated")
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    if out.exists():
+        print(f"{out} exists; name another folder, or delete it first", file=sys.stderr)
+        return 2
+    kinds = [(name, "not_cry") for name in (*SPEECH, *MUSIC)] + [(name, "unknown") for name in EFFECTS]
+    wanted = sorted(pair for pair in kinds if not arguments.package or pair[0] in arguments.package)
+    rows: list[dict[str, str]] = []
+    seen: set[bytes] = set()
+    for package, target in tqdm(wanted, unit="package"):
+        try:
+            rows += add(package, target, out, seen)
+        except (OSError, subprocess.CalledProcessError) as error:
+            # Later releases of Debian drop packages; the others still help.
+            print(f"{package} is left out ({error})", file=sys.stderr)
+    if not rows:
+        print("no package could be had; is this Debian, and are its package lists fresh?", file=sys.stderr)
+        return 1
+    with (out / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"{len(rows):,} clips of {len({row['group'] for row in rows})} packages in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

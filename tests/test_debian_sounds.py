@@ -1,0 +1,103 @@
+"""The corpus of ordinary sounds, from real packages that hold synthetic sounds."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+
+import debian_sounds
+import numpy as np
+import pytest
+import soundfile
+
+from yamnet_cry.distill import corpus
+
+pytestmark = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="no dpkg-deb: not a Debian system")
+
+RATE = 16_000
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """Builds packages, and an apt-get that hands them out."""
+    store, programs = tmp_path / "store", tmp_path / "bin"
+    store.mkdir()
+    programs.mkdir()
+    script = programs / "apt-get"
+    script.write_text(f'#!/bin/sh\n[ "$1" = download ] && cp {store}/"$3"_1_all.deb .\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+
+    def build(name, files):
+        root = tmp_path / name
+        (root / "DEBIAN").mkdir(parents=True)
+        (root / "DEBIAN" / "control").write_text(
+            f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: A <a@b.c>\nDescription: sounds\n"
+        )
+        (root / "usr/share/doc" / name).mkdir(parents=True)
+        (root / "usr/share/doc" / name / "copyright").write_text("free")
+        (root / "usr/share/sounds").mkdir(parents=True)
+        for file, wave in files.items():
+            if isinstance(wave, bytes):
+                (root / "usr/share/sounds" / file).write_bytes(wave)
+            else:
+                soundfile.write(root / "usr/share/sounds" / file, wave, RATE)
+        subprocess.run(
+            ["dpkg-deb", "--build", root, store / f"{name}_1_all.deb"], check=True, capture_output=True
+        )
+
+    return build
+
+
+def noise(seconds, seed):
+    return 0.1 * np.random.default_rng(seed).standard_normal(int(seconds * RATE)).clip(-3, 3)
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["debian_sounds.py", *map(str, arguments)])
+    return debian_sounds.main()
+
+
+def test_packages_become_a_corpus(packages, tmp_path, monkeypatch, capsys):
+    twice = noise(1.0, 3)
+    packages("scratch", {"bell.wav": noise(1.0, 0), "silence.wav": np.zeros(RATE), "broken.wav": b"RIFF"})
+    packages("drascula-music", {"long.wav": noise(25.0, 1), "twice.wav": twice, "click.wav": noise(0.1, 2)})
+    packages("etw-data", {"twice.wav": twice})
+    packages("lugaru-data", {"bark.wav": noise(1.0, 4)})
+    out = tmp_path / "out"
+    names = ["scratch", "drascula-music", "etw-data", "lugaru-data", "hannah-data"]
+    assert run(monkeypatch, out, *(part for name in names for part in ("--package", name))) == 0
+    assert "hannah-data is left out" in capsys.readouterr().err
+
+    clips = corpus.load(str(out))
+    found = sorted((c.group, c.target, c.split, round(len(c.read()) / RATE)) for c in clips)
+    assert found == [
+        ("debian:drascula-music", "not_cry", "train", 1),
+        ("debian:drascula-music", "not_cry", "train", 10),
+        ("debian:drascula-music", "not_cry", "train", 10),
+        ("debian:lugaru-data", "unknown", "val", 1),
+        ("debian:scratch", "unknown", "train", 1),
+    ]
+    with (out / "manifest.csv").open() as file:
+        assert {row["licence"] for row in csv.DictReader(file)} == {
+            f"Debian main, see {name}/copyright" for name in ("scratch", "drascula-music", "lugaru-data")
+        }
+    assert (out / "scratch" / "copyright").read_text() == "free"
+
+
+def test_nothing_is_overwritten(tmp_path, monkeypatch, capsys):
+    assert run(monkeypatch, tmp_path) == 2
+    assert "exists; name another folder" in capsys.readouterr().err
+
+
+def test_without_any_package(tmp_path, packages, monkeypatch, capsys):
+    assert run(monkeypatch, tmp_path / "out", "--package", "hannah-data") == 1
+    assert "no package could be had" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+
+
+def test_no_package_is_listed_twice():
+    listed = [*debian_sounds.SPEECH, *debian_sounds.MUSIC, *debian_sounds.EFFECTS]
+    assert len(set(listed)) == len(listed)
+    assert set(listed) > debian_sounds.HELD_OUT

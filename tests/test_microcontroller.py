@@ -1,0 +1,38 @@
+"""The released model in the real TFLite-Micro interpreter."""
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from make_nursery import nursery
+from tflite_micro.python.tflite_micro import runtime as micro
+
+from yamnet_cry import features, model_folder
+from yamnet_cry.classes import cry_score
+from yamnet_cry.runtime import Student
+
+ARENA_BYTES = 64 * 1024
+
+
+def test_a_microcontroller_gives_the_same_answers(released):
+    tflite = (released / model_folder.TFLITE).read_bytes()
+    student = Student(tflite)
+    log_mel = features.log_mel(nursery())
+    inputs = features.patches(student.quantize(log_mel))[..., None]
+
+    microcontroller = micro.Interpreter.from_bytes(tflite, arena_size=ARENA_BYTES)
+    kernels = Interpreter(
+        model_content=tflite,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    kernels.allocate_tensors()
+    steps, expected = [], []
+    for patch in inputs:
+        microcontroller.set_input(patch[None], 0)
+        microcontroller.invoke()
+        steps.append(microcontroller.get_output(0)[0].astype(np.float32))
+        kernels.set_tensor(kernels.get_input_details()[0]["index"], patch[None])
+        kernels.invoke()
+        expected.append(kernels.get_tensor(kernels.get_output_details()[0]["index"])[0])
+    assert np.abs(np.array(steps) - np.array(expected)).max() <= 1
+    # XNNPACK, which the detector uses, rounds between layers in a way of its own.
+    scores = cry_score((np.array(steps) - student.output_zero_point) * student.output_scale)
+    np.testing.assert_allclose(scores, cry_score(student.logits(log_mel)), atol=0.1)
