@@ -39,7 +39,7 @@ asterisk-core-sounds-ru-wav asterisk-prompt-it-menardi-wav codec2-examples klett
 """.split()
 
 MUSIC = """
-asterisk-moh-opsource-wav drascula-music hydrogen-drumkits-effects hyperrogue-music lmms-common
+drascula-music hydrogen-drumkits-effects hyperrogue-music lmms-common
 sonic-pi-samples warzone2100-music wesnoth-1.16-music
 """.split()
 
@@ -127,7 +127,7 @@ def add(package: str, target: str, out: Path, seen: set[bytes]) -> list[dict[str
         files, notice = contents(download(package, Path(folder)), package)
     (out / package).mkdir(parents=True)
     (out / package / "copyright").write_bytes(notice)
-    rows = []
+    rows: list[dict[str, str]] = []
     for origin, data in files.items():
         try:
             cut = list(pieces(data))
