@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
 FLOORS = [
     {"errors", "files", "features", "classes", "calibration"},
     {"audio", "runtime", "events"},
-    {"model_folder", "ambient"},
+    {"model_folder", "ambient", "streaming"},
     {"hub", "card"},
     {"detector"},
     {"__init__"},

@@ -6,7 +6,7 @@ import soundfile
 from make_nursery import nursery
 
 from yamnet_cry import CryDetector, Detection, features
-from yamnet_cry.calibration import Calibration
+from yamnet_cry.calibration import Calibration, pooled
 from yamnet_cry.classes import cry_score
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import find_events
@@ -66,7 +66,7 @@ def test_the_threshold_can_be_changed(detector):
 def test_probabilities_are_the_calibrated_scores(detector):
     result = detector((nursery(), 16_000))
     calibration = detector.config.calibration
-    assert result.probability == calibration(result.score)
+    assert result.probability == calibration(pooled(result.scores))
     np.testing.assert_array_equal(result.probabilities, calibration(result.scores))
     assert result.is_cry == (result.probability >= 0.5)
 
@@ -75,7 +75,7 @@ def test_a_result_prints_itself():
     result = Detection(np.array([0.1, 0.8, 0.3], np.float32), 0.25, UNCHANGED)
     assert (
         str(result)
-        == "crying: probability 0.40 (threshold 0.25), peak 0.80 at 0:00.5; heard once, 1.4 s in all"
+        == "crying: probability 0.50 (threshold 0.25), peak 0.80 at 0:00.5; heard once, 1.4 s in all"
     )
     assert repr(result) == f"<Detection {result} in 3 windows>"
     quiet = Detection(np.array([0.1], np.float32), 0.25, UNCHANGED)
@@ -90,7 +90,7 @@ def test_a_result_becomes_plain_data():
     assert data.pop("probabilities") == pytest.approx([0.25, 0.75])
     assert data == {
         "is_cry": True,
-        "probability": 0.5,
+        "probability": pytest.approx(np.sqrt(0.3125)),
         "score": 0.5,
         "threshold": 0.5,
         "peak": pytest.approx(0.75),

@@ -8,7 +8,9 @@ from importlib.metadata import version
 
 from yamnet_cry.detector import CryDetector, Detection
 from yamnet_cry.errors import YamnetCryError
+from yamnet_cry.events import Event
+from yamnet_cry.streaming import Update
 
-__all__ = ["CryDetector", "Detection", "YamnetCryError", "__version__"]
+__all__ = ["CryDetector", "Detection", "Event", "Update", "YamnetCryError", "__version__"]
 
 __version__ = version("yamnet-cry")

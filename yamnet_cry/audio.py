@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -74,6 +74,33 @@ def blocks(source: AudioSource) -> Iterator[Float32]:
             "audio is a path, a binary file object or (waveform, sample_rate). "
             f"Received: {type(source).__name__}"
         )
+    yield from _usable(raw, name, sample_rate)
+
+
+def live_blocks(parts: Iterable[ArrayLike], sample_rate: int) -> Iterator[Float32]:
+    """Brings audio that arrives in parts, such as a microphone's, into the form of `blocks`.
+
+    Args:
+        parts: Arrays as in `blocks`, each the continuation of the one before.
+        sample_rate: Their sample rate in hertz.
+
+    Yields:
+        float32 arrays of shape (samples,) at 16 kHz, none of them empty.
+
+    Raises:
+        AudioError: If there are no samples at all, or as in `blocks`.
+
+    Example:
+        >>> seconds = [np.zeros(8_000, np.float32)] * 3
+        >>> sum(map(len, live_blocks(seconds, 8_000)))
+        48000
+    """
+    _check_sample_rate("stream", sample_rate)
+    raw = (block for part in parts for block in _array_blocks("stream", part, sample_rate)[0])
+    yield from _usable(raw, "stream", sample_rate)
+
+
+def _usable(raw: Iterator[Float32], name: str, sample_rate: int) -> Iterator[Float32]:
     empty = True
     for block in _resampled(_checked(raw, name, sample_rate), sample_rate):
         empty = False

@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from yamnet_cry import audio, features, hub, model_folder
 from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_threshold
 from yamnet_cry.audio import AudioSource
-from yamnet_cry.calibration import Calibration
+from yamnet_cry.calibration import Calibration, pooled
 from yamnet_cry.classes import cry_score
 from yamnet_cry.errors import AudioError
-from yamnet_cry.events import Event, EventSettings, find_events
+from yamnet_cry.events import Event, EventSettings, EventTracker, find_events
 from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
 from yamnet_cry.model_folder import ModelConfig
 from yamnet_cry.runtime import Student
+from yamnet_cry.streaming import Update, follow
 
 
 def clock(seconds: float) -> str:
@@ -64,8 +65,11 @@ class Detection:
 
     @property
     def probability(self) -> float:
-        """How probable it is that a baby cries in the recording, in [0, 1]: its score, calibrated."""
-        return float(self.calibration(self.score))
+        """How probable it is that a baby cries in the recording, in [0, 1].
+
+        The quadratic mean of the windows' scores, over the loudest ten seconds, calibrated.
+        """
+        return float(self.calibration(pooled(self.scores)))
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -178,6 +182,36 @@ class CryDetector:
         scores = list(self._scores(audio.blocks(source)))
         return Detection(np.concatenate(scores), self.threshold, self.config.calibration, self.config.events)
 
+    def stream(self, blocks: Iterable[ArrayLike], sample_rate: int) -> Iterator[Update]:
+        """Listens to audio as it comes, such as a microphone's, for as long as it comes.
+
+        Probabilities and events are those of the same audio in one recording, whatever the sizes of
+        the blocks.
+
+        Args:
+            blocks: Arrays of any length, each the continuation of the one before: floats in [-1, 1] or
+                integers, of shape (samples,) or (samples, channels).
+            sample_rate: Their sample rate in hertz.
+
+        Yields:
+            What is known after each window, every 0.48 s.
+
+        Raises:
+            AudioError: If the audio cannot be used, or there is none.
+
+        Example:
+            >>> detector = CryDetector.from_pretrained()
+            >>> silence = (np.zeros(441, np.float32) for _ in range(300))
+            >>> [update.time for update in detector.stream(silence, 44_100)]
+            [0.96, 1.44, 1.92, 2.4, 2.88, 3.36]
+        """
+
+        def probabilities_of(log_mel: Float32) -> NDArray[np.float64]:
+            return self.config.calibration(cry_score(self._student.logits(log_mel)))
+
+        tracker = EventTracker(self.threshold, self.config.events)
+        return follow(audio.live_blocks(blocks, sample_rate), probabilities_of, tracker)
+
     def calibrate(self, ambient: AudioSource, *, false_alarms_per_hour: float = 0.5) -> AmbientReport:
         """Raises the threshold, if it must, so that a room's own sound seldom raises an alarm.
 
@@ -214,8 +248,8 @@ class CryDetector:
         model_folder.save(Path(folder), replace(self.config, threshold=self.threshold), self._model)
 
     def _scores(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
-        for log_mel in features.stream(blocks):
-            yield cry_score(self._student.logits(log_mel))
+        for piece in features.whole_patches(blocks):
+            yield cry_score(self._student.logits(features.log_mel(piece)))
 
     def __repr__(self) -> str:
         total = self.config.parameters["total"]

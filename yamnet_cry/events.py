@@ -94,6 +94,11 @@ class EventTracker:
         """Whether an event is going on."""
         return self._begin is not None
 
+    @property
+    def start(self) -> float | None:
+        """Start of the event that is going on, in seconds."""
+        return None if self._begin is None else self._begin * PATCH_HOP_SECONDS
+
     def push(self, probability: float) -> Event | None:
         """Takes the probability of the next window.
 

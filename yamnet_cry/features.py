@@ -141,13 +141,15 @@ def log_mel(waveform: Float32) -> Float32:
     frames = as_strided(waveform, (count, FRAME_LENGTH), (FRAME_HOP * step, step), writeable=False)
     bins, weights = _used_bins()
     window = _hann_window()
-    padded = np.zeros((min(count, _FRAMES_PER_STEP), FFT_LENGTH), np.float32)
+    # A product with a single row is rounded in another way than with many: there are always two at least,
+    # so that a frame comes out the same to the last bit whatever it comes together with.
+    padded = np.zeros((min(max(count, 2), _FRAMES_PER_STEP), FFT_LENGTH), np.float32)
     for start in range(0, count, _FRAMES_PER_STEP):
         stop = min(start + _FRAMES_PER_STEP, count)
         np.multiply(frames[start:stop], window, out=padded[: stop - start, :FRAME_LENGTH])
-        spectrum = np.fft.rfft(padded[: stop - start])
+        spectrum = np.fft.rfft(padded[: max(stop - start, 2)])
         magnitude = np.abs(spectrum[:, bins])
-        np.matmul(magnitude, weights, out=result[start:stop])
+        result[start:stop] = (magnitude @ weights)[: stop - start]
     result += np.float32(LOG_OFFSET)
     return np.log(result, out=result)
 
@@ -201,22 +203,22 @@ def pad(waveform: Float32) -> Float32:
     return np.pad(waveform, (0, target - len(waveform)))
 
 
-def stream(blocks: Iterable[Float32]) -> Iterator[Float32]:
-    """Computes the log-mel spectrogram of a waveform that arrives in blocks, in bounded memory.
+def whole_patches(blocks: Iterable[Float32]) -> Iterator[Float32]:
+    """Cuts a waveform that arrives in blocks so that each piece has whole patches, in bounded memory.
 
-    Put one after the other, the patches of all yielded spectrograms are those of the whole,
-    padded waveform, whatever the sizes of the blocks.
+    Put one after the other, the patches of the spectrograms of all pieces are those of the whole,
+    padded waveform, whatever the sizes of the blocks; each comes as soon as its last sample is there.
 
     Args:
         blocks: float32 samples at 16 kHz, each of shape (samples,).
 
     Yields:
-        float32 arrays of shape (96 + 48 * n, 64); their first 48 frames repeat the last 48 of the
-        array before.
+        float32 arrays of shape (15600 + 7680 * n,); their first 7,920 samples repeat the last of the
+        piece before.
 
     Example:
         >>> halves = np.split(np.zeros(32_000, np.float32), 2)
-        >>> [len(patches(spectrogram)) for spectrogram in stream(halves)]
+        >>> [len(patches(log_mel(piece))) for piece in whole_patches(halves)]
         [1, 2, 1]
     """
     pending = np.empty(0, np.float32)
@@ -226,8 +228,8 @@ def stream(blocks: Iterable[Float32]) -> Iterator[Float32]:
         pending = np.concatenate([pending, block])
         complete = (len(pending) - overlap) // PATCH_HOP_SAMPLES
         if complete > 0:
-            yield log_mel(pending[: overlap + complete * PATCH_HOP_SAMPLES])
+            yield pending[: overlap + complete * PATCH_HOP_SAMPLES]
             pending = pending[complete * PATCH_HOP_SAMPLES :]
             started = True
     if len(pending) > overlap or not started:
-        yield log_mel(pad(pending))
+        yield pad(pending)

@@ -40,7 +40,7 @@ DETECTOR_FILES = (CONFIG, TFLITE)
 
 FORMAT = "yamnet-cry"
 FORMAT_VERSION = 1
-SCORE = "softmax(logits)[19] + softmax(logits)[20], mean over windows"
+SCORE = "softmax(logits)[19] + softmax(logits)[20], quadratic mean over the loudest 10 s"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry import card, model_folder
-from yamnet_cry.calibration import Calibration
+from yamnet_cry.calibration import Calibration, pooled
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import corpus, evaluate, export, plots, targets, teachers, training, views
@@ -189,10 +189,10 @@ def _evaluate(
     splits = {split: corpus.require(clips, split) for split in ("val", "test")}
 
     def scored(split: str, window_scores: Float32) -> Float64:
-        sums = np.bincount(windows.clip_index, window_scores, len(windows.clips))
-        means = sums / np.bincount(windows.clip_index, minlength=len(windows.clips))
+        of_clip = np.split(window_scores, np.flatnonzero(np.diff(windows.clip_index)) + 1)
         chosen = {id(clip) for clip in splits[split]}
-        return means[[id(clip) in chosen for clip in windows.clips]]
+        pairs = zip(windows.clips, of_clip, strict=True)
+        return np.array([pooled(scores) for clip, scores in pairs if id(clip) in chosen])
 
     used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
     student_scores = np.zeros(len(windows.logits), np.float32)

@@ -65,7 +65,7 @@ class DistillationLoss(keras.losses.Loss):
 
         Args:
             y_true: The teacher's logits, of shape (batch, 521), or (batch, 522) with the label in the last
-                column: 1 for crying, 0 for anything else, -1 for none. It is read if labels have weight.
+                column: the probability of crying, or -1 if it is not known. It is read if labels have weight.
             y_pred: The student's logits, of shape (batch, 521).
         """
         soft = self._soft(ops.cast(y_true[:, :NUM_CLASSES], y_pred.dtype), y_pred)

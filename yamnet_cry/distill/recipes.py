@@ -111,9 +111,10 @@ class Loss:
     Attributes:
         target: How the teacher's logits become targets.
         temperature: Divides the logits of both; gradients keep their size (Hinton et al. 2015).
-        label_weight: Weight, in [0, 1], of the clip labels against the teacher: a window of a clip without
-            crying is a negative one, a window of a crying clip is a positive one if the teacher's score
-            there is not below `Selection.negative_below`. 0 for pure distillation.
+        label_weight: Weight, in [0, 1], of "is it crying?" against all 521 classes: a window of a clip
+            without crying is a negative one, a window of a crying clip is a positive one if the teacher's
+            score there is not below `Selection.negative_below`, and of an unlabelled clip the teacher's
+            score is the answer. 0 for pure distillation.
     """
 
     target: Target = "raw_sigmoid"
@@ -187,9 +188,9 @@ CRY = Recipe(
     augmentation=Augmentation(views=20_000),
     selection=Selection(positive_above=0.1, negative_below=0.1),
     sampling=Sampling(negatives_per_positive=2),
-    loss=Loss(label_weight=0.5),
+    loss=Loss(label_weight=0.75),
     export=Export(dense_per_channel=False),
-    train=Train(epochs=40, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
+    train=Train(epochs=44, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (CRY, REFERENCE)}

@@ -49,20 +49,21 @@ def select(windows: Windows, split: str, selection: Selection) -> tuple[Indices,
     return positive, negative
 
 
-def labels(windows: Windows, selection: Selection) -> NDArray[np.int8]:
-    """Says of each window whether it is crying: the clip's label says what, the teacher says where.
+def labels(windows: Windows, selection: Selection) -> Float32:
+    """Says of each window how probably it is crying: the clip's label says what, the teacher says where.
 
     Returns:
-        int8 of shape (windows,): 0 in clips without crying; in crying clips 1 where the teacher's score
-        is not below ``selection.negative_below``; -1, not known, everywhere else.
+        float32 of shape (windows,): 0 in clips without crying; in crying clips 1 where the teacher's score
+        is not below ``selection.negative_below``, and -1, not known, elsewhere; in clips that nobody
+        labelled the teacher's score, no more than 1.
     """
-    of_clip = np.array([{NOT_CRY: 0, CRY: 1}.get(clip.target, -1) for clip in windows.clips], np.int8)
-    found = of_clip[windows.clip_index]
-    found[(found == 1) & (sigmoid_score(windows.logits) < selection.negative_below)] = -1
-    return found
+    score = np.minimum(sigmoid_score(windows.logits), np.float32(1.0))
+    target = np.array([clip.target for clip in windows.clips])[windows.clip_index]
+    crying = np.where(score < selection.negative_below, np.float32(-1.0), np.float32(1.0))
+    return np.select([target == CRY, target == NOT_CRY], [crying, np.float32(0.0)], score).astype(np.float32)
 
 
-def targets(windows: Windows, index: Indices, known: NDArray[np.int8]) -> Float32:
+def targets(windows: Windows, index: Indices, known: Float32) -> Float32:
     """Gathers what `losses.DistillationLoss` takes: float32 of shape (windows, 522)."""
     return np.concatenate([windows.logits[index], known[index, None]], axis=1, dtype=np.float32)
 
@@ -89,7 +90,7 @@ class Epochs(keras.utils.PyDataset):
         windows: Windows,
         positive: Indices,
         negative: Indices,
-        known: NDArray[np.int8],
+        known: Float32,
         sampling: Sampling,
         batch_size: int,
         seed: int,
