@@ -14,8 +14,9 @@ FLOORS = [
     {"errors", "files", "features", "classes", "calibration"},
     {"audio", "runtime", "events"},
     {"model_folder", "ambient", "streaming"},
-    {"hub", "card"},
-    {"detector"},
+    {"hub", "card", "detection"},
+    {"detector", "reports", "picture", "live"},
+    {"batch"},
     {"__init__"},
     {
         "distill.recipes",
@@ -30,7 +31,10 @@ FLOORS = [
     {"distill.training"},
     {"distill.engine"},
     {"distill.__init__"},
-    {"cli"},
+    {"cli.options"},
+    {"cli.calibrate", "cli.detect", "cli.distill", "cli.listen"},
+    {"cli.__init__"},
+    {"__main__"},
 ]
 
 

@@ -43,6 +43,17 @@ def class_ids() -> tuple[str, ...]:
     return tuple(row["mid"] for row in _class_map())
 
 
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the share of each class in each window: float32 of shape (windows, 521), rows adding up to 1.
+
+    Example:
+        >>> softmax(np.zeros((1, 2), np.float32)).tolist()
+        [[0.5, 0.5]]
+    """
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
 def cry_score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns softmax(logits)[19] + softmax(logits)[20] for each window.
 

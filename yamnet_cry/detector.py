@@ -1,11 +1,10 @@
 """The detector: audio in, crying or not out."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,118 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from yamnet_cry import audio, features, hub, model_folder
 from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_threshold
 from yamnet_cry.audio import AudioSource
-from yamnet_cry.calibration import Calibration, pooled
 from yamnet_cry.classes import cry_score
+from yamnet_cry.detection import Detection
 from yamnet_cry.errors import AudioError
-from yamnet_cry.events import Event, EventSettings, EventTracker, find_events
-from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
+from yamnet_cry.events import EventTracker
+from yamnet_cry.features import PATCH_HOP_SECONDS, Float32
 from yamnet_cry.model_folder import ModelConfig
-from yamnet_cry.runtime import Student
+from yamnet_cry.runtime import QuantizedLogits, Student
 from yamnet_cry.streaming import Update, follow
-
-
-def clock(seconds: float) -> str:
-    """Formats a time for people.
-
-    Example:
-        >>> clock(2.4), clock(3723.0)
-        ('0:02.4', '1:02:03.0')
-    """
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest / 10:04.1f}"
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """What a detector heard in one recording.
-
-    Attributes:
-        scores: float32 array of shape (windows,), each softmax(logits)[19] + softmax(logits)[20],
-            in [0, 1].
-        threshold: The probability from which the recording counts as crying.
-        calibration: What turns scores into probabilities.
-        event_settings: How events are made of probabilities.
-    """
-
-    scores: Float32
-    threshold: float
-    calibration: Calibration
-    event_settings: EventSettings = field(default_factory=EventSettings)
-
-    @property
-    def times(self) -> NDArray[np.float64]:
-        """Starts of the windows, 0.96 s long and 0.48 s apart, in seconds: float64 of shape (windows,)."""
-        return np.arange(len(self.scores), dtype=np.float64) * PATCH_HOP_SECONDS
-
-    @property
-    def score(self) -> float:
-        """The mean score of all windows, in [0, 1]."""
-        return float(self.scores.mean(dtype=np.float64))
-
-    @property
-    def probability(self) -> float:
-        """How probable it is that a baby cries in the recording, in [0, 1].
-
-        The quadratic mean of the windows' scores, over the loudest ten seconds, calibrated.
-        """
-        return float(self.calibration(pooled(self.scores)))
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """The scores of the windows through the same calibration, float64 of shape (windows,)."""
-        return self.calibration(self.scores)
-
-    @cached_property
-    def events(self) -> list[Event]:
-        """The stretches of crying, in the order of time."""
-        return find_events(self.probabilities, self.threshold, self.event_settings)
-
-    @property
-    def is_cry(self) -> bool:
-        """Whether the probability reaches the threshold."""
-        return self.probability >= self.threshold
-
-    @property
-    def peak(self) -> float:
-        """The highest probability of any window."""
-        return float(self.probabilities.max())
-
-    @property
-    def peak_time(self) -> float:
-        """Start of the window with the highest probability, in seconds."""
-        return float(self.times[self.scores.argmax()])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns everything as plain numbers and lists, ready for JSON."""
-        return {
-            "is_cry": self.is_cry,
-            "probability": self.probability,
-            "score": self.score,
-            "threshold": self.threshold,
-            "peak": self.peak,
-            "peak_time": self.peak_time,
-            "events": [asdict(event) for event in self.events],
-            "window_seconds": PATCH_SECONDS,
-            "times": [round(time, 2) for time in self.times.tolist()],
-            "scores": self.scores.tolist(),
-            "probabilities": self.probabilities.tolist(),
-        }
-
-    def __str__(self) -> str:
-        verdict = "crying" if self.is_cry else "no crying"
-        heard = ""
-        if self.events:
-            count = "once" if len(self.events) == 1 else f"{len(self.events)} times"
-            heard = f"; heard {count}, {sum(event.seconds for event in self.events):.1f} s in all"
-        return (
-            f"{verdict}: probability {self.probability:.2f} (threshold {self.threshold:.2f}), "
-            f"peak {self.peak:.2f} at {clock(self.peak_time)}{heard}"
-        )
-
-    def __repr__(self) -> str:
-        return f"<Detection {self} in {len(self.scores)} windows>"
 
 
 class CryDetector:
@@ -165,13 +60,22 @@ class CryDetector:
         """
         return cls(*model_folder.load(hub.locate(model, revision)))
 
-    def __call__(self, source: AudioSource) -> Detection:
+    def __call__(
+        self,
+        source: AudioSource,
+        *,
+        classes: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Detection:
         """Scores a recording of any length, in memory that does not grow with the audio.
 
         Args:
             source: A path, a binary file object, or ``(waveform, sample_rate)`` with floats in
                 [-1, 1] or integers, of shape (samples,) or (samples, channels). Audio shorter than
                 a window is padded with silence, as YAMNet does.
+            classes: Whether to keep the logits of all classes, for `Detection.top_classes`; they take
+                3.8 MB an hour.
+            progress: Called now and then with the seconds of audio heard so far.
 
         Returns:
             The scores of all windows, and the verdict.
@@ -179,8 +83,21 @@ class CryDetector:
         Raises:
             AudioError: If the audio cannot be read or used.
         """
-        scores = list(self._scores(audio.blocks(source)))
-        return Detection(np.concatenate(scores), self.threshold, self.config.calibration, self.config.events)
+        scores: list[Float32] = []
+        kept: list[QuantizedLogits] = []
+        windows = 0
+        for piece in features.whole_patches(audio.blocks(source)):
+            logits = self._student.quantized_logits(features.log_mel(piece))
+            scores.append(cry_score(logits.dequantized()))
+            windows += len(logits.values)
+            if classes:
+                kept.append(logits)
+            if progress is not None:
+                progress(windows * PATCH_HOP_SECONDS)
+        every = replace(kept[0], values=np.concatenate([part.values for part in kept])) if kept else None
+        return Detection(
+            np.concatenate(scores), self.threshold, self.config.calibration, self.config.events, every
+        )
 
     def stream(self, blocks: Iterable[ArrayLike], sample_rate: int) -> Iterator[Update]:
         """Listens to audio as it comes, such as a microphone's, for as long as it comes.
@@ -246,10 +163,6 @@ class CryDetector:
             ModelError: If the folder exists, or cannot be written.
         """
         model_folder.save(Path(folder), replace(self.config, threshold=self.threshold), self._model)
-
-    def _scores(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
-        for piece in features.whole_patches(blocks):
-            yield cry_score(self._student.logits(features.log_mel(piece)))
 
     def __repr__(self) -> str:
         total = self.config.parameters["total"]

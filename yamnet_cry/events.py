@@ -65,7 +65,7 @@ class Event:
     @property
     def seconds(self) -> float:
         """Its length."""
-        return self.end - self.start
+        return round(self.end - self.start, 2)
 
 
 @dataclass
@@ -97,7 +97,7 @@ class EventTracker:
     @property
     def start(self) -> float | None:
         """Start of the event that is going on, in seconds."""
-        return None if self._begin is None else self._begin * PATCH_HOP_SECONDS
+        return None if self._begin is None else _seconds(self._begin)
 
     def push(self, probability: float) -> Event | None:
         """Takes the probability of the next window.
@@ -129,8 +129,8 @@ class EventTracker:
         if self._begin is None:
             return None
         event = Event(
-            start=self._begin * PATCH_HOP_SECONDS,
-            end=self._last * PATCH_HOP_SECONDS + PATCH_SECONDS,
+            start=_seconds(self._begin),
+            end=_seconds(self._last, PATCH_SECONDS),
             peak=self._peak,
             mean=self._sum / (self._last - self._begin + 1),
         )
@@ -155,6 +155,11 @@ class EventTracker:
         self._peak = max(self._peak, self._pending_peak)
         self._sum += self._pending_sum
         self._pending_peak = self._pending_sum = 0.0
+
+
+def _seconds(window: int, after: float = 0.0) -> float:
+    # Windows start at hundredths of a second, which sums of floats miss by a hair.
+    return round(window * PATCH_HOP_SECONDS + after, 2)
 
 
 def find_events(

@@ -4,15 +4,15 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file aside and renames it, so that nobody ever reads half of it.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file aside and renames it, so that nobody ever reads half of it.
 
     Raises:
         OSError: If it cannot be written; a file that was there before is then untouched.
     """
     aside = path.with_name(path.name + ".new")
     try:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(aside, path)
     except OSError:
         aside.unlink(missing_ok=True)

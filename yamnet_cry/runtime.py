@@ -1,6 +1,8 @@
 """The INT8 student on LiteRT: log-mel patches become logits."""
 
+from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Self
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -11,6 +13,28 @@ from yamnet_cry.errors import ModelError
 from yamnet_cry.features import MEL_BANDS, PATCH_FRAMES, Float32, patches
 
 Int8 = NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedLogits:
+    """Logits as an INT8 student gives them, a quarter of the size of floats: 47 MB for twelve hours.
+
+    Attributes:
+        values: int8 of shape (windows, 521).
+        scale: Size of a step, in logits.
+        zero_point: The step that is a logit of 0.
+    """
+
+    values: Int8
+    scale: float
+    zero_point: int
+
+    def dequantized(self) -> Float32:
+        """Returns the logits: float32 of shape (windows, 521)."""
+        return (self.values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+    def __getitem__(self, windows: slice) -> Self:
+        return replace(self, values=self.values[windows])
 
 
 class Student:
@@ -64,6 +88,10 @@ class Student:
         Returns:
             float32 array of shape (patches, 521), ``patches`` being ``1 + (frames - 96) // 48``.
         """
+        return self.quantized_logits(log_mel).dequantized()
+
+    def quantized_logits(self, log_mel: Float32) -> QuantizedLogits:
+        """Classifies every patch as `logits` does, and leaves the result as the student gives it."""
         # Frames are quantised once, though every patch but the first and last shares them with two others.
         inputs = patches(self.quantize(log_mel))[:, None, :, :, None]
         outputs = np.empty((len(inputs), NUM_CLASSES), np.int8)
@@ -72,4 +100,4 @@ class Student:
                 self._interpreter.set_tensor(self._input, patch)
                 self._interpreter.invoke()
                 output[:] = self._interpreter.get_tensor(self._output)[0]
-        return (outputs.astype(np.float32) - self.output_zero_point) * np.float32(self.output_scale)
+        return QuantizedLogits(outputs, self.output_scale, self.output_zero_point)

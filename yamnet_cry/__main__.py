@@ -1,0 +1,5 @@
+"""python -m yamnet_cry."""
+
+from yamnet_cry.cli import run
+
+run()

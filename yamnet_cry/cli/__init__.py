@@ -1,0 +1,51 @@
+"""The command line; each command imports what it needs."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from yamnet_cry import __version__
+from yamnet_cry.cli.calibrate import calibrate
+from yamnet_cry.cli.detect import detect
+from yamnet_cry.cli.distill import distill, evaluate
+from yamnet_cry.cli.listen import listen
+from yamnet_cry.errors import YamnetCryError
+
+
+class _Group(click.Group):
+    """Turns errors that a user can mend into one line on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except YamnetCryError as error:
+            raise _Failure(str(error)) from error
+
+
+class _Failure(click.ClickException):
+    exit_code = 2
+
+
+@click.group(
+    cls=_Group,
+    commands=[detect, listen, calibrate, distill, evaluate],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__)
+def main() -> None:
+    """Hear a baby cry in recordings and live, and distil the model that does it."""
+
+
+def run() -> None:
+    """Runs the command line as a program of its own.
+
+    LiteRT and TensorFlow write notes straight to file descriptor 2 and have no switch to stop it;
+    Python keeps the real stderr, they get none.
+    """
+    sys.stderr = os.fdopen(
+        os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace"
+    )
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    main()

@@ -1,0 +1,170 @@
+"""yamnet-cry detect."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
+from yamnet_cry.errors import RunError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_PER_RECORDING = "A file for one recording, a folder for several."
+
+
+def _output(name: str, what: str) -> Callable[[Command], Command]:
+    return click.option(
+        name, type=click.Path(path_type=Path), metavar="PATH", help=f"{what} {_PER_RECORDING}"
+    )
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@MODEL
+@REVISION
+@THRESHOLD
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each recording.")
+@click.option(
+    "--csv",
+    "table",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a table of all events.",
+)
+@_output("--labels", "Write the events as a label track for Audacity.")
+@_output("--vtt", "Write the events as WebVTT subtitles.")
+@_output("--plot", "Draw spectrogram, probability and events, as PNG.")
+@click.option("--explain", is_flag=True, help="Name the sounds that were heard in each event.")
+@click.option(
+    "--skip-done", is_flag=True, help="Leave out recordings whose rows and files are there already."
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes to use; chosen by the work by default.")
+@click.option(
+    "--exit-code", is_flag=True, help="Exit with 0 if crying was found in any recording, with 1 if in none."
+)
+def detect(
+    paths: tuple[str, ...],
+    model: str | None,
+    revision: str | None,
+    threshold: float | None,
+    as_json: bool,
+    table: Path | None,
+    labels: Path | None,
+    vtt: Path | None,
+    plot: Path | None,
+    explain: bool,
+    skip_done: bool,
+    workers: int | None,
+    exit_code: bool,
+) -> None:
+    """Say of each recording whether a baby cries in it, and when.
+
+    PATH is a recording of any length, or a folder of them. Prints a line for each: name, verdict,
+    probability, and the moment at which it is highest. What cannot be read is reported on stderr, and
+    the exit code is then 2; the others are still done. Ctrl-C leaves whole results.
+    """
+    from yamnet_cry import batch
+
+    recordings = batch.find(paths)
+    outputs = batch.Outputs(_is_folder(recordings, paths, (labels, vtt, plot)), labels, vtt, plot)
+    if plot is not None:
+        _require_matplotlib()
+    common = _common(recordings)
+    jobs = [batch.Job(path, outputs.of(path, common), explain) for path in recordings]
+    if skip_done and table is None and not outputs.wanted:
+        raise click.UsageError("--skip-done needs --csv, --labels, --vtt or --plot to see what is done.")
+    rows = batch.Table(table, resume=skip_done) if table is not None else None
+    if skip_done:
+        known = len(jobs)
+        jobs = [job for job in jobs if not job.done or (rows and os.fspath(job.recording) not in rows.done)]
+        if known > len(jobs):
+            click.echo(f"{known - len(jobs):,} of {known:,} recordings are done already", err=True)
+    work = batch.Work(jobs, partial(_load, model, revision, threshold), workers)
+    found, failed, done = False, False, 0
+    try:
+        with _progress(work.total) as tell:
+            for outcome in work.run(tell):
+                done += 1
+                if outcome.result is None:
+                    click.echo(f"Error: {outcome.error}", err=True)
+                    failed = True
+                    continue
+                if rows is not None:
+                    rows.add(outcome)
+                found |= outcome.result.is_cry
+                click.echo(json.dumps(outcome.to_dict()) if as_json else _line(outcome, explain))
+    except KeyboardInterrupt:
+        again = "; the same command with --skip-done goes on from here" if rows or outputs.wanted else ""
+        raise RunError(f"stopped after {done:,} of {len(jobs):,} recordings{again}") from None
+    if failed:
+        raise SystemExit(2)
+    if exit_code:
+        raise SystemExit(0 if found else 1)
+
+
+def _load(model: str | None, revision: str | None, threshold: float | None) -> Any:
+    from yamnet_cry.detector import CryDetector
+
+    detector = CryDetector.from_pretrained(model, revision=revision)
+    if threshold is not None:
+        detector.threshold = threshold
+    return detector
+
+
+def _is_folder(recordings: list[Path], paths: tuple[str, ...], wanted: tuple[Path | None, ...]) -> bool:
+    """One file named by itself has files for output, anything else has folders."""
+    folder = len(recordings) > 1 or Path(paths[0]).is_dir()
+    for path in filter(None, wanted):
+        if folder and path.is_file():
+            raise RunError(f"{path} is a file; for several recordings name a folder")
+        if not folder and path.is_dir():
+            return True
+    return folder
+
+
+def _common(recordings: list[Path]) -> Path:
+    return Path(os.path.commonpath([os.path.abspath(path.parent) for path in recordings]))
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise RunError('--plot needs matplotlib: pip install "yamnet-cry[plot]"') from None
+
+
+def _line(outcome: Any, explain: bool) -> str:
+    from yamnet_cry.detection import clock
+
+    line = f"{outcome.recording}: {outcome.result}"
+    if not explain:
+        return line
+    events = zip(outcome.result.events, outcome.heard, strict=True)
+    return "\n".join(
+        [line, *(f"  {clock(event.start)} to {clock(event.end)}: {heard}" for event, heard in events)]
+    )
+
+
+@contextmanager
+def _progress(total: float) -> Iterator[Any]:
+    """Shows how many seconds of audio are done, and the time left, to a person who has to wait."""
+    if not sys.stderr.isatty() or total <= 0:
+        yield lambda seconds: None
+        return
+    started = time.monotonic()
+    with click.progressbar(length=int(total), label="listening", file=sys.stderr) as bar:
+
+        def tell(seconds: float) -> None:
+            # Short work is over before a bar could be read.
+            if time.monotonic() - started > 1.0:
+                bar.update(max(0, int(seconds) - bar.pos))
+
+        yield tell

@@ -1,0 +1,129 @@
+"""yamnet-cry distill and yamnet-cry evaluate."""
+
+import json
+import logging
+from pathlib import Path
+
+import click
+
+from yamnet_cry.cli.options import REVISION
+from yamnet_cry.errors import RunError
+from yamnet_cry.files import write_whole
+
+
+@click.command()
+@click.option(
+    "--audio",
+    required=True,
+    multiple=True,
+    metavar="DIR|hf://...",
+    help="Corpus: folder with manifest.csv, folder with one folder a class, or hf://OWNER/NAME; "
+    "may be repeated.",
+)
+@click.option(
+    "--teacher",
+    required=True,
+    metavar="PATH|tfhub",
+    help="YAMNet: its weights, a SavedModel, or tfhub to download it.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make.")
+@click.option("--recipe", "recipe_name", default="cry", show_default=True, help="Recipe to follow.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting, such as train.epochs=5; may be repeated.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."
+)
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), help="File that remembers the teacher's logits, for all runs."
+)
+def distill(
+    audio: tuple[str, ...],
+    teacher: str,
+    out: Path,
+    recipe_name: str,
+    settings: tuple[str, ...],
+    seed: int,
+    resume: bool,
+    cache: Path | None,
+) -> None:
+    """Distil a teacher into an INT8 student, and write the model folder.
+
+    The teacher scores every window of the corpus once (its logits are remembered); a student is
+    trained on them, quantised and measured. An interrupted run goes on with --resume.
+    """
+    _require_extra()
+    from yamnet_cry import card
+    from yamnet_cry.distill import distill as run
+    from yamnet_cry.distill import recipes
+
+    _log_to_stderr()
+    recipe = recipes.get(recipe_name, settings)
+    try:
+        run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache)
+    except KeyboardInterrupt:
+        raise RunError("stopped; the same command with --resume goes on from here") from None
+    click.echo(card.results_table(json.loads((out / "metrics.json").read_text(encoding="utf-8"))))
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--audio", required=True, metavar="DIR|hf://...", help="Corpus, as for distill.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Clips to evaluate on.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write the metrics to, as JSON; stdout by default."
+)
+@REVISION
+def evaluate(model: str, audio: str, split: str, out: Path | None, revision: str | None) -> None:
+    """Measure MODEL, a model folder or a repository, on a corpus.
+
+    Writes metrics as JSON, each with a 95 % interval, for all clips and for each source. With --out,
+    also draws them (as .png beside the file) and prints the main ones as a table. Every clip is scored
+    by the detector that `yamnet-cry detect` uses.
+    """
+    _require_extra()
+    from yamnet_cry import card
+    from yamnet_cry.detector import CryDetector
+    from yamnet_cry.distill import corpus
+    from yamnet_cry.distill import evaluate as evaluation
+
+    detector = CryDetector.from_pretrained(model, revision=revision)
+    clips = corpus.require(corpus.load(audio), split)
+    plot = None if out is None else out.with_suffix(".png")
+    try:
+        metrics = evaluation.evaluate(detector, clips, split, plot=plot)
+        text = json.dumps(metrics, indent=2) + "\n"
+        if out is None:
+            click.echo(text, nl=False)
+            return
+        write_whole(out, text)
+    except OSError as error:
+        raise RunError(f"{out} cannot be written ({error.strerror})") from None
+    click.echo(card.results_table(metrics))
+
+
+def _require_extra() -> None:
+    try:
+        import yamnet_cry.distill  # noqa: F401
+    except ImportError as error:
+        raise RunError(str(error)) from None
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("yamnet_cry")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)

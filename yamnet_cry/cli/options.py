@@ -1,0 +1,17 @@
+"""Options that several commands have."""
+
+import click
+
+MODEL = click.option(
+    "--model",
+    metavar="FOLDER|REPO",
+    help="Model folder, or repository on the Hugging Face Hub; the bundled model by default.",
+)
+
+REVISION = click.option("--revision", help="Branch, tag or commit of the repository.")
+
+THRESHOLD = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Probability from which it counts as crying; the model's own by default.",
+)

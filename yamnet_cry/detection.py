@@ -1,0 +1,181 @@
+"""What a detector heard in one recording."""
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yamnet_cry.calibration import Calibration, pooled
+from yamnet_cry.classes import class_names, softmax
+from yamnet_cry.events import Event, EventSettings, find_events
+from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
+from yamnet_cry.runtime import QuantizedLogits
+
+
+def clock(seconds: float) -> str:
+    """Formats a time for people.
+
+    Example:
+        >>> clock(2.4), clock(3723.0)
+        ('0:02.4', '1:02:03.0')
+    """
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}:{minutes:02d}" if hours else f"{minutes}") + f":{rest / 10:04.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Formats a length of time for people.
+
+    Example:
+        >>> duration(8.64), duration(75.0), duration(3723.0)
+        ('8.6 s', '1 min 15 s', '1 h 2 min')
+    """
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What a detector heard in one recording.
+
+    Attributes:
+        scores: float32 array of shape (windows,), each softmax(logits)[19] + softmax(logits)[20],
+            in [0, 1].
+        threshold: The probability from which the recording counts as crying.
+        calibration: What turns scores into probabilities.
+        event_settings: How events are made of probabilities.
+        logits: The logits of all classes, if they were asked for.
+    """
+
+    scores: Float32
+    threshold: float
+    calibration: Calibration
+    event_settings: EventSettings = field(default_factory=EventSettings)
+    logits: QuantizedLogits | None = None
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Starts of the windows, 0.96 s long and 0.48 s apart, in seconds: float64 of shape (windows,)."""
+        return np.arange(len(self.scores), dtype=np.float64) * PATCH_HOP_SECONDS
+
+    @property
+    def score(self) -> float:
+        """The mean score of all windows, in [0, 1]."""
+        return float(self.scores.mean(dtype=np.float64))
+
+    @property
+    def probability(self) -> float:
+        """How probable it is that a baby cries in the recording, in [0, 1].
+
+        The quadratic mean of the windows' scores, over the loudest ten seconds, calibrated.
+        """
+        return float(self.calibration(pooled(self.scores)))
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The scores of the windows through the same calibration, float64 of shape (windows,)."""
+        return self.calibration(self.scores)
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """The stretches of crying, in the order of time."""
+        return find_events(self.probabilities, self.threshold, self.event_settings)
+
+    @property
+    def is_cry(self) -> bool:
+        """Whether the probability reaches the threshold."""
+        return self.probability >= self.threshold
+
+    @property
+    def peak(self) -> float:
+        """The highest probability of any window."""
+        return float(self.probabilities.max())
+
+    @property
+    def peak_time(self) -> float:
+        """Start of the window with the highest probability, in seconds."""
+        return float(self.times[self.scores.argmax()])
+
+    def top_classes(
+        self, start: float = 0.0, end: float = math.inf, *, count: int = 5
+    ) -> list[tuple[str, float]]:
+        """Tells what else could be heard: the AudioSet classes with the largest mean share.
+
+        Args:
+            start: In seconds; windows that begin before it do not count.
+            end: In seconds; windows that end after it do not count.
+            count: How many classes.
+
+        Returns:
+            Names and shares in [0, 1], the largest first; empty if no window lies between.
+
+        Raises:
+            ValueError: If the detector was not asked to keep the classes.
+
+        Example:
+            >>> from yamnet_cry import CryDetector
+            >>> detector = CryDetector.from_pretrained()
+            >>> result = detector((np.zeros(32_000, np.float32), 16_000), classes=True)
+            >>> result.top_classes(count=1)[0][0]
+            'Silence'
+        """
+        if self.logits is None:
+            raise ValueError("classes were not kept; call the detector with classes=True")
+        first = math.ceil(round(start / PATCH_HOP_SECONDS, 6))
+        last = len(self.scores)
+        if math.isfinite(end):
+            last = min(last, math.floor(round((end - PATCH_SECONDS) / PATCH_HOP_SECONDS, 6)) + 1)
+        if last <= first:
+            return []
+        # In parts, for floats of hours at once would take gigabytes.
+        steps = range(first, last, 4096)
+        total = sum(
+            softmax(self.logits[step : min(step + 4096, last)].dequantized()).sum(axis=0, dtype=np.float64)
+            for step in steps
+        )
+        shares = np.asarray(total) / (last - first)
+        names = class_names()
+        return [(names[index], float(shares[index])) for index in np.argsort(-shares)[:count]]
+
+    def without_logits(self) -> "Detection":
+        """Returns the same result without what `top_classes` needs."""
+        return replace(self, logits=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain numbers and lists, ready for JSON."""
+        return {
+            "is_cry": self.is_cry,
+            "probability": self.probability,
+            "score": self.score,
+            "threshold": self.threshold,
+            "peak": self.peak,
+            "peak_time": self.peak_time,
+            "events": [asdict(event) for event in self.events],
+            "window_seconds": PATCH_SECONDS,
+            "times": [round(time, 2) for time in self.times.tolist()],
+            "scores": self.scores.tolist(),
+            "probabilities": self.probabilities.tolist(),
+        }
+
+    def __str__(self) -> str:
+        verdict = "crying" if self.is_cry else "no crying"
+        heard = ""
+        if self.events:
+            count = "once" if len(self.events) == 1 else f"{len(self.events)} times"
+            heard = f"; heard {count}, {duration(sum(event.seconds for event in self.events))} in all"
+        return (
+            f"{verdict}: probability {self.probability:.2f} (threshold {self.threshold:.2f}), "
+            f"peak {self.peak:.2f} at {clock(self.peak_time)}{heard}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Detection {self} in {len(self.scores)} windows>"

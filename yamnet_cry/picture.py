@@ -1,0 +1,154 @@
+"""A picture of one recording: what it sounded like, how probable crying was, and when."""
+
+import io
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+from numpy.typing import NDArray
+
+from yamnet_cry import audio, features
+from yamnet_cry.audio import AudioSource
+from yamnet_cry.detection import Detection, clock, duration
+from yamnet_cry.features import FRAME_HOP, MEL_BANDS, SAMPLE_RATE, Float32
+
+# Wide enough for every pixel of the picture, and few enough for a night.
+_COLUMNS = 1_200
+_PIXELS_PER_INCH = 150
+_CRYING, _TRACK = "#d1495b", "#1b4965"
+
+
+def picture(result: Detection, source: AudioSource, title: str) -> bytes:
+    """Draws the spectrogram, the track of probabilities, the threshold, and the events as shades.
+
+    Args:
+        result: What was heard.
+        source: The recording it was heard in; it is decoded once more, in bounded memory.
+        title: Usually the recording's name.
+
+    Returns:
+        A PNG file, 1350 pixels wide and as high, legible on a phone.
+
+    Raises:
+        AudioError: If the recording cannot be read any more.
+    """
+    spectrogram, seconds = overview(source, len(result.scores))
+    figure = Figure(figsize=(9, 9), layout="constrained", facecolor="white")
+    upper, strip, lower = figure.subplots(3, 1, sharex=True, height_ratios=(30, 2, 20))
+    upper.imshow(
+        spectrogram.T,
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, seconds, 0.0, MEL_BANDS),
+        cmap="magma",
+        vmin=math.log(features.LOG_OFFSET),
+        vmax=max(0.0, float(spectrogram.max())),
+    )
+    ticks = [250, 500, 1000, 2000, 4000]
+    upper.set_yticks([_band_of(hertz) for hertz in ticks], [f"{hertz / 1000:g}" for hertz in ticks])
+    upper.set_ylabel("kHz")
+    strip.set_yticks([0.5], ["events"])
+    # A second of a night would be thinner than a pixel: in the strip no event is.
+    least = seconds / 200
+    for event in result.events:
+        end = min(event.end, seconds)
+        strip.axvspan(event.start, max(end, event.start + least), color=_CRYING, linewidth=0)
+        lower.axvspan(event.start, end, color=_CRYING, alpha=0.25, linewidth=0)
+    # A window speaks for its middle.
+    middles = result.times + features.PATCH_SECONDS / 2
+    times, track = _peaks(np.minimum(middles, seconds), result.probabilities)
+    lower.plot(times, track, color=_TRACK, linewidth=2, marker="o" if len(times) == 1 else None)
+    lower.axhline(result.threshold, color="black", linestyle="--", linewidth=1.2)
+    lower.text(
+        1.0, result.threshold, " threshold", transform=lower.get_yaxis_transform(), va="center", fontsize=12
+    )
+    lower.set(xlim=(0.0, seconds), ylim=(0.0, 1.02))
+    lower.set_ylabel("probability of crying")
+    lower.set_xlabel("hours:minutes:seconds" if seconds >= 3600 else "minutes:seconds")
+    lower.xaxis.set_major_locator(MultipleLocator(_tick_seconds(seconds)))
+    lower.xaxis.set_major_formatter(FuncFormatter(lambda time, _: clock(time).removesuffix(".0")))
+    figure.suptitle(f"{_shortened(title)}\n{verdict(result)}", fontsize=17)
+    for axes in (upper, strip, lower):
+        axes.tick_params(labelsize=13, length=0 if axes is strip else 4)
+        axes.xaxis.label.set_size(14)
+        axes.yaxis.label.set_size(14)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_PIXELS_PER_INCH, metadata={"Software": None})
+    return file.getvalue()
+
+
+def verdict(result: Detection) -> str:
+    """Says in one sentence what was heard.
+
+    Example:
+        >>> from yamnet_cry.calibration import Calibration
+        >>> verdict(Detection(np.zeros(3, np.float32), 0.5, Calibration(1.0, 0.0)))
+        'No crying heard'
+    """
+    if not result.events:
+        return "Crying heard, too short for an event" if result.is_cry else "No crying heard"
+    total = sum(event.seconds for event in result.events)
+    count = "once" if len(result.events) == 1 else f"{len(result.events)} times"
+    surest = max(result.events, key=lambda event: event.peak)
+    return (
+        f"Crying heard {count}, {duration(total)} in all; most sure ({surest.peak * 100:.0f} %) "
+        f"at {clock(result.peak_time)}"
+    )
+
+
+def overview(source: AudioSource, windows: int) -> tuple[Float32, float]:
+    """Shrinks a log-mel spectrogram to the width of a picture.
+
+    Args:
+        source: The recording.
+        windows: How many windows it has.
+
+    Returns:
+        float32 array of shape (columns, 64), the loudest frame of each column, and the length of the
+        recording in seconds.
+    """
+    frames = features.PATCH_FRAMES + features.PATCH_HOP * (windows - 1)
+    step = max(1, math.ceil(frames / _COLUMNS))
+    columns: Float32 = np.full((math.ceil(frames / step), MEL_BANDS), -np.inf, np.float32)
+    samples = 0
+
+    def counted() -> Iterator[Float32]:
+        nonlocal samples
+        for block in audio.blocks(source):
+            samples += len(block)
+            yield block
+
+    first = 0
+    for piece in features.whole_patches(counted()):
+        log_mel = features.log_mel(piece)
+        index = (first + np.arange(len(log_mel))) // step
+        np.maximum.at(columns, index, log_mel)
+        first += len(log_mel) - features.PATCH_HOP
+    return columns, max(samples, FRAME_HOP) / SAMPLE_RATE
+
+
+def _peaks(times: NDArray[np.float64], track: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Thins a long track so that its peaks stay."""
+    step = math.ceil(len(track) / _COLUMNS)
+    if step == 1:
+        return times, track
+    starts = np.arange(0, len(track), step)
+    return times[starts], np.maximum.reduceat(track, starts)
+
+
+def _band_of(hertz: float) -> float:
+    """Where on the mel axis a frequency lies, in bands."""
+    edges = 1127.0 * np.log1p(np.array([features.MEL_MIN_HZ, hertz, features.MEL_MAX_HZ]) / 700.0)
+    return float((edges[1] - edges[0]) / (edges[2] - edges[0]) * (MEL_BANDS + 1) - 0.5)
+
+
+def _tick_seconds(seconds: float) -> float:
+    """Steps that people count time in, so that there are six of them at most."""
+    steps = (0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400)
+    return next((step for step in steps if seconds / step <= 6), 86_400 * math.ceil(seconds / 6 / 86_400))
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= 48 else f"{title[:22]}…{title[-25:]}"
