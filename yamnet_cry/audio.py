@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -177,8 +177,8 @@ def _open(name: str, source: str | os.PathLike[str] | BinaryIO) -> soundfile.Sou
         if path.is_dir():
             raise AudioError(f"{name} is a folder; name the audio files in it")
         try:
-            with path.open("rb") as opened:
-                _check_length(name, opened)
+            with path.open("rb") as begun:
+                _check_length(name, begun)
         except FileNotFoundError:
             raise AudioError(f"{name}: no such file") from None
         except OSError as error:
@@ -187,8 +187,9 @@ def _open(name: str, source: str | os.PathLike[str] | BinaryIO) -> soundfile.Sou
     else:
         if isinstance(source.read(0), str):
             raise AudioError(f"{name} is open as text; open it in binary mode, open(path, 'rb')")
-        file = source if source.seekable() else BytesIO(source.read())
-        _check_length(name, file)
+        opened = source if source.seekable() else BytesIO(source.read())
+        _check_length(name, opened)
+        file = cast(BinaryIO, _PatientFile(opened))
     try:
         return soundfile.SoundFile(file)
     except (soundfile.LibsndfileError, TypeError) as error:
@@ -197,6 +198,25 @@ def _open(name: str, source: str | os.PathLike[str] | BinaryIO) -> soundfile.Sou
             f"{name} is not audio that can be decoded ({reason.rstrip('.')}); "
             "WAV, FLAC, OGG and MP3 can, other formats after `ffmpeg -i FILE out.wav`"
         ) from None
+
+
+class _PatientFile:
+    """A file that stays where it is when damaged headers send it before its beginning.
+
+    libsndfile notices by itself; an exception in its callback would be printed, with a traceback.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return self._file.tell()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _check_length(name: str, file: BinaryIO) -> None:
