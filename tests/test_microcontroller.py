@@ -36,3 +36,16 @@ def test_a_microcontroller_gives_the_same_answers(released):
     # XNNPACK, which the detector uses, rounds between layers in a way of its own.
     scores = cry_score((np.array(steps) - student.output_zero_point) * student.output_scale)
     np.testing.assert_allclose(scores, cry_score(student.logits(log_mel)), atol=0.1)
+
+
+def test_it_stays_in_its_budget(released):
+    import keras
+
+    assert (released / model_folder.TFLITE).stat().st_size <= 113_500
+    student = keras.models.load_model(released / model_folder.KERAS)
+    products = 0
+    for layer in student.layers:
+        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D | keras.layers.Dense):
+            positions = int(np.prod(layer.output.shape[1:-1]))
+            products += positions * int(np.prod(layer.kernel.shape))
+    assert 1_000_000 < products <= 1_250_000

@@ -24,14 +24,13 @@ def documents() -> dict[Path, str]:
         json.loads((HUB / name).read_text(encoding="utf-8"))
         for name in (model_folder.RECIPE, model_folder.METRICS)
     )
-    rendered = card.render(config, recipe, metrics)
     before, _, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     results = f"\n{card.evaluated_on(metrics)}\n\n{card.results_table(metrics)}\n"
     return {
         ROOT / "README.md": before + BEGIN + results + END + after,
-        ROOT / "MODEL_CARD.md": rendered,
-        HUB / model_folder.CARD: rendered,
+        ROOT / "MODEL_CARD.md": card.render(config, recipe, metrics, pictures="hub/"),
+        HUB / model_folder.CARD: card.render(config, recipe, metrics),
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from yamnet_cry.model_folder import ModelConfig
+from yamnet_cry.model_folder import EVALUATION_PLOT, TRAINING_PLOT, ModelConfig
 
 _MODELS = {
     "int8": "**INT8 student** (this model)",
@@ -64,13 +64,16 @@ def evaluated_on(metrics: dict[str, Any]) -> str:
     )
 
 
-def render(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any]) -> str:
+def render(
+    config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any], *, pictures: str = ""
+) -> str:
     """Writes the model card.
 
     Args:
         config: The model's configuration.
         recipe: The content of ``recipe.json``.
         metrics: The content of ``metrics.json``.
+        pictures: Where the plots are, as seen from the card; beside it by default.
 
     Returns:
         Markdown with the YAML front matter that the Hugging Face Hub reads.
@@ -79,7 +82,12 @@ def render(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any])
     settings, windows = recipe["recipe"], metrics["training"]["windows"]["train"]
     loss, augmented = settings["loss"], settings["augmentation"]["views"]
     views = f" and of {augmented:,} augmented views of them" if augmented else ""
-    labels = f", the clips' own labels weighing {loss['label_weight']:.0%}" if loss["label_weight"] else ""
+    labels = (
+        f"; {loss['label_weight']:.0%} of the loss asks only whether it is crying, answered by the clips' "
+        "labels and, where there are none, by the teacher"
+        if loss["label_weight"]
+        else ""
+    )
     selection, positive, negative = settings["selection"], windows["positive"], windows["negative"]
     sources = _table(
         ["source", "clips", "licence"],
@@ -105,9 +113,9 @@ tags:
 
 Hears a baby cry: a student of Google's YAMNet with {total:,} parameters, a {kilobytes:.1f} KB full-integer
 TFLite file. It takes YAMNet's own log-mel patches (16 kHz, 0.96 s) and gives logits for AudioSet's 521
-classes. The score of a clip is softmax(logits)[19] + softmax(logits)[20], averaged over its windows;
-calibration on validation clips turns it into a probability. From {config.threshold} on, the clip counts as
-crying.
+classes. The score of a window is softmax(logits)[19] + softmax(logits)[20]. The quadratic mean of the scores
+over the loudest ten seconds, calibrated on validation clips, is the probability that a baby cries in a
+recording; from {config.threshold} on, it counts as crying.
 
 ```python
 from yamnet_cry import CryDetector
@@ -128,6 +136,8 @@ print(detector("night.wav"))
 
 {sources_table(metrics)}
 
+![Precision and recall, misses against false alarms, reliability, histogram]({pictures}{EVALUATION_PLOT})
+
 ## Training
 
 Teacher: {recipe["teacher"]["name"]}. It scored every window of the training clips{views}:
@@ -135,11 +145,13 @@ Teacher: {recipe["teacher"]["name"]}. It scored every window of the training cli
 learnt as positive, {negative:,} below {selection["negative_below"]} as negative, the other
 {windows["all"] - positive - negative:,} were left out. Each epoch took all positives and
 up to {settings["sampling"]["negatives_per_positive"]} freshly drawn negatives for each. Target
-`{loss["target"]}`{labels}, {settings["train"]["epochs"]} epochs, of which the one with the lowest
+`{loss["target"]}`{labels}; {settings["train"]["epochs"]} epochs, of which the one with the lowest
 validation loss was kept; seed {recipe["seed"]}. {settings["export"]["calibration_patches"]} patches of
 validation audio set the ranges for INT8. Every setting is in `recipe.json`.
 
 {sources}
+
+![Losses of training and validation]({pictures}{TRAINING_PLOT})
 
 ## Limits
 
