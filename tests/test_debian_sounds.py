@@ -80,8 +80,8 @@ def test_packages_become_a_corpus(packages, tmp_path, monkeypatch, capsys):
         ("debian:scratch", "unknown", "train", 1),
     ]
     with (out / "manifest.csv").open() as file:
-        assert {row["licence"] for row in csv.DictReader(file)} == {
-            f"Debian main, see {name}/copyright" for name in ("scratch", "drascula-music", "lugaru-data")
+        assert {(row["source"], row["origin"].split("/")[-1]) for row in csv.DictReader(file)} == {
+            ("debian_sounds", name) for name in ("long.wav", "twice.wav", "bell.wav", "bark.wav")
         }
     assert (out / "scratch" / "copyright").read_text() == "free"
 
