@@ -143,7 +143,7 @@ def start(arguments, out: Path, cache: Path, *more: str) -> subprocess.Popen[byt
         [
             sys.executable,
             "-m",
-            "yamnet_cry.cli",
+            "yamnet_cry",
             "distill",
             "--recipe",
             "reference",
