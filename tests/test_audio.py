@@ -208,3 +208,11 @@ def test_hostile_headers_allocate_nothing():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20e6
+
+
+def test_channels_whose_mean_is_no_number(tmp_path):
+    wave = np.zeros((100, 2), np.float32)
+    wave[50] = np.inf, -np.inf
+    soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"finite samples.*Received: nan at 0.003 s$"):
+        audio.read(tmp_path / "a.wav")

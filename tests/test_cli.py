@@ -78,12 +78,13 @@ def test_another_model(crying, model_copy, tmp_path):
 def test_calibrate_saves_a_detector_for_the_room(crying, tmp_path):
     wave = np.random.default_rng(0).standard_normal(16_000 * 90) * 0.001
     soundfile.write(tmp_path / "room.wav", wave, 16_000)
-    result = run("calibrate", tmp_path / "room.wav", "--out", tmp_path / "room")
+    tolerable = ("--false-alarms", 2)
+    result = run("calibrate", tmp_path / "room.wav", "--out", tmp_path / "room", *tolerable)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{tmp_path / 'room'}: threshold 0.500, ")
     assert "from 1.5 minutes" in result.stdout
     assert run("detect", "--model", tmp_path / "room", crying).stdout == run("detect", crying).stdout
-    again = run("calibrate", "--json", tmp_path / "room.wav", "--out", tmp_path / "second")
+    again = run("calibrate", "--json", tmp_path / "room.wav", "--out", tmp_path / "second", *tolerable)
     assert json.loads(again.stdout)["threshold"] == 0.5
 
 
@@ -97,7 +98,7 @@ def test_calibrate_explains_what_it_cannot_do(crying, tmp_path):
 
 def test_version_and_help():
     assert __version__ in run("--version").output
-    for command in ("calibrate", "detect", "distill", "evaluate"):
+    for command in ("calibrate", "detect", "distill", "evaluate", "listen"):
         assert command in run("--help").output
         assert run(command, "--help").exit_code == 0
 

@@ -155,7 +155,11 @@ def _to_float(array: NDArray[Any]) -> Float32:
 
 
 def _to_mono(array: Float32) -> Float32:
-    return array[:, 0] if array.shape[1] == 1 else array.mean(axis=1, dtype=np.float32)
+    if array.shape[1] == 1:
+        return array[:, 0]
+    # What overflows here is refused with its position in `_checked`.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return array.mean(axis=1, dtype=np.float32)
 
 
 def _file_blocks(name: str, source: str | os.PathLike[str] | BinaryIO) -> tuple[Iterator[Float32], int]:

@@ -156,9 +156,13 @@ def _from_row(folder: Path, path: Path, number: int, row: dict[str, str]) -> Cli
             f"{path} line {number}: split is one of {', '.join(SPLITS)}. Received: {row['split']!r}"
         )
     file = folder / row["file"]
-    if not file.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside, exists = file.resolve().is_relative_to(folder.resolve()), file.is_file()
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path} line {number}: {row['file']!r} is no file name ({error})") from None
+    if not inside:
         raise CorpusError(f"{path} line {number}: {row['file']} lies outside the folder")
-    if not file.is_file():
+    if not exists:
         raise CorpusError(f"{path} line {number}: {row['file']} does not exist")
     extra = {key: value for key, value in row.items() if key not in (*_REQUIRED_COLUMNS, "source", None)}
     return Clip(
