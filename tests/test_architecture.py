@@ -31,7 +31,7 @@ FLOORS = [
     {"distill.training"},
     {"distill.engine"},
     {"distill.__init__"},
-    {"cli.options"},
+    {"cli.options", "cli.status"},
     {"cli.calibrate", "cli.detect", "cli.distill", "cli.listen"},
     {"cli.__init__"},
     {"__main__"},

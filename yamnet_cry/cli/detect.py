@@ -2,10 +2,7 @@
 
 import json
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
+from yamnet_cry.cli.status import Progress, StatusLine
 from yamnet_cry.errors import RunError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -89,19 +87,21 @@ def detect(
             click.echo(f"{known - len(jobs):,} of {known:,} recordings are done already", err=True)
     work = batch.Work(jobs, partial(_load, model, revision, threshold), workers)
     found, failed, done = False, False, 0
+    status = StatusLine()
     try:
-        with _progress(work.total) as tell:
-            for outcome in work.run(tell):
-                done += 1
-                if outcome.result is None:
-                    click.echo(f"Error: {outcome.error}", err=True)
-                    failed = True
-                    continue
-                if rows is not None:
-                    rows.add(outcome)
-                found |= outcome.result.is_cry
-                click.echo(json.dumps(outcome.to_dict()) if as_json else _line(outcome, explain))
+        for outcome in work.run(Progress(status, work.total).tell):
+            done += 1
+            status.clear()
+            if outcome.result is None:
+                click.echo(f"Error: {outcome.error}", err=True)
+                failed = True
+                continue
+            if rows is not None:
+                rows.add(outcome)
+            found |= outcome.result.is_cry
+            click.echo(json.dumps(outcome.to_dict()) if as_json else _line(outcome, explain))
     except KeyboardInterrupt:
+        status.clear()
         again = "; the same command with --skip-done goes on from here" if rows or outputs.wanted else ""
         raise RunError(f"stopped after {done:,} of {len(jobs):,} recordings{again}") from None
     if failed:
@@ -151,20 +151,3 @@ def _line(outcome: Any, explain: bool) -> str:
     return "\n".join(
         [line, *(f"  {clock(event.start)} to {clock(event.end)}: {heard}" for event, heard in events)]
     )
-
-
-@contextmanager
-def _progress(total: float) -> Iterator[Any]:
-    """Shows how many seconds of audio are done, and the time left, to a person who has to wait."""
-    if not sys.stderr.isatty() or total <= 0:
-        yield lambda seconds: None
-        return
-    started = time.monotonic()
-    with click.progressbar(length=int(total), label="listening", file=sys.stderr) as bar:
-
-        def tell(seconds: float) -> None:
-            # Short work is over before a bar could be read.
-            if time.monotonic() - started > 1.0:
-                bar.update(max(0, int(seconds) - bar.pos))
-
-        yield tell

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
+from yamnet_cry.cli.status import StatusLine, bar
 from yamnet_cry.errors import RunError
 
 # A command that hangs must not pile up thousands of others behind it.
@@ -95,22 +96,22 @@ def listen(
         blocks, sample_rate = live.microphone(device)
     else:
         blocks, sample_rate = live.pipe(sys.stdin.buffer, live.Format(rate, channels, encoding))
-    meter = _Meter(shown=sys.stderr.isatty() and not quiet)
+    status = StatusLine(quiet=quiet)
     try:
         with _hook(command) as tell:
             for update in detector.stream(blocks, sample_rate):
                 for event in _news(update):
-                    meter.clear()
+                    status.clear()
                     click.echo(json.dumps(event) if as_json else _line(event))
                     tell(event)
-                meter.show(update)
+                status.show(_meter(update))
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
         # Whoever read our lines has gone; so do we, without a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
-        meter.clear()
+        status.clear()
 
 
 def _news(update: Any) -> Iterator[dict[str, Any]]:
@@ -131,37 +132,13 @@ def _line(event: dict[str, Any]) -> str:
     )
 
 
-class _Meter:
-    """One line on stderr that is written over and over."""
+def _meter(update: Any) -> str:
+    from yamnet_cry.detection import clock
 
-    def __init__(self, *, shown: bool) -> None:
-        self._shown, self._width = shown, 0
-
-    def show(self, update: Any) -> None:
-        if not self._shown or update.closing:
-            return
-        from yamnet_cry.detection import clock
-
-        level = _bar((update.level + 80) / 80, 16)
-        text = (
-            f"{clock(update.time)}  {level} {update.level:4.0f} dBFS  "
-            f"{_bar(update.probability, 16)} {update.probability * 100:3.0f} %"
-            f"{'  crying' if update.crying else ''}"
-        )
-        # A line that wraps could not be written over.
-        text = text[: shutil.get_terminal_size().columns - 1]
-        click.echo("\r" + text.ljust(self._width), nl=False, err=True)
-        self._width = len(text)
-
-    def clear(self) -> None:
-        if self._width:
-            click.echo("\r" + " " * self._width + "\r", nl=False, err=True)
-            self._width = 0
-
-
-def _bar(share: float, width: int) -> str:
-    full = round(min(1.0, max(0.0, share)) * width)
-    return "█" * full + "·" * (width - full)
+    return (
+        f"{clock(update.time)}  {bar((update.level + 80) / 80)} {update.level:4.0f} dBFS  "
+        f"{bar(update.probability)} {update.probability * 100:3.0f} %{'  crying' if update.crying else ''}"
+    )
 
 
 def _command(on_event: str | None) -> list[str]:
