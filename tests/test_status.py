@@ -15,15 +15,16 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch) -> Terminal:
+def watched(monkeypatch, columns: int) -> Terminal:
+    """Puts a terminal in stderr's place; pytest replaces stderr after fixtures were made."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(status.shutil, "get_terminal_size", lambda: os.terminal_size((40, 20)))
+    monkeypatch.setattr(status.shutil, "get_terminal_size", lambda: os.terminal_size((columns, 20)))
     return stream
 
 
-def test_a_line_is_written_over_and_cleared(terminal):
+def test_a_line_is_written_over_and_cleared(monkeypatch):
+    terminal = watched(monkeypatch, 40)
     line = status.StatusLine()
     line.clear()
     line.show("listening")
@@ -43,10 +44,10 @@ def test_nothing_is_shown_where_nobody_looks(monkeypatch):
     assert stream.getvalue() == terminal.getvalue() == ""
 
 
-def test_progress_waits_a_second_and_tells_the_time_left(terminal, monkeypatch):
+def test_progress_waits_a_second_and_tells_the_time_left(monkeypatch):
+    terminal = watched(monkeypatch, 80)
     now = 0.0
     monkeypatch.setattr(status.time, "monotonic", lambda: now)
-    monkeypatch.setattr(status.shutil, "get_terminal_size", lambda: os.terminal_size((80, 20)))
     progress = status.Progress(status.StatusLine(), 100.0)
     now = 0.9
     progress.tell(10.0)
