@@ -76,8 +76,6 @@ PIECES_PER_FILE = 2
 SECONDS_PER_PIECE = 10.0
 SHORTEST_SECONDS = 0.25
 
-_SUFFIXES = (".wav", ".ogg", ".oga", ".opus", ".mp3", ".flac")
-
 
 def download(package: str, folder: Path) -> Path:
     """Fetches a package's file, of whichever version this system's package sources offer."""
@@ -93,7 +91,7 @@ def contents(package_file: Path, package: str) -> tuple[dict[str, bytes], bytes]
     ).stdout
     with tarfile.open(fileobj=BytesIO(unpacked)) as archive:
         members = {member.name: member for member in archive if member.isfile()}
-        names = [name for name in members if name.lower().endswith(_SUFFIXES)]
+        names = [name for name in members if Path(name).suffix.lower() in audio.SUFFIXES]
         # By hash, so that the choice is spread over folders and the same on every machine.
         names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
         chosen = {name: _read(archive, members[name]) for name in names[:FILES_PER_PACKAGE]}

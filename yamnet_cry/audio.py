@@ -18,6 +18,11 @@ from yamnet_cry.features import SAMPLE_RATE, Float32
 #: A path, an open binary file, or ``(waveform, sample_rate)``.
 AudioSource = str | os.PathLike[str] | BinaryIO | tuple[ArrayLike, int]
 
+#: What libsndfile decodes, by the ends of file names, where folders are searched.
+SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
+)
+
 # A header may claim any rate and any number of channels; what it claims is never allocated.
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
 MAX_CHANNELS = 64

@@ -13,15 +13,12 @@ from typing import Any
 
 import soundfile
 
+from yamnet_cry.audio import SUFFIXES
 from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import AudioError, RunError
 from yamnet_cry.files import write_whole
 from yamnet_cry.reports import CSV_COLUMNS, csv_rows, label_track, web_vtt
-
-SUFFIXES = frozenset(
-    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
-)
 
 # Below this, starting processes takes longer than the work: an hour of WAV is 115 MB.
 _WORTH_PROCESSES = 64_000_000

@@ -19,7 +19,6 @@ SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.csv"
 HUB_PREFIX = "hf://"
 
-_AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"}
 _REQUIRED_COLUMNS = ("file", "target", "split", "group")
 _AUDIOSET_COLUMNS = ("video_id", "audio", "labels")
 _HUB_SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
@@ -178,7 +177,7 @@ def _from_row(folder: Path, path: Path, number: int, row: dict[str, str]) -> Cli
 
 def _from_class_folders(folder: Path) -> list[Clip]:
     """Files directly in a class folder are groups of their own; each folder within one is a group."""
-    files = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in _AUDIO_SUFFIXES and p.is_file())
+    files = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in audio.SUFFIXES and p.is_file())
     if not files:
         raise CorpusError(
             f"{folder} has neither {MANIFEST} nor folders {CRY}/ and {NOT_CRY}/ with audio files"
