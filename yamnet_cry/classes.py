@@ -50,7 +50,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         >>> softmax(np.zeros((1, 2), np.float32)).tolist()
         [[0.5, 0.5]]
     """
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exponentials = _exponentials(logits)
     return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -67,6 +67,11 @@ def cry_score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         >>> cry_score(np.zeros((1, NUM_CLASSES), np.float32))[0] * NUM_CLASSES
         np.float32(2.0)
     """
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exponentials = _exponentials(logits)
     crying = exponentials[:, list(CRY_CLASSES)].sum(axis=1)
     return (crying / exponentials.sum(axis=1)).astype(np.float32)
+
+
+def _exponentials(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Softmax does not change with a shift; without it large logits would overflow.
+    return np.exp(logits - logits.max(axis=1, keepdims=True))
