@@ -77,12 +77,14 @@ def test_the_hook_is_told_what_happened(wav, tmp_path):
         "told = {k: v for k, v in os.environ.items() if k.startswith('YAMNET_CRY_')}\n"
         "print(json.dumps(told), file=open(sys.argv[1], 'a'))\n"
         "print('on stdout')\n"
+        "print('on stderr', file=sys.stderr)\n"
     )
     log = tmp_path / "with space.log"
     result = listen(wav, "--json", "--on-event", f"{sys.executable} {script} '{log}'")
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) == 2
     assert result.stderr.count(b"on stdout") == 2
+    assert result.stderr.count(b"on stderr") == 2
     started, ended = map(json.loads, log.read_text().splitlines())
     (event,) = CryDetector.from_pretrained()(io.BytesIO(wav)).events
     assert (started["YAMNET_CRY_EVENT"], started["YAMNET_CRY_START"]) == ("started", str(event.start))

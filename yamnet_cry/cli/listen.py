@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from yamnet_cry import audio, live
 from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
 from yamnet_cry.cli.status import StatusLine, bar
 from yamnet_cry.errors import RunError
@@ -28,14 +29,14 @@ _MOST_WAITING = 100
 @click.option("--device", help="Microphone: part of its name or its number; the default one if not given.")
 @click.option(
     "--rate",
-    type=click.IntRange(1_000, 768_000),
+    type=click.IntRange(audio.MIN_SAMPLE_RATE, audio.MAX_SAMPLE_RATE),
     default=16_000,
     show_default=True,
     help="Sample rate of raw samples on stdin.",
 )
 @click.option(
     "--channels",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1, audio.MAX_CHANNELS),
     default=1,
     show_default=True,
     help="Channels of raw samples on stdin.",
@@ -43,7 +44,7 @@ _MOST_WAITING = 100
 @click.option(
     "--format",
     "encoding",
-    type=click.Choice(["u8", "s16le", "s24le", "s32le", "f32le", "f64le"]),
+    type=click.Choice(list(live.FORMATS)),
     default="s16le",
     show_default=True,
     help="Encoding of raw samples on stdin.",
@@ -83,7 +84,6 @@ def listen(
     meanwhile; its environment has YAMNET_CRY_EVENT (started or ended), YAMNET_CRY_START and, once it
     is known, YAMNET_CRY_END, YAMNET_CRY_PEAK and YAMNET_CRY_MEAN, times in seconds.
     """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")
-    from yamnet_cry import live
     from yamnet_cry.detector import CryDetector
 
     if source not in (None, "-"):
@@ -170,6 +170,7 @@ def _hook(command: list[str]) -> Iterator[Any]:
                     env={**os.environ, **told},
                     stdin=subprocess.DEVNULL,
                     stdout=sys.stderr,
+                    stderr=sys.stderr,
                     check=False,
                 ).returncode
             except OSError as error:
