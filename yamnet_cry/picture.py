@@ -35,13 +35,15 @@ def picture(result: Detection, source: AudioSource, title: str) -> bytes:
         AudioError: If the recording cannot be read any more.
     """
     spectrogram, seconds = overview(source, len(result.scores))
+    # The last window is padded: the spectrogram reaches further than the recording, and is cut by xlim.
+    covered = _frames(len(result.scores)) * FRAME_HOP / SAMPLE_RATE
     figure = Figure(figsize=(9, 9), layout="constrained", facecolor="white")
     upper, strip, lower = figure.subplots(3, 1, sharex=True, height_ratios=(30, 2, 20))
     upper.imshow(
         spectrogram.T,
         origin="lower",
         aspect="auto",
-        extent=(0.0, seconds, 0.0, MEL_BANDS),
+        extent=(0.0, covered, 0.0, MEL_BANDS),
         cmap="magma",
         vmin=math.log(features.LOG_OFFSET),
         vmax=max(0.0, float(spectrogram.max())),
@@ -109,7 +111,7 @@ def overview(source: AudioSource, windows: int) -> tuple[Float32, float]:
         float32 array of shape (columns, 64), the loudest frame of each column, and the length of the
         recording in seconds.
     """
-    frames = features.PATCH_FRAMES + features.PATCH_HOP * (windows - 1)
+    frames = _frames(windows)
     step = max(1, math.ceil(frames / _COLUMNS))
     columns: Float32 = np.full((math.ceil(frames / step), MEL_BANDS), -np.inf, np.float32)
     samples = 0
@@ -127,6 +129,10 @@ def overview(source: AudioSource, windows: int) -> tuple[Float32, float]:
         np.maximum.at(columns, index, log_mel)
         first += len(log_mel) - features.PATCH_HOP
     return columns, max(samples, FRAME_HOP) / SAMPLE_RATE
+
+
+def _frames(windows: int) -> int:
+    return features.PATCH_FRAMES + features.PATCH_HOP * (windows - 1)
 
 
 def _peaks(times: NDArray[np.float64], track: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
