@@ -1,4 +1,5 @@
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -48,6 +49,37 @@ def test_windows_and_their_times(detector, samples, windows):
     result = detector((np.zeros(samples, np.int16), 16_000))
     assert len(result.scores) == windows
     np.testing.assert_allclose(result.times, 0.48 * np.arange(windows))
+
+
+def test_eight_threads_that_share_a_detector_get_the_answers_of_one(detector):
+    wave = nursery()
+    # Each some recordings of their own, whole and as streams, of other lengths and rates at the same time.
+    sources = [(wave[number * 8_000 :], 16_000 + 2_000 * number) for number in range(8)]
+    alone = [detector(source) for source in sources]
+
+    def work(number: int) -> None:
+        source, expected = sources[number], alone[number]
+        for _ in range(3):
+            result = detector(source)
+            np.testing.assert_array_equal(result.scores, expected.scores)
+            assert result.events == expected.events
+            updates = list(detector.stream(np.array_split(source[0], 50), source[1]))
+            heard = [update.probability for update in updates]
+            np.testing.assert_array_equal(heard, expected.probabilities[: len(heard)])
+
+    with ThreadPoolExecutor(8) as executor:
+        list(executor.map(work, range(8)))
+
+
+def test_audio_that_breaks_off_in_decoding_is_explained(detector, tmp_path):
+    path = tmp_path / "broken.flac"
+    soundfile.write(path, np.tile(nursery(), 10), 16_000)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4_000] = bytes(4_000)
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match="broken.flac"):
+        detector(path)
 
 
 def test_a_short_clip_is_padded_as_yamnet_pads(detector):

@@ -1,10 +1,11 @@
 """The detector: audio in, crying or not out."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,22 @@ from yamnet_cry.features import PATCH_HOP_SECONDS, Float32
 from yamnet_cry.model_folder import ModelConfig
 from yamnet_cry.runtime import QuantizedLogits, Student
 from yamnet_cry.streaming import Update, follow
+
+Item = TypeVar("Item")
+
+
+def _ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Makes the next item on another thread while the present one is used.
+
+    Decoding, FFTs and the student all let other threads run, so that long audio takes both cores.
+    """
+    end = object()
+    with ThreadPoolExecutor(1) as executor:
+        item: Item | object = executor.submit(next, items, end).result()
+        while item is not end:
+            following = executor.submit(next, items, end)
+            yield cast(Item, item)
+            item = following.result()
 
 
 class CryDetector:
@@ -86,8 +103,8 @@ class CryDetector:
         scores: list[Float32] = []
         kept: list[QuantizedLogits] = []
         windows = 0
-        for piece in features.whole_patches(audio.blocks(source)):
-            logits = self._student.quantized_logits(features.log_mel(piece))
+        for log_mel in _ahead(map(features.log_mel, features.whole_patches(audio.blocks(source)))):
+            logits = self._student.quantized_logits(log_mel)
             scores.append(cry_score(logits.dequantized()))
             windows += len(logits.values)
             if classes:

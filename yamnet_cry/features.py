@@ -41,8 +41,8 @@ PATCH_HOP_SAMPLES = PATCH_HOP * FRAME_HOP
 PATCH_SECONDS = PATCH_FRAMES * FRAME_HOP / SAMPLE_RATE
 PATCH_HOP_SECONDS = PATCH_HOP_SAMPLES / SAMPLE_RATE
 
-# 512 frames keep spectra and magnitudes of one step (1 MB) inside the processor's cache.
-_FRAMES_PER_STEP = 512
+# A patch's worth of frames keeps all arrays of one step (0.5 MB) inside a core's own cache.
+_FRAMES_PER_STEP = PATCH_FRAMES
 
 
 def front_end() -> dict[str, float | int | str]:
@@ -106,11 +106,17 @@ def _hann_window() -> Float32:
 
 
 @cache
-def _used_bins() -> tuple[slice, Float32]:
-    """The FFT bins that any mel band reads, and their rows of the mel matrix."""
-    used = np.flatnonzero(mel_matrix().any(axis=1))
-    bins = slice(int(used[0]), int(used[-1]) + 1)
-    return bins, np.ascontiguousarray(mel_matrix()[bins])
+def _mel_halves() -> list[tuple[slice, slice, Float32]]:
+    """The lower and the upper mel bands: the FFT bins that they read, their columns, their weights.
+
+    Most of the mel matrix is zero; two products over the bins in use cost a third less than one over all.
+    """
+    halves = []
+    for bands in (slice(0, MEL_BANDS // 2), slice(MEL_BANDS // 2, MEL_BANDS)):
+        used = np.flatnonzero(mel_matrix()[:, bands].any(axis=1))
+        bins = slice(int(used[0]), int(used[-1]) + 1)
+        halves.append((bins, bands, np.ascontiguousarray(mel_matrix()[bins, bands])))
+    return halves
 
 
 def log_mel(waveform: Float32) -> Float32:
@@ -139,17 +145,23 @@ def log_mel(waveform: Float32) -> Float32:
         return result
     step = waveform.strides[0]
     frames = as_strided(waveform, (count, FRAME_LENGTH), (FRAME_HOP * step, step), writeable=False)
-    bins, weights = _used_bins()
     window = _hann_window()
     # A product with a single row is rounded in another way than with many: there are always two at least,
     # so that a frame comes out the same to the last bit whatever it comes together with.
-    padded = np.zeros((min(max(count, 2), _FRAMES_PER_STEP), FFT_LENGTH), np.float32)
+    rows = min(max(count, 2), _FRAMES_PER_STEP)
+    padded = np.zeros((rows, FFT_LENGTH), np.float32)
+    spectrum = np.empty((rows, FFT_LENGTH // 2 + 1), np.complex64)
+    magnitude = np.empty(spectrum.shape, np.float32)
     for start in range(0, count, _FRAMES_PER_STEP):
         stop = min(start + _FRAMES_PER_STEP, count)
         np.multiply(frames[start:stop], window, out=padded[: stop - start, :FRAME_LENGTH])
-        spectrum = np.fft.rfft(padded[: max(stop - start, 2)])
-        magnitude = np.abs(spectrum[:, bins])
-        result[start:stop] = (magnitude @ weights)[: stop - start]
+        rows = max(stop - start, 2)
+        # numpy computes this in float64 and rounds, and so agrees with YAMNet on pure tones too, where an FFT
+        # in float32 leaves noise of up to 0.003 nepers. Its stubs do not know that complex64 comes out.
+        np.fft.rfft(padded[:rows], out=spectrum[:rows])  # type: ignore[arg-type]
+        np.abs(spectrum[:rows], out=magnitude[:rows])
+        for bins, bands, weights in _mel_halves():
+            result[start:stop, bands] = (magnitude[:rows, bins] @ weights)[: stop - start]
     result += np.float32(LOG_OFFSET)
     return np.log(result, out=result)
 
