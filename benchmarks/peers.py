@@ -3,10 +3,16 @@
 Each takes a whole waveform at 16 kHz and returns scores of windows. All run on one thread.
 """
 
-from collections.abc import Callable
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
+import soxr
 from ai_edge_litert.interpreter import Interpreter
 
 from yamnet_cry import CryDetector, features
@@ -14,6 +20,19 @@ from yamnet_cry.classes import cry_score
 from yamnet_cry.features import Float32
 
 Scorer = Callable[[Float32], object]
+
+EFFICIENT_AT = "EfficientAT mn04_as on ONNX Runtime, ten seconds at a time"
+
+# What its users install, and what the first line of their programs imports.
+INSTALLS = {
+    "yamnet-cry": ("yamnet-cry", "yamnet_cry"),
+    "YAMNet: tensorflow, tensorflow-hub": ("tensorflow tensorflow-hub", "tensorflow"),
+    "YAMNet on LiteRT: ai-edge-litert, librosa": (
+        "ai-edge-litert librosa",
+        "ai_edge_litert.interpreter, librosa",
+    ),
+    "EfficientAT: onnxruntime, librosa": ("onnxruntime librosa", "onnxruntime, librosa"),
+}
 
 
 def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
@@ -83,3 +102,70 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
         "YAMNet FP32 on LiteRT, with this package's front end": on_litert,
         "the reference's way: the teacher for its front end, then the student": reference,
     }
+
+
+def efficient_at(folder: str) -> Scorer:
+    """Builds EfficientAT's mn04_as (Schmid et al. 2023, arXiv:2211.04772) from an ONNX export of it.
+
+    Args:
+        folder: With ``mn04_as_mel.onnx`` (log-mel in, logits out) and its mel matrix,
+            ``mel_128x513_32k.npy``.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(Path(folder) / "mn04_as_mel.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    mel = np.load(Path(folder) / "mel_128x513_32k.npy").astype(np.float32).T
+    window = np.pad(np.hanning(800), 112).astype(np.float32)
+
+    def score(waveform: Float32) -> list[np.ndarray]:
+        wave = soxr.resample(waveform, features.SAMPLE_RATE, 32_000)
+        found = []
+        for start in range(0, len(wave), 320_000):
+            part = wave[start : start + 320_000]
+            part = np.pad(part[1:] - np.float32(0.97) * part[:-1], 512, mode="reflect")
+            frames = np.lib.stride_tricks.sliding_window_view(part, 1024)[::320] * window
+            power = np.abs(np.fft.rfft(frames)) ** 2
+            log_mel = (np.log(power @ mel + 1e-5) + 4.5) / 5
+            found.append(session.run(None, {"mel": log_mel.T[None, None].astype(np.float32)})[0])
+        return found
+
+    return score
+
+
+def installs() -> Iterator[tuple[str, float, float]]:
+    """Weighs what is installed here, and times its import in processes of their own.
+
+    Yields:
+        Name, size of the packages and all their dependencies in MB, and median of five imports in seconds.
+    """
+    for name, (packages, modules) in INSTALLS.items():
+        files = {
+            Path(str(f.locate())) for p in _closure(packages.split()) for f in distribution(p).files or []
+        }
+        size = sum(path.stat().st_size for path in files if path.is_file())
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", f"import {modules}"], check=True, capture_output=True)
+            times.append(time.perf_counter() - started)
+        yield name, size / 1e6, statistics.median(times)
+
+
+def _closure(packages: list[str]) -> set[str]:
+    from packaging.requirements import Requirement
+
+    found: set[str] = set()
+    while packages:
+        name = packages.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for line in distribution(name).requires or []:
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                packages.append(needed.name)
+    return found

@@ -1,9 +1,10 @@
 """Measures how fast detection and the teacher pass are, and writes speed.md beside this file.
 
-    python benchmarks/speed.py [--teacher PATH]
+    python benchmarks/speed.py [--teacher PATH] [--mn04 FOLDER]
 
 Everything runs in turn, several rounds in one session, and the median counts; ratios hold better between
-machines and moments than seconds do. All of it runs on one thread, except where it says otherwise.
+machines and moments than seconds do. All of it runs on one core, except where it says otherwise (Linux only:
+it binds itself to a core).
 """
 
 import argparse
@@ -14,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +32,8 @@ from yamnet_cry.files import write_whole
 ROUNDS = 5
 HOUR = 3600
 WHOLE = "`detector((waveform, 16_000))`"
+FRONT_END = "front end alone"
+STUDENT = "INT8 student alone"
 SCORE_ONE = "from yamnet_cry import CryDetector; print(CryDetector.from_pretrained()('ten.wav').score)"
 
 
@@ -39,6 +43,17 @@ def hour_of_noise() -> np.ndarray:
     minute = generator.standard_normal(60 * features.SAMPLE_RATE).astype(np.float32)
     loudness = np.exp(generator.uniform(-7, -2, HOUR // 60)).astype(np.float32)
     return np.concatenate([minute * gain for gain in loudness])
+
+
+@contextmanager
+def cores(number: int) -> Iterator[None]:
+    """Binds this process, its threads and its children to so many cores."""
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(every)[:number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 def measure(tasks: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
@@ -94,45 +109,105 @@ def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]
     places = {suffix: Path(folder) / f"hour.{suffix}" for suffix in ("wav", "flac")}
     for path in places.values():
         soundfile.write(path, wave, features.SAMPLE_RATE, subtype="PCM_16")
-    spectrogram = features.log_mel(wave)
+    # The parts work by the pieces that the detector makes.
+    pieces = list(features.whole_patches(audio.blocks((wave, features.SAMPLE_RATE))))
+    spectrograms = [features.log_mel(piece) for piece in pieces]
     block = wave[: 60 * features.SAMPLE_RATE]
+    student = detector._student
+    windows = sum(len(features.patches(spectrogram)) for spectrogram in spectrograms)
+    frames = np.zeros((features.PATCH_FRAMES, features.FFT_LENGTH), np.float32)
+    frames[:, : features.FRAME_LENGTH] = wave[: frames.shape[0] * features.FRAME_LENGTH].reshape(
+        -1, features.FRAME_LENGTH
+    )
+    spectra = np.fft.rfft(frames)
+    magnitudes = np.abs(spectra)
+    products = magnitudes @ features.mel_matrix()
+    steps = sum(map(len, spectrograms)) // len(frames)
+    streamed = "`detector.stream`, a minute in blocks of 10 ms"
     tasks: dict[str, Callable[[], object]] = {
         WHOLE: lambda: detector((wave, features.SAMPLE_RATE)),
         '`detector("hour.wav")`': lambda: detector(places["wav"]),
         '`detector("hour.flac")`': lambda: detector(places["flac"]),
-        "`detector.stream`, a minute in blocks of 10 ms": lambda: list(
-            detector.stream(np.array_split(block, 6_000), features.SAMPLE_RATE)
-        ),
+        streamed: lambda: list(detector.stream(np.array_split(block, 6_000), features.SAMPLE_RATE)),
         "decoding WAV alone": lambda: sum(map(len, audio.blocks(places["wav"]))),
         "decoding FLAC alone": lambda: sum(map(len, audio.blocks(places["flac"]))),
-        "front end alone": lambda: features.log_mel(wave),
-        "INT8 student alone": lambda: detector._student.logits(spectrogram),
+        FRONT_END: lambda: [len(features.log_mel(piece)) for piece in pieces],
+        "its FFTs: `numpy.fft.rfft` of as many frames": lambda: [
+            np.fft.rfft(frames, out=spectra) for _ in range(steps)
+        ],
+        "its mel bands: one product with the whole matrix": lambda: [
+            np.matmul(magnitudes, features.mel_matrix(), out=products) for _ in range(steps)
+        ],
+        STUDENT: lambda: [len(student.logits(spectrogram)) for spectrogram in spectrograms],
+        "its network: LiteRT's `invoke` as often": lambda: [
+            student._interpreter.invoke() for _ in range(windows)
+        ],
     }
-    lengths = dict.fromkeys(tasks, float(HOUR)) | {name: 60.0 for name in tasks if "a minute" in name}
-    seconds = measure(tasks)
-    stream = statistics.median(seconds["`detector.stream`, a minute in blocks of 10 ms"]) / 60
+    lengths = dict.fromkeys(tasks, float(HOUR)) | {streamed: 60.0}
+    with cores(1):
+        seconds = measure(tasks)
+    both = {name: task for name, task in tasks.items() if name.startswith("`detector(")}
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    parts = list(medians)
+    front_end, fft, mel = (medians[name] for name in parts[parts.index(FRONT_END) :][:3])
+    network, invoke = (medians[name] for name in parts[parts.index(STUDENT) :][:2])
     return [
         *table(seconds, lengths, WHOLE),
         "",
-        f"A stream in blocks of 10 ms costs {stream:.2%} of a core.",
+        "How close the parts are to their floors: the front end takes "
+        f"{front_end / (fft + mel):.2f} times its FFTs and mel bands (the FFT is numpy's, in float64: "
+        f"{fft / front_end:.0%} of the front end), the "
+        f"student {network / invoke:.2f} times the work of LiteRT, and the whole "
+        f"{medians[WHOLE] / (fft + mel + invoke):.2f} times all three.",
+        "",
+        f"A stream in blocks of 10 ms costs {medians[streamed] / 60:.2%} of a core.",
+        "",
+        "With a second core, decoding and front end work ahead of the student:",
+        "",
+        *table(measure(both), dict.fromkeys(both, float(HOUR)), WHOLE),
     ]
 
 
-def comparison(weights: str, wave: np.ndarray, detector: CryDetector) -> list[str]:
-    """Times the peers on the same minute."""
+def latency(detector: CryDetector) -> list[str]:
+    """Times a single window, from samples to the verdict, and one update of a stream."""
+    window = hour_of_noise()[: features.PATCH_SAMPLES]
+    times = []
+    with cores(1):
+        for number in range(2_200):
+            started = time.perf_counter()
+            detector((window, features.SAMPLE_RATE))
+            if number >= 200:
+                times.append(1e3 * (time.perf_counter() - started))
+    median, late = statistics.median(times), statistics.quantiles(times, n=100)[98]
+    return ["", f"One window, from samples to verdict: {median:.2f} ms (99 % within {late:.2f} ms)."]
+
+
+def comparison(weights: str, mn04: str | None, wave: np.ndarray, detector: CryDetector) -> list[str]:
+    """Times the peers on the same minute, and weighs what they install."""
     import peers
 
     minute = wave[: 60 * features.SAMPLE_RATE]
     tasks: dict[str, Callable[[], object]] = {WHOLE: lambda: detector((minute, features.SAMPLE_RATE))}
-    for name, score in peers.scorers(weights, detector).items():
+    scorers = peers.scorers(weights, detector)
+    if mn04 is not None:
+        scorers[peers.EFFICIENT_AT] = peers.efficient_at(mn04)
+    for name, score in scorers.items():
         tasks[name] = partial(score, minute)
+    with cores(1):
+        seconds = measure(tasks)
     return [
         "",
         "## Beside other ways",
         "",
         "On the same minute:",
         "",
-        *table(measure(tasks), dict.fromkeys(tasks, 60.0), WHOLE),
+        *table(seconds, dict.fromkeys(tasks, 60.0), WHOLE),
+        "",
+        "What they install, dependencies and all, and how long a process takes to import them:",
+        "",
+        "| | MB on disk | s |",
+        "| --- | --- | --- |",
+        *(f"| {name} | {megabytes:,.0f} | {start:.2f} |" for name, megabytes, start in peers.installs()),
     ]
 
 
@@ -176,6 +251,7 @@ def main() -> None:
     """Measures, and writes the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--teacher", help="YAMNet's weights, to compare with it and to time the teacher pass")
+    parser.add_argument("--mn04", help="folder of EfficientAT's mn04_as, to compare with it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         wave = hour_of_noise()
@@ -184,8 +260,9 @@ def main() -> None:
         lines = [
             "# Speed",
             "",
-            "Written by `python benchmarks/speed.py --teacher WEIGHTS`: 16 kHz mono audio, one thread, "
-            f"median of {ROUNDS} interleaved rounds (slowest and fastest in brackets).",
+            "Written by `python benchmarks/speed.py --teacher WEIGHTS --mn04 FOLDER`: 16 kHz mono audio, "
+            f"one core but where it says otherwise, median of {ROUNDS} interleaved rounds (slowest and "
+            "fastest in brackets).",
             "",
             f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
             f"numpy {np.__version__}.",
@@ -196,13 +273,14 @@ def main() -> None:
         ]
         start = [sys.executable, "-c", SCORE_ONE]
         cold = measure({"": partial(subprocess.run, start, cwd=folder, check=True, capture_output=True)})[""]
+        lines += latency(detector)
         lines += [
             "",
             f"A whole process, from its start to the score of a 10 s clip: {statistics.median(cold):.2f} s "
             f"({min(cold):.2f}\N{EN DASH}{max(cold):.2f}).",
         ]
         if arguments.teacher:
-            lines += comparison(arguments.teacher, wave, detector)
+            lines += comparison(arguments.teacher, arguments.mn04, wave, detector)
         lines += growth(folder, wave)
     if arguments.teacher:
         rate = teacher_rate(arguments.teacher)
