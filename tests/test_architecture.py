@@ -15,6 +15,7 @@ FLOORS = [
     {"audio", "runtime", "events"},
     {"model_folder", "ambient", "streaming"},
     {"hub", "card", "detection"},
+    {"release"},
     {"detector", "reports", "picture", "live"},
     {"batch"},
     {"__init__"},
@@ -32,7 +33,8 @@ FLOORS = [
     {"distill.engine"},
     {"distill.__init__"},
     {"cli.options", "cli.status"},
-    {"cli.calibrate", "cli.detect", "cli.distill", "cli.listen"},
+    {"cli.calibrate", "cli.detect", "cli.listen", "cli.push"},
+    {"cli.distill"},
     {"cli.__init__"},
     {"__main__"},
 ]

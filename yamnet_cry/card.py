@@ -10,6 +10,11 @@ _MODELS = {
     "teacher": "Teacher, softmax",
     "teacher_sigmoid": "Teacher, sigmoid",
 }
+_TAGS = ["audio", "baby-cry-detection", "knowledge-distillation", "yamnet", "tflite", "tinyml"]
+
+#: Of one patch (README.md of tensorflow/models, research/audioset/yamnet).
+YAMNET_MULTIPLY_ACCUMULATES = 69_200_000
+
 _COLUMNS = {
     "auc": "AUC",
     "average_precision": "AP",
@@ -78,6 +83,9 @@ def render(
     Returns:
         Markdown with the YAML front matter that the Hugging Face Hub reads.
     """
+    operations = metrics["size"]["multiply_accumulates"] / 1e6
+    slope, intercept = config.calibration.slope, config.calibration.intercept
+    off = metrics["models"]["int8"]["all"]["calibration_error"]
     total, kilobytes = config.parameters["total"], metrics["size"]["int8_bytes"] / 1024
     settings, windows = recipe["recipe"], metrics["training"]["windows"]["train"]
     loss, augmented = settings["loss"], settings["augmentation"]["views"]
@@ -97,16 +105,7 @@ def render(
         ],
     )
     return f"""---
-library_name: keras
-license: mit
-pipeline_tag: audio-classification
-tags:
-- audio
-- baby-cry-detection
-- knowledge-distillation
-- yamnet
-- tflite
-- tinyml
+{_front_matter(config, metrics)}
 ---
 
 # yamnet-cry, recipe `{config.recipe}`
@@ -118,10 +117,19 @@ over the loudest ten seconds, calibrated on validation clips, is the probability
 recording; from {config.threshold} on, it counts as crying.
 
 ```python
-from yamnet_cry import CryDetector
+from yamnet_cry import CryDetector  # pip install yamnet-cry
 
-detector = CryDetector.from_pretrained()
+detector = CryDetector.from_pretrained()  # or a repository on the Hub, "OWNER/NAME"
 print(detector("night.wav"))
+```
+
+To fine-tune it or take it elsewhere, the same student in Keras, from float32 patches of shape
+(batch, 96, 64, 1) to logits of shape (batch, 521):
+
+```python
+import keras
+
+student = keras.models.load_model("hf://OWNER/NAME")  # or "model.keras"
 ```
 
 ## Results
@@ -153,13 +161,83 @@ validation audio set the ranges for INT8. Every setting is in `recipe.json`.
 
 ![Losses of training and validation]({pictures}{TRAINING_PLOT})
 
+## Calibration
+
+The probability is sigmoid({slope:.3f} * log-odds {intercept:+.3f}) of the pooled score (Platt scaling),
+fitted on validation clips. On the clips above, it is off by {off["value"]:.3f} on average (expected
+calibration error). To fit the threshold to a room, `yamnet-cry calibrate` listens to ten minutes of it
+without crying.
+
+## Memory and speed
+
+| | |
+| --- | --- |
+| INT8 model | {metrics["size"]["int8_bytes"]:,} bytes |
+| parameters | {total:,}, of which {config.parameters["trainable"]:,} trainable |
+| multiply-accumulates a window, of which there are two a second | {operations:.3f} million |
+| those of YAMNet | {YAMNET_MULTIPLY_ACCUMULATES / 1e6:.1f} million |
+
 ## Limits
 
 - The probability was calibrated on clips of which a quarter are crying, mostly from phones. Another room, or
   a whole night with little crying, may want another threshold: set `detector.threshold`.
 - Whimpering, other babies on television, cats and children at play can sound alike. Do not rely on it alone
   where a child's safety depends on it.
+- Trained and measured on phone recordings and short clips, not on whole nights in a room.
+
+## Citation
+
+```bibtex
+@software{{yamnet_cry,
+  title = {{yamnet-cry: an INT8 baby-cry detector distilled from YAMNet, and its distillation kit}},
+  author = {{{{The yamnet-cry authors}}}},
+  version = {{{config.package_version}}},
+  license = {{MIT}}
+}}
+```
+
+The teacher is YAMNet (Plakal and Ellis, Google, Apache-2.0); its 521 classes are those of AudioSet (Gemmeke
+et al., ICASSP 2017).
 """
+
+
+def _front_matter(config: ModelConfig, metrics: dict[str, Any]) -> str:
+    """What the Hub reads, in YAML: how to load and find the model, and its main results."""
+    # Imported here because it takes longer than all the rest of a detector's start.
+    from huggingface_hub import EvalResult, ModelCardData
+
+    measured, events = metrics["models"]["int8"]["all"], metrics["models"]["int8"]["events"]
+    split = metrics["evaluation"]["split"]
+    results = {
+        ("roc_auc", "AUC"): measured["auc"]["value"],
+        ("average_precision", "AP"): measured["average_precision"]["value"],
+        ("f1", "F1 at probability 0.5"): measured["f1"]["value"],
+        ("false_alarms_per_hour", "False alarms an hour, on hard negatives"): (
+            events["false_alarms_per_hour"]["value"]
+        ),
+        ("event_recall", "Crying clips that gave an event"): events["recall"]["value"],
+    }
+    data = ModelCardData(
+        library_name="keras",
+        license="mit",
+        pipeline_tag="audio-classification",
+        tags=_TAGS,
+        model_name=f"yamnet-cry, recipe {config.recipe}",
+        eval_results=[
+            EvalResult(
+                task_type="audio-classification",
+                task_name="Baby cry detection",
+                dataset_type="yamnet-cry",
+                dataset_name=", ".join(metrics["models"]["int8"]["by_source"]),
+                dataset_split=split,
+                metric_type=metric,
+                metric_name=name,
+                metric_value=round(value, 4),
+            )
+            for (metric, name), value in results.items()
+        ],
+    )
+    return data.to_yaml()
 
 
 def _events(events: dict[str, Any]) -> str:

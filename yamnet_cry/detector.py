@@ -1,26 +1,30 @@
 """The detector: audio in, crying or not out."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Self, TypeVar, cast
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from yamnet_cry import audio, features, hub, model_folder
+from yamnet_cry import audio, features, hub, model_folder, release
 from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_threshold
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detection import Detection
-from yamnet_cry.errors import AudioError
+from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import EventTracker
 from yamnet_cry.features import PATCH_HOP_SECONDS, Float32
-from yamnet_cry.model_folder import ModelConfig
+from yamnet_cry.model_folder import CONFIG, KERAS, RELEASE_FILES, ModelConfig
 from yamnet_cry.runtime import QuantizedLogits, Student
 from yamnet_cry.streaming import Update, follow
+
+if TYPE_CHECKING:
+    import keras
 
 Item = TypeVar("Item")
 
@@ -55,27 +59,42 @@ class CryDetector:
         (False, 4, [0.0, 0.48, 0.96, 1.44])
     """
 
-    def __init__(self, config: ModelConfig, model: bytes) -> None:
+    def __init__(self, config: ModelConfig, model: bytes, source: hub.Source | None = None) -> None:
         self.config = config
         self.threshold = config.threshold
         self._model = model
+        self._source = source
         self._student = Student(model)
 
     @classmethod
     def from_pretrained(
-        cls, model: str | PathLike[str] | None = None, *, revision: str | None = None
+        cls,
+        model: str | PathLike[str] | None = None,
+        *,
+        revision: str | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        token: str | None = None,
+        local_files_only: bool = False,
     ) -> Self:
         """Loads a detector.
+
+        Of a repository, the configuration and the INT8 model are downloaded, once; nothing in it is run.
 
         Args:
             model: A model folder, a repository on the Hugging Face Hub such as ``"user/model"``,
                 or None for the model that comes with the package and needs no network.
             revision: Branch, tag or commit of a repository.
+            cache_dir: Where downloads are kept; the Hub's own cache by default.
+            token: For private repositories; what ``hf auth login`` or ``HF_TOKEN`` left by default.
+            local_files_only: Whether to take what was downloaded before, and stay off the network.
 
         Raises:
-            ModelError: If the model is missing, incomplete, corrupt or foreign.
+            ModelError: If the model is missing, incomplete, corrupt, too large or foreign.
         """
-        return cls(*model_folder.load(hub.locate(model, revision)))
+        source = hub.locate(
+            model, revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
+        )
+        return cls(*model_folder.load(source.folder), source)
 
     def __call__(
         self,
@@ -180,6 +199,77 @@ class CryDetector:
             ModelError: If the folder exists, or cannot be written.
         """
         model_folder.save(Path(folder), replace(self.config, threshold=self.threshold), self._model)
+
+    @property
+    def keras_model(self) -> "keras.Model":
+        """The same student in Keras, to fine-tune or convert: a new copy each time.
+
+        It takes float32 patches of shape (batch, 96, 64, 1) and gives logits of shape (batch, 521). Keras
+        must be there (``pip install "yamnet-cry[distill]"``); of a repository, the model is downloaded now.
+
+        Raises:
+            ModelError: If the detector comes from no model folder, or its folder has no Keras model, or
+                another one than its configuration describes.
+            ImportError: If Keras is not installed.
+        """
+        import keras
+
+        path = self._folder_with((KERAS,)) / KERAS
+        if not path.is_file():
+            raise ModelError(f"{path.parent} has no {KERAS}")
+        if model_folder.fingerprint(path.read_bytes()) != self.config.files.get(KERAS):
+            raise ModelError(f"{path} is not the file that {CONFIG} describes. Copy or download it again")
+        return keras.models.load_model(path, compile=False)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        create_pr: bool = False,
+        token: str | None = None,
+    ) -> hub.Pushed:
+        """Pushes the model folder to the Hugging Face Hub, with the threshold as it is now.
+
+        The repository is made if it is not there. All files go in one commit, which on the main branch is
+        tagged with the version, such as ``v0.1.0``; what the repository has already is not sent again.
+
+        Args:
+            repo_id: Such as ``"user/model"``.
+            private: Whether nobody else may see it; by default, what the Hub does or the repository is.
+            revision: The branch, made if it is not there; ``main`` by default.
+            commit_message: Its first line.
+            create_pr: Whether to propose the commit in a pull request instead.
+            token: What to log in with; what ``hf auth login`` or ``HF_TOKEN`` left by default.
+
+        Returns:
+            The page of the commit or pull request, the commit and the tag.
+
+        Raises:
+            ModelError: If the detector comes from no model folder.
+            HubError: If the folder is incomplete or contradicts itself, or the Hub cannot be reached or
+                refuses.
+        """
+        folder = self._folder_with(RELEASE_FILES)
+        with TemporaryDirectory() as aside:
+            if self.threshold != self.config.threshold:
+                folder = release.with_threshold(folder, Path(aside), self.threshold)
+            return release.push(
+                folder,
+                repo_id,
+                private=private,
+                revision=revision,
+                commit_message=commit_message,
+                create_pr=create_pr,
+                token=token,
+            )
+
+    def _folder_with(self, names: Sequence[str]) -> Path:
+        if self._source is None:
+            raise ModelError("this detector comes from no model folder; use CryDetector.from_pretrained")
+        return self._source.fetch(names)
 
     def __repr__(self) -> str:
         total = self.config.parameters["total"]

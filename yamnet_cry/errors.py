@@ -16,6 +16,10 @@ class ModelError(YamnetCryError, ValueError):
     """A model folder or repository that is missing, incomplete, corrupt or foreign."""
 
 
+class HubError(YamnetCryError, RuntimeError):
+    """Something that could not be pushed to the Hugging Face Hub, or must not be."""
+
+
 class CorpusError(YamnetCryError, ValueError):
     """A collection of clips that cannot be trained on or evaluated as it stands."""
 

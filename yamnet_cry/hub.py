@@ -1,25 +1,96 @@
-"""Where a model comes from: bundled with the package, a folder, or the Hugging Face Hub."""
+"""Where a model comes from, and where it goes: the package, a folder, the Hugging Face Hub.
+
+Functions import ``huggingface_hub`` themselves: it takes as long as all the rest of a detector's start.
+"""
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from yamnet_cry.errors import ModelError
-from yamnet_cry.model_folder import DETECTOR_FILES
+from yamnet_cry.errors import HubError, ModelError
+from yamnet_cry.model_folder import DETECTOR_FILES, LARGEST
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 _REPO_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
+# How often a push begins when somebody else commits at the same time.
+_ATTEMPTS = 3
 
-def locate(model: str | PathLike[str] | None = None, revision: str | None = None) -> Path:
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model was found: a folder, or a repository on the Hub at one commit.
+
+    Attributes:
+        folder: The folder, or the repository's snapshot in the cache.
+        repo_id: The repository, if it is one.
+        commit: Its commit, so that files fetched later are of the same model.
+        cache_dir: Where downloads are kept; the Hub's own cache by default.
+        token: What to log in with, if not with what ``hf auth login`` left.
+        local_files_only: Whether to stay off the network.
+    """
+
+    folder: Path
+    repo_id: str | None = None
+    commit: str | None = None
+    cache_dir: str | PathLike[str] | None = None
+    token: str | None = None
+    local_files_only: bool = False
+
+    def fetch(self, names: Sequence[str]) -> Path:
+        """Returns the folder, after downloading those of these files that its repository has.
+
+        Raises:
+            ModelError: If the Hub cannot be reached.
+        """
+        if self.repo_id is None or all((self.folder / name).exists() for name in names):
+            return self.folder
+        return _download(self.repo_id, self.commit, names, self.cache_dir, self.token, self.local_files_only)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push has done.
+
+    Attributes:
+        url: Page of the commit, or of the pull request.
+        commit: The commit's hash; that of the latest one if nothing had changed.
+        tag: The tag that names it, if any.
+        note: What the user should know besides, or nothing.
+    """
+
+    url: str
+    commit: str
+    tag: str | None = None
+    note: str = ""
+
+
+def locate(
+    model: str | PathLike[str] | None = None,
+    revision: str | None = None,
+    *,
+    cache_dir: str | PathLike[str] | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+) -> Source:
     """Finds a model folder, downloading it if it is a repository on the Hub.
 
     Args:
         model: A folder, a repository id such as ``"user/model"``, or None for the bundled model.
             A folder of that name goes before a repository.
         revision: Branch, tag or commit of a repository; the main branch by default.
+        cache_dir: Where downloads are kept; the Hub's own cache by default.
+        token: For private repositories; what ``hf auth login`` or ``HF_TOKEN`` left by default.
+        local_files_only: Whether to take what was downloaded before, and stay off the network.
 
     Returns:
-        The folder.
+        Where the files are that a detector needs.
 
     Raises:
         ModelError: If there is no such folder or repository, or the Hub cannot be reached.
@@ -27,14 +98,16 @@ def locate(model: str | PathLike[str] | None = None, revision: str | None = None
     if model is None:
         if revision is not None:
             raise ModelError(f"the bundled model has no revisions. Received: revision={revision!r}")
-        return _bundled()
+        return Source(_bundled())
     name = fspath(model)
     if name and Path(name).is_dir():
         if revision is not None:
             raise ModelError(f"{name} is a folder, which has no revisions. Received: revision={revision!r}")
-        return Path(name)
+        return Source(Path(name))
     if isinstance(model, str) and _REPO_ID.fullmatch(model):
-        return _download(model, revision)
+        folder = _download(model, revision, DETECTOR_FILES, cache_dir, token, local_files_only)
+        # The Hub's cache keeps a commit's files in a folder of its name.
+        return Source(folder, model, folder.name, cache_dir, token, local_files_only)
     raise ModelError(f"no such model folder, and no repository id such as user/model. Received: {name!r}")
 
 
@@ -45,28 +118,233 @@ def _bundled() -> Path:
     return installed if installed.is_dir() else package.parent / "hub"
 
 
-def _download(repo_id: str, revision: str | None) -> Path:
-    # Imported here because it takes as long as all the rest of a detector's start together.
+def _download(
+    repo_id: str,
+    revision: str | None,
+    names: Sequence[str],
+    cache_dir: str | PathLike[str] | None,
+    token: str | None,
+    local_files_only: bool,
+) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
 
     where = f"{repo_id} at revision {revision}" if revision else repo_id
+    if not local_files_only:
+        _check_sizes(where, names, _sizes(repo_id, revision, names, token))
     try:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(DETECTOR_FILES)))
+        with _explained(ModelError, f"{where} could not be downloaded"):
+            return Path(
+                snapshot_download(
+                    repo_id,
+                    revision=revision,
+                    cache_dir=None if cache_dir is None else fspath(cache_dir),
+                    token=token,
+                    local_files_only=local_files_only,
+                    allow_patterns=list(names),
+                )
+            )
     except RevisionNotFoundError:
         raise ModelError(f"the Hub's {repo_id} has no revision {revision!r}") from None
     except LocalEntryNotFoundError:
-        raise ModelError(
-            f"{where} is not in the local cache and the Hub cannot be reached; "
-            "connect once, or pass a model folder"
-        ) from None
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status in (401, 403, 404):
+        if local_files_only:
+            mend = "; load it once without local_files_only"
+        else:
+            mend = " and the Hub cannot be reached; connect once, or pass a model folder"
+        raise ModelError(f"{where} is not in the local cache{mend}") from None
+
+
+def _sizes(
+    repo_id: str, revision: str | None, names: Sequence[str], token: str | None
+) -> dict[str, int] | None:
+    """Asks for the sizes of files in bytes; None if there is no answer, and the cache may have one."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # that of its HTTP client
+    from huggingface_hub.hf_api import RepoFile
+
+    try:
+        infos = HfApi(token=token).get_paths_info(repo_id, list(names), revision=revision)
+    except (HTTPError, OSError):
+        return None
+    return {info.path: info.size for info in infos if isinstance(info, RepoFile)}
+
+
+def _check_sizes(where: str, names: Sequence[str], sizes: Mapping[str, int] | None) -> None:
+    if sizes is None:
+        return
+    missing = [name for name in names if name in DETECTOR_FILES and name not in sizes]
+    if missing:
+        raise ModelError(f"{where} is no yamnet-cry model: it has no {' and no '.join(missing)}")
+    for name, largest in LARGEST.items():
+        if sizes.get(name, 0) > largest:
             raise ModelError(
-                f"the Hub shows no {where} (HTTP {status}), and there is no such folder here; "
-                "check the name, and log in with `hf auth login` if it is private"
-            ) from None
-        raise ModelError(f"the Hub could not send {where} (HTTP {status}); try again later") from None
-    except OSError as error:
-        raise ModelError(f"{where} could not be downloaded ({error})") from None
+                f"{where}: {name} is too large for a student's, and was not downloaded. Expected: at most "
+                f"{largest:,} bytes. Received: {sizes[name]:,}"
+            )
+
+
+def check_login(token: str | None = None) -> str:
+    """Asks the Hub who we are, so that a push at the end of a long run does not fail for want of a login.
+
+    Returns:
+        The user's name.
+
+    Raises:
+        HubError: If nobody is logged in, or the Hub cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    with _explained(HubError, "the Hub does not know who you are"):
+        return str(HfApi(token=token).whoami()["name"])
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Refuses what cannot be the name of a repository.
+
+    Raises:
+        HubError: If it is not such as user/model.
+    """
+    if not _REPO_ID.fullmatch(repo_id):
+        raise HubError(f"expected a repository such as user/model. Received: {repo_id!r}")
+
+
+def push(
+    files: Mapping[str, Path],
+    repo_id: str,
+    message: str,
+    *,
+    kind: Literal["model", "space"] = "model",
+    tag: str | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    token: str | None = None,
+) -> Pushed:
+    """Pushes files in one commit, to a repository that is made if it is not there.
+
+    Files that the repository has already are not sent again; others in it stay.
+
+    Args:
+        files: Names in the repository, and where the files are.
+        repo_id: Such as ``"user/model"``.
+        message: First line of the commit's message.
+        kind: A model, or a Space that runs Gradio.
+        tag: Names the commit, if it goes to the main branch and there is no such tag.
+        private: Whether nobody else may see it; by default, what the Hub does or the repository is.
+        revision: The branch, made if it is not there; ``main`` by default.
+        create_pr: Whether to propose the commit in a pull request instead.
+        token: What to log in with; what ``hf auth login`` or ``HF_TOKEN`` left by default.
+
+    Raises:
+        HubError: If the Hub refuses, cannot be reached or dies meanwhile; the commit is then not made,
+            or made whole.
+    """
+    from huggingface_hub import HfApi
+
+    check_repo_id(repo_id)
+    api = HfApi(token=token)
+    with _explained(HubError, f"{repo_id} could not be pushed"):
+        api.create_repo(
+            repo_id,
+            private=private,
+            repo_type=kind,
+            exist_ok=True,
+            space_sdk="gradio" if kind == "space" else None,
+        )
+        is_private = api.repo_info(repo_id, repo_type=kind).private
+        if private is not None and is_private != private:
+            state = "private" if is_private else "public"
+            raise HubError(f"{repo_id} is {state} already; change that in its settings, or name another")
+        if revision is not None:
+            api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
+        pushed = _commit(api, files, repo_id, message, kind, revision, create_pr)
+        if tag is None or create_pr or revision not in (None, "main"):
+            return pushed
+        return _tagged(api, pushed, repo_id, kind, tag)
+
+
+def _commit(
+    api: "HfApi",
+    files: Mapping[str, Path],
+    repo_id: str,
+    message: str,
+    kind: str,
+    revision: str | None,
+    create_pr: bool,
+) -> Pushed:
+    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        parent = api.repo_info(repo_id, repo_type=kind, revision=revision).sha
+        try:
+            done = api.create_commit(
+                repo_id,
+                [CommitOperationAdd(name, str(path)) for name, path in files.items()],
+                commit_message=message,
+                repo_type=kind,
+                revision=revision,
+                create_pr=create_pr,
+                parent_commit=parent,
+            )
+        except HfHubHTTPError as error:
+            if error.response.status_code != 412 or attempt == _ATTEMPTS:
+                raise
+        else:
+            note = "nothing had changed since the last push" if done.oid == parent else ""
+            return Pushed(done.pr_url or done.commit_url, done.oid, note=note)
+    raise AssertionError
+
+
+def _tagged(api: "HfApi", pushed: Pushed, repo_id: str, kind: str, tag: str) -> Pushed:
+    before = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id, repo_type=kind).tags}
+    if tag not in before:
+        api.create_tag(repo_id, tag=tag, revision=pushed.commit, repo_type=kind)
+    elif before[tag] != pushed.commit:
+        # Who loads a tag relies on it to stay.
+        note = f"the tag {tag} stays at commit {before[tag][:12]}, where an earlier push put it"
+        return replace(pushed, note=note)
+    return replace(pushed, tag=tag)
+
+
+@contextmanager
+def _explained(kind: type[ModelError] | type[HubError], what: str) -> Iterator[None]:
+    """Turns what goes wrong between here and the Hub into one sentence that says what to do."""
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is that of its HTTP client
+        HfHubHTTPError,
+        HFValidationError,
+        HTTPError,
+        LocalEntryNotFoundError,
+        LocalTokenNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    login = "log in with `hf auth login`, or set HF_TOKEN"
+    try:
+        yield
+    except (LocalEntryNotFoundError, RevisionNotFoundError):
+        raise
+    except LocalTokenNotFoundError:
+        raise kind(f"{what}: nobody is logged in; {login}") from None
+    except HFValidationError as error:
+        raise kind(f"{what}: {error}") from None
+    except HfHubHTTPError as error:
+        # To strangers the Hub says 401 of what is not there, so as not to tell what is private.
+        status = 404 if isinstance(error, RepositoryNotFoundError) else error.response.status_code
+        reason = {
+            401: f"the login was refused; {login}",
+            403: "your login may not do this; it needs a token that may write",
+            404: "the Hub shows no such repository, and there is no such folder here; check the name, and "
+            f"{login} if it is private",
+            409: "somebody else is at work on it; try again",
+            412: f"others committed to it {_ATTEMPTS} times meanwhile; try again",
+            429: "the Hub asks for patience; try again later",
+        }.get(status, f"the Hub answered with an error; try again later ({error.server_message or error})")
+        raise kind(f"{what} (HTTP {status}): {reason}") from None
+    except (HTTPError, OSError, RuntimeError) as error:
+        # Whatever transport is in use (LFS or Xet) breaks with errors of its own.
+        if isinstance(error, ModelError | HubError):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise kind(f"{what}: the connection failed ({reason}); try again") from None

@@ -4,7 +4,9 @@ One layout serves as the result of a training run, as the bundled model and as a
 
     model_int8.tflite   the student that detectors and microcontrollers run
     model.keras         the same student in float32, to fine-tune or convert
-    config.json         front end, classes, calibration, threshold, size and hash of both models
+    model.weights.h5    its weights alone: with config.json, what keras.models.load_model("hf://...") reads
+    config.json         front end, classes, calibration, threshold, size and hash of the models; and Keras's
+                        own description of the student, which Keras looks for in a file of this name
     recipe.json         how it was trained, in full
     metrics.json        how well it does, with intervals
     evaluation.png      the same as pictures
@@ -16,7 +18,8 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from yamnet_cry.features import front_end
 
 TFLITE = "model_int8.tflite"
 KERAS = "model.keras"
+KERAS_WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
 RECIPE = "recipe.json"
 METRICS = "metrics.json"
@@ -37,6 +41,25 @@ CARD = "README.md"
 
 #: What a detector reads; the rest is for people and for training.
 DETECTOR_FILES = (CONFIG, TFLITE)
+
+#: All that is published of a model folder.
+RELEASE_FILES = (
+    TFLITE,
+    KERAS,
+    KERAS_WEIGHTS,
+    CONFIG,
+    RECIPE,
+    METRICS,
+    EVALUATION_PLOT,
+    TRAINING_PLOT,
+    CARD,
+)
+
+#: Files beyond these sizes, in bytes, are no student's: they are neither downloaded nor read.
+LARGEST = {CONFIG: 2**20, TFLITE: 2**24}
+
+# As keras.saving.serialize_keras_object writes them.
+_KERAS_KEYS = ("module", "class_name", "config", "registered_name", "build_config", "compile_config")
 
 FORMAT = "yamnet-cry"
 FORMAT_VERSION = 1
@@ -55,6 +78,7 @@ class ModelConfig:
         parameters: Number of parameters, ``total`` and ``trainable``.
         files: Size in bytes and SHA-256 of each model file.
         package_version: Version of the package that wrote the folder.
+        keras: What Keras's own ``config.json`` says of the student, or nothing.
     """
 
     recipe: str
@@ -64,6 +88,7 @@ class ModelConfig:
     parameters: dict[str, int]
     files: dict[str, dict[str, int | str]]
     package_version: str
+    keras: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns the text of ``config.json``."""
@@ -75,7 +100,12 @@ class ModelConfig:
             "score": SCORE,
             **dataclasses.asdict(self),
         }
-        return json.dumps(content, indent=2) + "\n"
+        del content["keras"]
+        # A line each: Keras describes every layer, and people read the rest of this file.
+        of_keras = "".join(
+            f",\n  {json.dumps(key)}: {json.dumps(value)}" for key, value in self.keras.items()
+        )
+        return json.dumps(content, indent=2).removesuffix("\n}") + of_keras + "\n}\n"
 
 
 def fingerprint(content: bytes) -> dict[str, int | str]:
@@ -86,6 +116,25 @@ def fingerprint(content: bytes) -> dict[str, int | str]:
         0
     """
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Takes a saved Keras model apart, without Keras.
+
+    Args:
+        path: A ``.keras`` file.
+
+    Returns:
+        Keras's description of the model, and the bytes of its weights in HDF5.
+
+    Raises:
+        ModelError: If it is no such file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("config.json")), archive.read(KERAS_WEIGHTS)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ModelError(f"{path} is no Keras model ({error})") from None
 
 
 def load(folder: Path) -> tuple[ModelConfig, bytes]:
@@ -124,7 +173,7 @@ def save(folder: Path, config: ModelConfig, model: bytes) -> None:
     """
     if folder.exists():
         raise ModelError(f"{folder} exists; name another folder")
-    config = dataclasses.replace(config, files={TFLITE: fingerprint(model)})
+    config = dataclasses.replace(config, files={TFLITE: fingerprint(model)}, keras={})
     aside = folder.with_name(folder.name + ".new")
     try:
         aside.mkdir(parents=True, exist_ok=True)
@@ -138,6 +187,12 @@ def save(folder: Path, config: ModelConfig, model: bytes) -> None:
 
 def _read(folder: Path, name: str) -> bytes:
     try:
+        size = (folder / name).stat().st_size
+        if size > LARGEST[name]:
+            raise ModelError(
+                f"{folder / name} is too large for a student's. Expected: at most {LARGEST[name]:,} bytes. "
+                f"Received: {size:,}"
+            )
         return (folder / name).read_bytes()
     except FileNotFoundError:
         raise ModelError(
@@ -173,7 +228,9 @@ def _parse_config(folder: Path, content: bytes) -> ModelConfig:
             f"{path} asks for another front end. Expected: {front_end()}. Received: {fields.get('front_end')}"
         )
     try:
-        config = ModelConfig(**{field.name: fields[field.name] for field in dataclasses.fields(ModelConfig)})
+        of_keras = {key: fields[key] for key in _KERAS_KEYS if key in fields}
+        own = [each.name for each in dataclasses.fields(ModelConfig) if each.name != "keras"]
+        config = ModelConfig(**{name: fields[name] for name in own}, keras=of_keras)
     except KeyError as error:
         raise ModelError(f"{path} lacks the field {error}. Copy or download the folder again") from None
     if not isinstance(config.threshold, int | float) or not 0 <= config.threshold <= 1:

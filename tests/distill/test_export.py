@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from yamnet_cry.distill import students
 from yamnet_cry.distill.export import to_int8
 from yamnet_cry.distill.recipes import StudentSettings
 from yamnet_cry.errors import RunError
+from yamnet_cry.model_folder import METRICS, TFLITE
 from yamnet_cry.runtime import Student
 
 CALIBRATION = np.random.default_rng(0).uniform(-6.9, 3, (50, 96, 64, 1)).astype(np.float32)
@@ -76,3 +78,20 @@ def test_a_converter_that_fails(model, monkeypatch):
     monkeypatch.setattr(sys, "executable", os.fspath("/bin/false"))
     with pytest.raises(RunError, match="TensorFlow could not convert the student"):
         to_int8(model, CALIBRATION)
+
+
+def test_multiply_accumulates_are_those_of_the_tflite_graph(released):
+    """Counted a second time, from the shapes of the released graph's tensors."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(released / TFLITE))
+    interpreter.allocate_tensors()
+    shape = {each["index"]: each["shape"] for each in interpreter.get_tensor_details()}
+    total = 0
+    for operator in interpreter._get_ops_details():
+        if operator["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            weights, output = shape[operator["inputs"][1]], shape[operator["outputs"][0]]
+            # A dense layer's output is one position.
+            positions = np.prod(output[1:3]) if len(output) == 4 else 1
+            total += int(positions * np.prod(weights))
+    assert total == json.loads((released / METRICS).read_text())["size"]["multiply_accumulates"]

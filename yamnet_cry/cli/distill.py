@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from yamnet_cry.cli.options import REVISION
-from yamnet_cry.errors import RunError
+from yamnet_cry import hub, release
+from yamnet_cry.cli.options import PRIVATE, REVISION
+from yamnet_cry.cli.push import again, told
+from yamnet_cry.errors import HubError, RunError
 from yamnet_cry.files import write_whole
 
 
@@ -42,6 +44,8 @@ from yamnet_cry.files import write_whole
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="File that remembers the teacher's logits, for all runs."
 )
+@click.option("--push", "repo", metavar="REPO", help="Push the result to this repository on the Hub.")
+@PRIVATE
 def distill(
     audio: tuple[str, ...],
     teacher: str,
@@ -51,11 +55,14 @@ def distill(
     seed: int,
     resume: bool,
     cache: Path | None,
+    repo: str | None,
+    private: bool | None,
 ) -> None:
     """Distil a teacher into an INT8 student, and write the model folder.
 
     The teacher scores every window of the corpus once (its logits are remembered); a student is
-    trained on them, quantised and measured. An interrupted run goes on with --resume.
+    trained on them, quantised and measured. An interrupted run goes on with --resume. With --push, the
+    folder then goes to the Hugging Face Hub; whether you are logged in is asked before the work begins.
     """
     _require_extra()
     from yamnet_cry import card
@@ -63,12 +70,20 @@ def distill(
     from yamnet_cry.distill import recipes
 
     _log_to_stderr()
+    if repo is not None:
+        hub.check_repo_id(repo)
+        hub.check_login()
     recipe = recipes.get(recipe_name, settings)
     try:
         run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache)
     except KeyboardInterrupt:
         raise RunError("stopped; the same command with --resume goes on from here") from None
     click.echo(card.results_table(json.loads((out / "metrics.json").read_text(encoding="utf-8"))))
+    if repo is not None:
+        try:
+            click.echo(told(release.push(out, repo, private=private)))
+        except HubError as error:
+            raise again(error, out, repo, private) from None
 
 
 @click.command()

@@ -15,3 +15,7 @@ THRESHOLD = click.option(
     type=click.FloatRange(0, 1),
     help="Probability from which it counts as crying; the model's own by default.",
 )
+
+PRIVATE = click.option(
+    "--private/--public", default=None, help="Who may see the repository; what the Hub does by default."
+)

@@ -36,6 +36,7 @@ from yamnet_cry.model_folder import (
     CONFIG,
     EVALUATION_PLOT,
     KERAS,
+    KERAS_WEIGHTS,
     METRICS,
     RECIPE,
     TFLITE,
@@ -120,7 +121,11 @@ def distill(
     metrics = {
         **results,
         "training": {"windows": _counts(windows, recipe), "history": history},
-        "size": {"int8_bytes": len(tflite), "parameters": config.parameters},
+        "size": {
+            "int8_bytes": len(tflite),
+            "parameters": config.parameters,
+            "multiply_accumulates": export.multiply_accumulates(student),
+        },
     }
     record = _record(recipe, seed, clips, loaded)
     is_cry = evaluate.labels(corpus.require(clips, "test"))
@@ -262,8 +267,11 @@ def _write(
         folder.mkdir()
         student.save(folder / KERAS)
         (folder / TFLITE).write_bytes(tflite)
-        files = {name: model_folder.fingerprint((folder / name).read_bytes()) for name in (TFLITE, KERAS)}
-        config = replace(config, files=files)
+        of_keras, weights = model_folder.unpack_keras(folder / KERAS)
+        (folder / KERAS_WEIGHTS).write_bytes(weights)
+        models = (TFLITE, KERAS, KERAS_WEIGHTS)
+        files = {name: model_folder.fingerprint((folder / name).read_bytes()) for name in models}
+        config = replace(config, files=files, keras=of_keras)
         (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
         (folder / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
         (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

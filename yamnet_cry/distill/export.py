@@ -80,6 +80,24 @@ def parameter_counts(model: keras.Model) -> dict[str, int]:
     return {"total": int(model.count_params()), "trainable": trainable}
 
 
+def multiply_accumulates(model: keras.Model) -> int:
+    """Counts the multiplications of one patch, in convolutions and dense layers; the rest has none.
+
+    Example:
+        >>> from yamnet_cry.distill import recipes, students
+        >>> multiply_accumulates(students.build(recipes.get("reference").student))
+        1171072
+    """
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
+            # A kernel has a weight for each product of one output position.
+            total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
+        elif isinstance(layer, keras.layers.Dense):
+            total += int(np.prod(layer.kernel.shape))
+    return total
+
+
 if __name__ == "__main__":
     _folder = Path(sys.argv[1])
     _convert(

@@ -1,0 +1,62 @@
+"""The whole story: one command distils and pushes, and another machine hears with the result."""
+
+import pytest
+from loopback_hub import LoopbackHub, Machine
+
+from yamnet_cry import release
+
+SETTINGS = ("train.epochs=2", "train.batch_size=8", "augmentation.views=4", "augmentation.seconds=2")
+
+
+@pytest.fixture
+def command(synthetic_corpus, small_teacher, tmp_path):
+    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    where = ("--audio", synthetic_corpus, "--teacher", small_teacher, "--cache", tmp_path / "cache")
+    return ["distill", "--recipe", "reference", *settings, *map(str, where), "--push", "user/tiny"]
+
+
+def test_distil_and_push_here_and_detect_there(command, tmp_path):
+    with LoopbackHub() as server:
+        here = Machine(server, tmp_path / "here", HF_HUB_DISABLE_XET="1")
+        out = tmp_path / "model"
+        result = here.run(*command, "--out", str(out), "--private")
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.splitlines()[-1].endswith(", tagged v0.1.0")
+        assert server.repositories["models", "user/tiny"].private
+        release.check(out)
+
+        there = Machine(server, tmp_path / "there", HF_HUB_DISABLE_XET="1")
+        scores = (
+            "from make_nursery import nursery; from yamnet_cry import CryDetector; "
+            "print(CryDetector.from_pretrained({!r})((nursery(), 16_000)).scores.tolist())"
+        )
+        pulled = there.run(code=scores.format("user/tiny"))
+        assert pulled.stdout == here.run(code=scores.format(str(out))).stdout != "", pulled.stderr
+
+
+def test_a_push_that_fails_after_training_loses_nothing(command, tmp_path):
+    with LoopbackHub() as server:
+        here = Machine(server, tmp_path / "here", HF_HUB_DISABLE_XET="1")
+        server.dies_at = "POST /api/repos/create"
+        out = tmp_path / "my model"
+        result = here.run(*command, "--out", str(out))
+        assert result.returncode == 2
+        assert "Error: user/tiny could not be pushed: the connection failed" in result.stderr
+        last = result.stderr.splitlines()[-1]
+        assert last == f"The model is safe in {out}; push it with: yamnet-cry push '{out}' user/tiny"
+        server.dead, server.dies_at = False, None
+        again = here.run("push", str(out), "user/tiny")
+        assert again.returncode == 0, again.stderr
+        assert set(server.files("user/tiny")) == {*release.RELEASE_FILES, ".gitattributes"}
+
+
+def test_whoever_is_not_logged_in_hears_it_before_the_work(command, tmp_path):
+    with LoopbackHub() as server:
+        stranger = Machine(server, tmp_path / "here", HF_TOKEN="")
+        result = stranger.run(*command, "--out", str(tmp_path / "model"))
+        assert result.returncode == 2
+        assert result.stderr.splitlines()[-1] == (
+            "Error: the Hub does not know who you are: nobody is logged in; log in with `hf auth login`, or "
+            "set HF_TOKEN"
+        )
+        assert not (tmp_path / "model.partial").exists()

@@ -1,0 +1,204 @@
+"""Pushing through the real huggingface_hub, against a server that speaks the Hub's protocol."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loopback_hub import LoopbackHub, Machine, Repository, blob
+
+from yamnet_cry import CryDetector, hub
+from yamnet_cry.errors import HubError, ModelError
+from yamnet_cry.model_folder import CARD, CONFIG, RELEASE_FILES, TFLITE
+
+SCORES = (
+    "from make_nursery import nursery; from yamnet_cry import CryDetector; "
+    "print(CryDetector.from_pretrained({})((nursery(), 16_000)).scores.tolist())"
+)
+
+
+@pytest.fixture
+def loopback() -> Iterator[LoopbackHub]:
+    with LoopbackHub() as server:
+        yield server
+
+
+@pytest.fixture
+def machine(loopback: LoopbackHub, tmp_path: Path) -> Machine:
+    return Machine(loopback, tmp_path / "home", HF_HUB_DISABLE_XET="1")
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {name: blob((folder / name).read_bytes()).sha256 for name in RELEASE_FILES}
+
+
+def pushed(server: LoopbackHub, **where: str) -> dict[str, str]:
+    files = server.files("user/model", **where)
+    return {name: each.sha256 for name, each in files.items() if name != ".gitattributes"}
+
+
+@pytest.mark.parametrize("route", ["lfs", "xet"])
+def test_what_is_pushed_comes_back_byte_for_byte(released, tmp_path, route):
+    store = tmp_path / "store"
+    with LoopbackHub(store if route == "xet" else None) as server:
+        settings = {} if route == "xet" else {"HF_HUB_DISABLE_XET": "1"}
+        here = Machine(server, tmp_path / "here", **settings)
+        told = here.pushes(str(released), "user/model")
+        commit = server.repositories["models", "user/model"].heads["main"]
+        assert told == f"{server.address}/user/model/commit/{commit}, tagged v0.1.0"
+        assert pushed(server) == content(released)
+        # Large files really took the route.
+        assert any("xet-write-token" in line for line in server.log) == (route == "xet")
+        assert any(line.startswith("PUT /storage/") for line in server.log) == (route == "lfs")
+
+        there = Machine(server, tmp_path / "there", **settings)
+        code = "from huggingface_hub import snapshot_download; print(snapshot_download('user/model'))"
+        folder = Path(there.run(code=code).stdout.strip())
+        assert content(folder) == content(released)
+        scores = there.run(code=SCORES.format("'user/model'")).stdout
+        assert scores == here.run(code=SCORES.format("")).stdout != ""
+
+
+def test_one_commit_holds_all_and_a_second_push_sends_nothing(machine, released):
+    machine.pushes(str(released), "user/model")
+    repository = machine.server.repositories["models", "user/model"]
+    assert repository.messages == ["initial commit", "yamnet-cry 0.1.0, recipe cry"]
+    machine.server.log.clear()
+    told = machine.pushes(str(released), "user/model")
+    assert told.endswith("tagged v0.1.0\nnothing had changed since the last push")
+    assert len(repository.messages) == 2
+    assert not [line for line in machine.server.log if line.startswith("PUT") or "/commit/" in line]
+
+
+def test_a_tag_stays_where_it_is(machine, released, model_copy):
+    machine.pushes(str(released), "user/model")
+    repository = machine.server.repositories["models", "user/model"]
+    tagged = repository.tags["v0.1.0"]
+    (model_copy / CARD).write_text((released / CARD).read_text() + "\nA line of ours.\n")
+    told = machine.pushes(str(model_copy), "user/model")
+    assert told.endswith(f"the tag v0.1.0 stays at commit {tagged[:12]}, where an earlier push put it")
+    assert repository.tags["v0.1.0"] == tagged != repository.heads["main"]
+
+
+def test_a_branch_a_pull_request_and_a_message(machine, released):
+    machine.pushes(str(released), "user/model", "--revision", "dev", "--message", "try this")
+    repository = machine.server.repositories["models", "user/model"]
+    assert pushed(machine.server, revision="dev") == content(released)
+    assert pushed(machine.server) == {}
+    assert repository.messages[-1] == "try this"
+    told = machine.pushes(str(released), "user/model", "--create-pr")
+    assert told == f"{machine.server.address}/user/model/discussions/1"
+    assert pushed(machine.server, revision="refs/pr/1") == content(released)
+    assert pushed(machine.server) == {}
+    assert repository.tags == {}, "what is not on main is no release"
+
+
+def test_private_and_public(machine, released):
+    machine.pushes(str(released), "user/model", "--private")
+    assert machine.server.repositories["models", "user/model"].private
+    assert machine.fails(str(released), "user/model", "--public") == (
+        "Error: user/model is private already; change that in its settings, or name another"
+    )
+    machine.pushes(str(released), "user/model")
+
+
+def test_dry_run_prints_what_would_go_and_sends_nothing(machine, released):
+    plan = json.loads(machine.pushes(str(released), "user/model", "--dry-run", "--json"))
+    assert {name: known["sha256"] for name, known in plan["files"].items()} == content(released)
+    assert (plan["repository"], plan["branch"], plan["tag"]) == ("user/model", "main", "v0.1.0")
+    told = machine.pushes(str(released), "user/model", "--dry-run")
+    assert all(f"{name} " in told for name in RELEASE_FILES)
+    assert machine.server.log == []
+    done = json.loads(machine.pushes(str(released), "user/model", "--json"))
+    assert done["files"] == plan["files"]
+    assert done["commit"] == machine.server.repositories["models", "user/model"].heads["main"]
+
+
+def test_nobody_logged_in(loopback, released, tmp_path):
+    stranger = Machine(loopback, tmp_path / "home", HF_TOKEN="")
+    assert stranger.fails(str(released), "user/model") == (
+        "Error: user/model could not be pushed (HTTP 401): the login was refused; log in with "
+        "`hf auth login`, or set HF_TOKEN"
+    )
+
+
+def test_somebody_else_commits_once(machine, released):
+    machine.server.add("user/model", {"NOTES.md": b"first"})
+
+    def once(repository: Repository) -> None:
+        machine.server.meanwhile = lambda repository: None
+        files = {"NOTES.md": blob(b"second")}
+        repository.commit("main", "somebody else", files)
+
+    machine.server.meanwhile = once
+    machine.pushes(str(released), "user/model")
+    files = machine.server.files("user/model")
+    assert files["NOTES.md"].content == b"second", "what others put there stays"
+    assert set(RELEASE_FILES) <= set(files)
+
+
+def test_somebody_else_never_stops_committing(machine, released):
+    machine.server.add("user/model", {"NOTES.md": b"first"})
+    machine.server.meanwhile = lambda repository: repository.commit(
+        "main", "busy", {"NOTES.md": blob(b"busy")}
+    )
+    assert machine.fails(str(released), "user/model") == (
+        "Error: user/model could not be pushed (HTTP 412): others committed to it 3 times meanwhile; "
+        "try again"
+    )
+    assert list(machine.server.files("user/model")) == ["NOTES.md"]
+
+
+@pytest.mark.parametrize("request_", ["PUT /storage/", "POST /api/models/user/model/commit/"])
+def test_a_hub_that_dies_in_the_middle_of_an_upload(machine, released, request_):
+    machine.server.add("user/model", {TFLITE: b"the old one"})
+    machine.server.dies_at = request_
+    assert machine.fails(str(released), "user/model").startswith("Error: user/model could not be pushed")
+    assert list(machine.server.files("user/model")) == [TFLITE], "no half of a release"
+    machine.server.dead, machine.server.dies_at = False, None
+    machine.pushes(str(released), "user/model")
+    assert pushed(machine.server) == content(released)
+
+
+def test_a_hub_that_cannot_be_reached(loopback, released, tmp_path):
+    lonely = Machine(loopback, tmp_path / "home", HF_ENDPOINT="http://127.0.0.1:9")
+    told = lonely.fails(str(released), "user/model")
+    assert told.startswith("Error: user/model could not be pushed: the connection failed (")
+    assert told.endswith("; try again")
+
+
+@pytest.mark.parametrize("name", ["model", "a/b/c", "http://hub/user/model", ""])
+def test_what_is_no_repository(released, name):
+    with pytest.raises(HubError, match="expected a repository such as user/model"):
+        hub.check_repo_id(name)
+
+
+def test_a_detector_pushes_its_folder_with_the_threshold_it_has(machine, released):
+    code = (
+        "from yamnet_cry import CryDetector; detector = CryDetector.from_pretrained(); "
+        "detector.threshold = 0.7; print(detector.push_to_hub('user/model', private=True))"
+    )
+    result = machine.run(code=code)
+    assert result.stdout.startswith("Pushed(url="), result.stderr
+    files = machine.server.files("user/model")
+    config = json.loads(files[CONFIG].content or b"")
+    assert config["threshold"] == 0.7
+    assert "from 0.7 on, it counts as crying" in " ".join((files[CARD].content or b"").decode().split())
+    assert files[TFLITE].sha256 == content(released)[TFLITE]
+    # And from the Hub to another repository: what a detector does not need is fetched for it.
+    code = (
+        "from yamnet_cry import CryDetector; "
+        "print(CryDetector.from_pretrained('user/model').push_to_hub('user/second').tag)"
+    )
+    assert machine.run(code=code).stdout.strip() == "v0.1.0"
+    assert machine.server.files("user/second") == files
+
+
+def test_a_detector_of_no_folder(released):
+    from yamnet_cry import model_folder
+
+    detector = CryDetector(*model_folder.load(released))
+    with pytest.raises(ModelError, match="comes from no model folder"):
+        detector.push_to_hub("user/model")
+    with pytest.raises(ModelError, match="comes from no model folder"):
+        _ = detector.keras_model

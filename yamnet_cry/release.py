@@ -1,0 +1,173 @@
+"""What is published of a model folder, whether all of it tells one story, and its way to the Hub."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from yamnet_cry import card, hub, model_folder
+from yamnet_cry.errors import HubError, ModelError
+from yamnet_cry.files import write_whole
+from yamnet_cry.model_folder import (
+    CARD,
+    CONFIG,
+    KERAS,
+    KERAS_WEIGHTS,
+    METRICS,
+    RECIPE,
+    RELEASE_FILES,
+    TFLITE,
+    ModelConfig,
+)
+
+
+def check(folder: Path) -> dict[str, Path]:
+    """Refuses a model folder that is incomplete, or whose files contradict each other.
+
+    Models must be those that ``config.json`` describes, ``metrics.json`` of this model, and every line that
+    the card is generated from the others must be in ``README.md``; lines of yours may stand between them.
+
+    Args:
+        folder: A model folder, as `distill` writes it.
+
+    Returns:
+        What is published of it: names, and where the files are.
+
+    Raises:
+        HubError: If anything is missing or differs; the message says all of it.
+    """
+    missing = [name for name in RELEASE_FILES if not (folder / name).is_file()]
+    if missing:
+        raise HubError(
+            f"{folder} is incomplete: it has no {', '.join(missing)}. Push the whole folder as "
+            "`yamnet-cry distill` wrote it"
+        )
+    try:
+        config, _ = model_folder.load(folder)
+    except ModelError as error:
+        raise HubError(str(error)) from None
+    recipe, metrics = _read(folder / RECIPE), _read(folder / METRICS)
+    differing = [
+        f"{name} is not the file that {CONFIG} describes"
+        for name in (TFLITE, KERAS, KERAS_WEIGHTS)
+        if model_folder.fingerprint((folder / name).read_bytes()) != config.files.get(name)
+    ]
+    try:
+        if model_folder.unpack_keras(folder / KERAS) != (config.keras, (folder / KERAS_WEIGHTS).read_bytes()):
+            differing.append(f"{KERAS} is not the model of {CONFIG} and {KERAS_WEIGHTS}")
+        differing += _contradictions(folder, config, recipe, metrics)
+    except ModelError as error:
+        raise HubError(str(error)) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise HubError(f"{folder / METRICS} or {RECIPE} lacks what a card says ({error!r})") from None
+    if differing:
+        raise HubError(f"{folder} contradicts itself: {'; '.join(differing)}")
+    return {name: folder / name for name in RELEASE_FILES}
+
+
+def plan(folder: Path) -> tuple[dict[str, Path], str, str]:
+    """Returns what a push would send: the files by name, the commit's message and the tag.
+
+    Raises:
+        HubError: If the folder is incomplete or contradicts itself.
+    """
+    files = check(folder)
+    config, _ = model_folder.load(folder)
+    return files, f"yamnet-cry {config.package_version}, recipe {config.recipe}", f"v{config.package_version}"
+
+
+def push(
+    folder: Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    commit_message: str | None = None,
+    create_pr: bool = False,
+    token: str | None = None,
+) -> hub.Pushed:
+    """Checks a model folder and pushes it, see `CryDetector.push_to_hub`.
+
+    Raises:
+        HubError: If it is incomplete or contradicts itself, or the Hub cannot be reached or refuses.
+    """
+    files, message, tag = plan(folder)
+    return hub.push(
+        files,
+        repo_id,
+        commit_message or message,
+        tag=tag,
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
+        token=token,
+    )
+
+
+def write_card(folder: Path) -> None:
+    """Writes the card of a model folder anew, from its other files.
+
+    Raises:
+        HubError: If they cannot be read, or it cannot be written.
+    """
+    try:
+        config, _ = model_folder.load(folder)
+        text = card.render(config, _read(folder / RECIPE), _read(folder / METRICS))
+        write_whole(folder / CARD, text)
+    except ModelError as error:
+        raise HubError(str(error)) from None
+    except OSError as error:
+        raise HubError(f"{error.filename}: {error.strerror}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise HubError(f"{folder / METRICS} or {RECIPE} lacks what a card says ({error!r})") from None
+
+
+def with_threshold(folder: Path, target: Path, threshold: float) -> Path:
+    """Copies what is published of a model folder, with another threshold in its configuration and card.
+
+    Args:
+        folder: A whole model folder.
+        target: A folder that is there and empty.
+        threshold: In [0, 1].
+
+    Returns:
+        The target.
+    """
+    for path in check(folder).values():
+        shutil.copyfile(path, target / path.name)
+    config, _ = model_folder.load(folder)
+    write_whole(target / CONFIG, replace(config, threshold=threshold).to_json())
+    write_card(target)
+    return target
+
+
+def _contradictions(
+    folder: Path, config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any]
+) -> list[str]:
+    size = {"int8_bytes": config.files[TFLITE]["bytes"], "parameters": config.parameters}
+    found = [
+        f"{METRICS} was measured on a model with {key} {metrics['size'][key]}, and {CONFIG} has {value}"
+        for key, value in size.items()
+        if metrics["size"][key] != value
+    ]
+    if recipe["recipe"]["name"] != config.recipe:
+        found.append(f"{RECIPE} is of {recipe['recipe']['name']!r}, and {CONFIG} of {config.recipe!r}")
+    written = set((folder / CARD).read_text(encoding="utf-8").splitlines())
+    lacking = [line for line in card.render(config, recipe, metrics).splitlines() if line not in written]
+    if lacking:
+        found.append(
+            f"{CARD} does not say what was measured: it lacks {len(lacking)} lines, the first being "
+            f"{lacking[0][:120]!r}; `yamnet-cry push --write-card` writes it anew"
+        )
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise HubError(f"{path} is not JSON ({error}). Copy or download the folder again") from None
+    if not isinstance(content, dict):
+        raise HubError(f"{path}: expected an object. Received: {content!r}")
+    return content
