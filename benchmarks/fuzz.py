@@ -98,8 +98,10 @@ def decode(data: bytes) -> None:
 def stream(data: bytes) -> None:
     """Reads a pipe, as `yamnet-cry listen` does."""
     blocks, sample_rate = live.pipe(io.BytesIO(data), live.Format())
-    for _ in audio.live_blocks(blocks, sample_rate):
-        pass
+    heard = audio.LiveAudio(sample_rate)
+    for block in blocks:
+        heard.push(block)
+    heard.finish()
 
 
 def manifest(data: bytes) -> None:

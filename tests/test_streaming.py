@@ -11,7 +11,7 @@ from yamnet_cry import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import EventSettings, EventTracker
 from yamnet_cry.features import PATCH_SAMPLES
-from yamnet_cry.streaming import SILENCE_DBFS, follow, level_dbfs
+from yamnet_cry.streaming import SILENCE_DBFS, Listener, level_dbfs
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_each_update_comes_with_the_last_sample_of_its_window(detector):
 def test_levels_are_of_what_is_new():
     loud = np.concatenate([np.full(15_600, 0.01), np.full(7_680, 0.1)]).astype(np.float32)
     tracker = EventTracker(0.5, EventSettings())
-    updates = list(follow([loud], lambda log_mel: [0.0] * ((len(log_mel) - 48) // 48), tracker))
+    updates = Listener(16_000, lambda log_mel: [0.0] * ((len(log_mel) - 48) // 48), tracker).push(loud)
     assert [update.level for update in updates] == pytest.approx([-40.0, -20.0], abs=1e-4)
     assert level_dbfs(np.zeros(5, np.float32)) == level_dbfs(np.full(5, 1e-9, np.float32)) == SILENCE_DBFS
 
@@ -132,3 +132,31 @@ def test_bad_audio_in_the_middle_is_explained(detector):
 def test_unusable_streams_are_refused(detector, blocks, rate, message):
     with pytest.raises(AudioError, match=message):
         list(detector.stream(blocks, rate))
+
+
+def test_a_listener_says_what_a_stream_says(detector):
+    wave, rate = np.tile(nursery(), 2), 16_000
+    listener = detector.listener(rate)
+    parts = np.array_split(wave, 173)
+    pushed = [update for part in parts for update in listener.push(part)] + listener.finish()
+    assert pushed == list(detector.stream([wave], rate))
+    assert [update.finished for update in pushed if update.finished]
+
+
+def test_listeners_of_one_detector_do_not_hear_each_other(detector):
+    crying, silent = detector.listener(16_000), detector.listener(48_000)
+    wave = nursery()
+    heard = []
+    for part in np.array_split(wave, 100):
+        heard += crying.push(part)
+        assert all(update.probability < 0.5 for update in silent.push(np.zeros(3 * len(part), np.float32)))
+    assert heard + crying.finish() == list(detector.stream([wave], 16_000))
+
+
+def test_a_listener_that_heard_nothing(detector):
+    listener = detector.listener(16_000)
+    assert listener.push(np.empty(0, np.float32)) == []
+    with pytest.raises(AudioError, match="stream holds no samples"):
+        listener.finish()
+    with pytest.raises(AudioError, match="expected a sample rate"):
+        detector.listener(0)

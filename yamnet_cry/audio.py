@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -82,36 +82,53 @@ def blocks(source: AudioSource) -> Iterator[Float32]:
     yield from _usable(raw, name, sample_rate)
 
 
-def live_blocks(parts: Iterable[ArrayLike], sample_rate: int) -> Iterator[Float32]:
+class LiveAudio:
     """Brings audio that arrives in parts, such as a microphone's, into the form of `blocks`.
 
     Args:
-        parts: Arrays as in `blocks`, each the continuation of the one before.
-        sample_rate: Their sample rate in hertz.
-
-    Yields:
-        float32 arrays of shape (samples,) at 16 kHz, none of them empty.
+        sample_rate: In hertz.
 
     Raises:
-        AudioError: If there are no samples at all, or as in `blocks`.
+        AudioError: If the sample rate cannot be used.
 
     Example:
-        >>> seconds = [np.zeros(8_000, np.float32)] * 3
-        >>> sum(map(len, live_blocks(seconds, 8_000)))
-        48000
+        >>> live = LiveAudio(8_000)
+        >>> parts = [live.push(np.zeros(8_000, np.float32)), live.finish()]
+        >>> sum(len(block) for part in parts for block in part)
+        16000
     """
-    _check_sample_rate("stream", sample_rate)
-    raw = (block for part in parts for block in _array_blocks("stream", part, sample_rate)[0])
-    yield from _usable(raw, "stream", sample_rate)
+
+    def __init__(self, sample_rate: int) -> None:
+        _check_sample_rate("stream", sample_rate)
+        self._sample_rate = sample_rate
+        self._conditioner = _Conditioner("stream", sample_rate)
+
+    def push(self, part: ArrayLike) -> list[Float32]:
+        """Takes the continuation of the part before, an array as in `blocks`.
+
+        Returns:
+            What is known for sure by now: float32 arrays of shape (samples,) at 16 kHz, none empty.
+
+        Raises:
+            AudioError: If the samples cannot be used, as in `blocks`.
+        """
+        raw, _ = _array_blocks("stream", part, self._sample_rate)
+        return [block for each in raw for block in self._conditioner.push(each)]
+
+    def finish(self) -> list[Float32]:
+        """Ends the audio; returns what the sample rate conversion still held.
+
+        Raises:
+            AudioError: If there were no samples at all.
+        """
+        return self._conditioner.finish()
 
 
 def _usable(raw: Iterator[Float32], name: str, sample_rate: int) -> Iterator[Float32]:
-    empty = True
-    for block in _resampled(_checked(raw, name, sample_rate), sample_rate):
-        empty = False
-        yield block
-    if empty:
-        raise AudioError(f"{name} holds no samples")
+    conditioner = _Conditioner(name, sample_rate)
+    for block in raw:
+        yield from conditioner.push(block)
+    yield from conditioner.finish()
 
 
 def read(source: AudioSource) -> Float32:
@@ -162,7 +179,7 @@ def _to_float(array: NDArray[Any]) -> Float32:
 def _to_mono(array: Float32) -> Float32:
     if array.shape[1] == 1:
         return array[:, 0]
-    # What overflows here is refused with its position in `_checked`.
+    # What overflows here is refused with its position in `_Conditioner`.
     with np.errstate(over="ignore", invalid="ignore"):
         return array.mean(axis=1, dtype=np.float32)
 
@@ -277,30 +294,45 @@ def _check_sample_rate(name: str, sample_rate: int) -> None:
         )
 
 
-def _checked(raw: Iterator[Float32], name: str, sample_rate: int) -> Iterator[Float32]:
-    samples = 0
-    for block in raw:
+class _Conditioner:
+    """Refuses samples that are none, and brings the others to 16 kHz."""
+
+    def __init__(self, name: str, sample_rate: int) -> None:
+        self._name, self._sample_rate = name, sample_rate
+        self._heard = 0
+        self._empty = True
+        self._resampler = None
+        if sample_rate != SAMPLE_RATE:
+            self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+
+    def push(self, block: Float32) -> list[Float32]:
+        if len(block) == 0:
+            return []
+        self._check(block)
+        self._heard += len(block)
+        return self._resampled(block)
+
+    def finish(self) -> list[Float32]:
+        rest = self._resampled(np.empty(0, np.float32), last=True)
+        if self._empty:
+            raise AudioError(f"{self._name} holds no samples")
+        return rest
+
+    def _check(self, block: Float32) -> None:
         peak = max(float(block.max()), -float(block.min()))
         if not peak <= _MAX_PEAK:
             index = int(np.argmax(~(np.abs(block) <= _MAX_PEAK)))
-            value, where = block[index], (samples + index) / sample_rate
+            value, where = block[index], (self._heard + index) / self._sample_rate
             hint = "; divide integers kept as floats by their full scale" if np.isfinite(value) else ""
             raise AudioError(
-                f"{name}: expected finite samples in [-1, 1]. Received: {value:g} at {where:.3f} s{hint}"
+                f"{self._name}: expected finite samples in [-1, 1]. "
+                f"Received: {value:g} at {where:.3f} s{hint}"
             )
-        samples += len(block)
-        yield block
 
-
-def _resampled(raw: Iterator[Float32], sample_rate: int) -> Iterator[Float32]:
-    if sample_rate == SAMPLE_RATE:
-        yield from raw
-        return
-    resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-    for block in raw:
-        converted = resampler.resample_chunk(block)
-        if len(converted):
-            yield converted
-    rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
-    if len(rest):
-        yield rest
+    def _resampled(self, block: Float32, last: bool = False) -> list[Float32]:
+        if self._resampler is not None:
+            block = self._resampler.resample_chunk(block, last=last)
+        if len(block) == 0:
+            return []
+        self._empty = False
+        return [block]

@@ -21,7 +21,7 @@ from yamnet_cry.events import EventTracker
 from yamnet_cry.features import PATCH_HOP_SECONDS, Float32
 from yamnet_cry.model_folder import CONFIG, KERAS, RELEASE_FILES, ModelConfig
 from yamnet_cry.runtime import QuantizedLogits, Student
-from yamnet_cry.streaming import Update, follow
+from yamnet_cry.streaming import Listener, Update
 
 if TYPE_CHECKING:
     import keras
@@ -158,12 +158,33 @@ class CryDetector:
             >>> [update.time for update in detector.stream(silence, 44_100)]
             [0.96, 1.44, 1.92, 2.4, 2.88, 3.36]
         """
+        listener = self.listener(sample_rate)
+        for block in blocks:
+            yield from listener.push(block)
+        yield from listener.finish()
+
+    def listener(self, sample_rate: int) -> Listener:
+        """Listens as `stream` does, for programs that are called with audio and do not fetch it.
+
+        Args:
+            sample_rate: Of the audio, in hertz.
+
+        Returns:
+            An object to push blocks into, one a microphone; its threshold is the detector's of now.
+
+        Raises:
+            AudioError: If the sample rate cannot be used.
+
+        Example:
+            >>> listener = CryDetector.from_pretrained().listener(44_100)
+            >>> [update.time for update in listener.push(np.zeros(66_150, np.int16))]
+            [0.96, 1.44]
+        """
 
         def probabilities_of(log_mel: Float32) -> NDArray[np.float64]:
             return self.config.calibration(cry_score(self._student.logits(log_mel)))
 
-        tracker = EventTracker(self.threshold, self.config.events)
-        return follow(audio.live_blocks(blocks, sample_rate), probabilities_of, tracker)
+        return Listener(sample_rate, probabilities_of, EventTracker(self.threshold, self.config.events))
 
     def calibrate(self, ambient: AudioSource, *, false_alarms_per_hour: float = 0.5) -> AmbientReport:
         """Raises the threshold, if it must, so that a room's own sound seldom raises an alarm.

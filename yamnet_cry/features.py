@@ -215,33 +215,60 @@ def pad(waveform: Float32) -> Float32:
     return np.pad(waveform, (0, target - len(waveform)))
 
 
-def whole_patches(blocks: Iterable[Float32]) -> Iterator[Float32]:
+class PatchCutter:
     """Cuts a waveform that arrives in blocks so that each piece has whole patches, in bounded memory.
 
     Put one after the other, the patches of the spectrograms of all pieces are those of the whole,
     padded waveform, whatever the sizes of the blocks; each comes as soon as its last sample is there.
+    A piece has 15600 + 7680 * n samples, of which the first 7,920 repeat the last of the piece before.
+
+    Example:
+        >>> cutter = PatchCutter()
+        >>> [len(patches(log_mel(piece))) for piece in cutter.push(np.zeros(32_000, np.float32))]
+        [3]
+        >>> [len(patches(log_mel(piece))) for piece in cutter.finish()]
+        [1]
+    """
+
+    _OVERLAP = PATCH_SAMPLES - PATCH_HOP_SAMPLES
+
+    def __init__(self) -> None:
+        self._pending = np.empty(0, np.float32)
+        self._started = False
+
+    def push(self, block: Float32) -> list[Float32]:
+        """Takes float32 samples at 16 kHz, of shape (samples,); returns a piece, or nothing yet."""
+        self._pending = np.concatenate([self._pending, block])
+        complete = (len(self._pending) - self._OVERLAP) // PATCH_HOP_SAMPLES
+        if complete <= 0:
+            return []
+        piece = self._pending[: self._OVERLAP + complete * PATCH_HOP_SAMPLES]
+        self._pending = self._pending[complete * PATCH_HOP_SAMPLES :]
+        self._started = True
+        return [piece]
+
+    def finish(self) -> list[Float32]:
+        """Ends the waveform; returns the last piece, padded, if samples are left over."""
+        if len(self._pending) > self._OVERLAP or not self._started:
+            return [pad(self._pending)]
+        return []
+
+
+def whole_patches(blocks: Iterable[Float32]) -> Iterator[Float32]:
+    """Cuts a waveform that arrives in blocks as `PatchCutter` does.
 
     Args:
         blocks: float32 samples at 16 kHz, each of shape (samples,).
 
     Yields:
-        float32 arrays of shape (15600 + 7680 * n,); their first 7,920 samples repeat the last of the
-        piece before.
+        float32 arrays of shape (15600 + 7680 * n,).
 
     Example:
         >>> halves = np.split(np.zeros(32_000, np.float32), 2)
         >>> [len(patches(log_mel(piece))) for piece in whole_patches(halves)]
         [1, 2, 1]
     """
-    pending = np.empty(0, np.float32)
-    overlap = PATCH_SAMPLES - PATCH_HOP_SAMPLES
-    started = False
+    cutter = PatchCutter()
     for block in blocks:
-        pending = np.concatenate([pending, block])
-        complete = (len(pending) - overlap) // PATCH_HOP_SAMPLES
-        if complete > 0:
-            yield pending[: overlap + complete * PATCH_HOP_SAMPLES]
-            pending = pending[complete * PATCH_HOP_SAMPLES :]
-            started = True
-    if len(pending) > overlap or not started:
-        yield pad(pending)
+        yield from cutter.push(block)
+    yield from cutter.finish()

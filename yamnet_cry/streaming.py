@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from yamnet_cry import features
+from yamnet_cry.audio import LiveAudio
 from yamnet_cry.events import Event, EventTracker
 from yamnet_cry.features import PATCH_HOP_SAMPLES, PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
 
@@ -48,37 +50,80 @@ def level_dbfs(samples: Float32) -> float:
     return max(SILENCE_DBFS, 10 * float(np.log10(power))) if power > 0 else SILENCE_DBFS
 
 
-def follow(
-    blocks: Iterable[Float32], probabilities_of: Callable[[Float32], Iterable[float]], tracker: EventTracker
-) -> Iterator[Update]:
-    """Turns audio into updates, each as soon as its last sample is there.
+class Listener:
+    """Hears audio as it comes, and says what is known after every window.
+
+    Detectors make them: `CryDetector.listener`.
 
     Args:
-        blocks: float32 samples at 16 kHz, each of shape (samples,).
+        sample_rate: Of the audio, in hertz.
         probabilities_of: Gives one probability a patch, from a log-mel spectrogram.
         tracker: Makes events of them.
 
-    Yields:
-        One update a window, and a closing one if the stream ends within an event.
+    Raises:
+        AudioError: If the sample rate cannot be used.
     """
-    number, update = 0, None
-    for piece in features.whole_patches(blocks):
+
+    def __init__(
+        self,
+        sample_rate: int,
+        probabilities_of: Callable[[Float32], Iterable[float]],
+        tracker: EventTracker,
+    ) -> None:
+        self._audio = LiveAudio(sample_rate)
+        self._cutter = features.PatchCutter()
+        self._probabilities_of = probabilities_of
+        self._tracker = tracker
+        self._windows = 0
+        self._latest: Update | None = None
+
+    def push(self, part: ArrayLike) -> list[Update]:
+        """Takes what came next.
+
+        Args:
+            part: An array of any length: floats in [-1, 1] or integers, of shape (samples,) or
+                (samples, channels).
+
+        Returns:
+            One update for each window that is whole by now; often none.
+
+        Raises:
+            AudioError: If the samples cannot be used.
+        """
+        pieces = (piece for block in self._audio.push(part) for piece in self._cutter.push(block))
+        return [update for piece in pieces for update in self._updates(piece)]
+
+    def finish(self) -> list[Update]:
+        """Ends the audio.
+
+        Returns:
+            The updates of the last windows, and a closing one if the audio ends within an event.
+
+        Raises:
+            AudioError: If there were no samples at all.
+        """
+        rest = [piece for block in self._audio.finish() for piece in self._cutter.push(block)]
+        updates = [update for piece in [*rest, *self._cutter.finish()] for update in self._updates(piece)]
+        event, update = self._tracker.finish(), self._latest
+        if event is not None and update is not None:
+            closing = Update(update.time, update.probability, update.level, finished=(event,), closing=True)
+            updates.append(closing)
+        return updates
+
+    def _updates(self, piece: Float32) -> Iterator[Update]:
         # The last window's level is that of its padding too, which is what was classified.
         ends = range(features.PATCH_SAMPLES, len(piece) + 1, PATCH_HOP_SAMPLES)
-        for end, probability in zip(ends, probabilities_of(features.log_mel(piece)), strict=True):
-            before = tracker.active
-            finished = tracker.push(float(probability))
-            started = tracker.start if tracker.active and not before else None
-            update = Update(
-                time=round(number * PATCH_HOP_SECONDS + PATCH_SECONDS, 2),
+        probabilities = self._probabilities_of(features.log_mel(piece))
+        for end, probability in zip(ends, probabilities, strict=True):
+            before = self._tracker.active
+            finished = self._tracker.push(float(probability))
+            self._latest = Update(
+                time=round(self._windows * PATCH_HOP_SECONDS + PATCH_SECONDS, 2),
                 probability=float(probability),
                 level=level_dbfs(piece[end - PATCH_HOP_SAMPLES : end]),
-                crying=tracker.active,
-                started=started,
+                crying=self._tracker.active,
+                started=self._tracker.start if self._tracker.active and not before else None,
                 finished=(finished,) if finished else (),
             )
-            yield update
-            number += 1
-    last = tracker.finish()
-    if last is not None and update is not None:
-        yield Update(update.time, update.probability, update.level, finished=(last,), closing=True)
+            self._windows += 1
+            yield self._latest
