@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
-from make_nursery import nursery
 
 from yamnet_cry import CryDetector, __version__
 from yamnet_cry.cli import main
+from yamnet_cry.nursery import nursery
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
-from make_nursery import nursery
 
 from yamnet_cry import CryDetector, batch
 from yamnet_cry.cli import main
 from yamnet_cry.detection import clock
 from yamnet_cry.errors import AudioError, RunError
+from yamnet_cry.nursery import nursery
 
 PROGRAM = (sys.executable, "-m", "yamnet_cry")
 

@@ -4,13 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from make_nursery import nursery
 
 from yamnet_cry import CryDetector, Detection, features
 from yamnet_cry.calibration import Calibration, pooled
 from yamnet_cry.classes import cry_score
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import find_events
+from yamnet_cry.nursery import nursery
 
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
 

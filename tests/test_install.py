@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from make_nursery import nursery
+
+from yamnet_cry.nursery import nursery
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "librosa", "datasets", "gradio", "sklearn", "torch")
@@ -81,3 +82,17 @@ def test_the_program(environment, tmp_path):
     )
     assert missing.returncode == 2
     assert 'pip install "yamnet-cry[distill]"' in missing.stderr
+
+
+def test_the_page_is_published_from_the_base_install_and_served_with_its_extra(environment):
+    program = environment / "bin" / "yamnet-cry"
+    plan = subprocess.run(
+        [program, "push", "--space", "user/cry", "--dry-run"], capture_output=True, text=True, check=True
+    )
+    assert all(name in plan.stdout for name in ("app.py", "README.md", "requirements.txt"))
+    missing = subprocess.run([program, "space"], capture_output=True, text=True, check=False)
+    assert missing.returncode == 2
+    assert missing.stderr == (
+        "Error: the web page needs gradio, which the base install leaves out: "
+        'pip install "yamnet-cry[space]"\n'
+    )

@@ -12,11 +12,11 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from make_nursery import nursery
 
 from yamnet_cry import CryDetector, live
 from yamnet_cry.detection import clock, duration
 from yamnet_cry.errors import AudioError
+from yamnet_cry.nursery import nursery
 
 PROGRAM = (sys.executable, "-m", "yamnet_cry", "listen")
 

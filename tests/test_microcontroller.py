@@ -2,11 +2,11 @@
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from make_nursery import nursery
 from tflite_micro.python.tflite_micro import runtime as micro
 
 from yamnet_cry import features, model_folder
 from yamnet_cry.classes import cry_score
+from yamnet_cry.nursery import nursery
 from yamnet_cry.runtime import Student
 
 ARENA_BYTES = 64 * 1024

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from make_nursery import nursery
 
 from yamnet_cry import CryDetector, Detection, features
 from yamnet_cry.calibration import Calibration
+from yamnet_cry.nursery import nursery
 from yamnet_cry.picture import _band_of, _tick_seconds, overview, picture, verdict
 
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)

@@ -12,7 +12,7 @@ from yamnet_cry.errors import HubError, ModelError
 from yamnet_cry.model_folder import CARD, CONFIG, RELEASE_FILES, TFLITE
 
 SCORES = (
-    "from make_nursery import nursery; from yamnet_cry import CryDetector; "
+    "from yamnet_cry.nursery import nursery; from yamnet_cry import CryDetector; "
     "print(CryDetector.from_pretrained({})((nursery(), 16_000)).scores.tolist())"
 )
 
@@ -202,3 +202,31 @@ def test_a_detector_of_no_folder(released):
         detector.push_to_hub("user/model")
     with pytest.raises(ModelError, match="comes from no model folder"):
         _ = detector.keras_model
+
+
+def test_the_space_is_pushed_the_same_way(machine):
+    space = Path(__file__).parents[1] / "space"
+    told = machine.pushes("--space", "user/cry", "--dry-run")
+    assert machine.server.log == []
+    machine.pushes("--space", "user/cry")
+    files = machine.server.files("user/cry", kind="spaces")
+    assert {name: files[name].content for name in files if name != ".gitattributes"} == {
+        path.name: path.read_bytes() for path in space.iterdir() if path.is_file()
+    }
+    assert all(path.name in told for path in space.iterdir() if path.is_file())
+    assert machine.server.repositories["spaces", "user/cry"].tags == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["user/model"], "Error: expected FOLDER and REPO. Received: user/model"),
+        ([], "Error: expected FOLDER and REPO. Received: nothing"),
+        (["--space", "a", "user/b"], "Error: expected REPO alone with --space. Received: a user/b"),
+        (["hub", "model"], "Error: expected a repository such as user/model. Received: 'model'"),
+        (["nowhere", "user/model"], "is incomplete: it has no model_int8.tflite"),
+    ],
+)
+def test_what_cannot_be_pushed(machine, arguments, message):
+    assert message in machine.fails(*arguments)
+    assert machine.server.log == []

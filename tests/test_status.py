@@ -5,9 +5,9 @@ import sys
 
 import pytest
 import soundfile
-from make_nursery import nursery
 
 from yamnet_cry.cli import status
+from yamnet_cry.nursery import nursery
 
 
 class Terminal(io.StringIO):

@@ -5,12 +5,12 @@ import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_nursery import nursery
 
 from yamnet_cry import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import EventSettings, EventTracker
 from yamnet_cry.features import PATCH_SAMPLES
+from yamnet_cry.nursery import nursery
 from yamnet_cry.streaming import SILENCE_DBFS, Listener, level_dbfs
 
 

@@ -163,14 +163,15 @@ class CryDetector:
             yield from listener.push(block)
         yield from listener.finish()
 
-    def listener(self, sample_rate: int) -> Listener:
+    def listener(self, sample_rate: int, *, threshold: float | None = None) -> Listener:
         """Listens as `stream` does, for programs that are called with audio and do not fetch it.
 
         Args:
             sample_rate: Of the audio, in hertz.
+            threshold: For events; the detector's of now by default.
 
         Returns:
-            An object to push blocks into, one a microphone; its threshold is the detector's of now.
+            An object to push blocks into, one a microphone.
 
         Raises:
             AudioError: If the sample rate cannot be used.
@@ -184,7 +185,8 @@ class CryDetector:
         def probabilities_of(log_mel: Float32) -> NDArray[np.float64]:
             return self.config.calibration(cry_score(self._student.logits(log_mel)))
 
-        return Listener(sample_rate, probabilities_of, EventTracker(self.threshold, self.config.events))
+        tracker = EventTracker(self.threshold if threshold is None else threshold, self.config.events)
+        return Listener(sample_rate, probabilities_of, tracker)
 
     def calibrate(self, ambient: AudioSource, *, false_alarms_per_hour: float = 0.5) -> AmbientReport:
         """Raises the threshold, if it must, so that a room's own sound seldom raises an alarm.

@@ -243,7 +243,8 @@ class PatchCutter:
         if complete <= 0:
             return []
         piece = self._pending[: self._OVERLAP + complete * PATCH_HOP_SAMPLES]
-        self._pending = self._pending[complete * PATCH_HOP_SAMPLES :]
+        # A copy: a view would keep all of a large block alive.
+        self._pending = self._pending[complete * PATCH_HOP_SAMPLES :].copy()
         self._started = True
         return [piece]
 

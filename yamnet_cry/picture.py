@@ -21,20 +21,31 @@ _CRYING, _TRACK = "#d1495b", "#1b4965"
 
 
 def picture(result: Detection, source: AudioSource, title: str) -> bytes:
-    """Draws the spectrogram, the track of probabilities, the threshold, and the events as shades.
+    """Draws a recording as `draw` does.
 
     Args:
         result: What was heard.
         source: The recording it was heard in; it is decoded once more, in bounded memory.
         title: Usually the recording's name.
 
-    Returns:
-        A PNG file, 1350 pixels wide and as high, legible on a phone.
-
     Raises:
         AudioError: If the recording cannot be read any more.
     """
-    spectrogram, seconds = overview(source, len(result.scores))
+    return draw(result, *overview(source, len(result.scores)), title)
+
+
+def draw(result: Detection, spectrogram: Float32, seconds: float, title: str) -> bytes:
+    """Draws the spectrogram, the track of probabilities, the threshold, and the events as shades.
+
+    Args:
+        result: What was heard.
+        spectrogram: float32 array of shape (columns, 64), see `overview`.
+        seconds: Length of the recording.
+        title: Usually the recording's name; without one, there is no verdict above the picture either.
+
+    Returns:
+        A PNG file, 1350 pixels wide and as high, legible on a phone.
+    """
     # The last window is padded: the spectrogram reaches further than the recording, and is cut by xlim.
     covered = _frames(len(result.scores)) * FRAME_HOP / SAMPLE_RATE
     figure = Figure(figsize=(9, 9), layout="constrained", facecolor="white")
@@ -71,7 +82,9 @@ def picture(result: Detection, source: AudioSource, title: str) -> bytes:
     lower.set_xlabel("hours:minutes:seconds" if seconds >= 3600 else "minutes:seconds")
     lower.xaxis.set_major_locator(MultipleLocator(_tick_seconds(seconds)))
     lower.xaxis.set_major_formatter(FuncFormatter(lambda time, _: clock(time).removesuffix(".0")))
-    figure.suptitle(f"{_shortened(title)}\n{verdict(result)}", fontsize=17)
+    if title:
+        # File names are no formulas.
+        figure.suptitle(f"{_shortened(title)}\n{verdict(result)}", fontsize=17, parse_math=False)
     for axes in (upper, strip, lower):
         axes.tick_params(labelsize=13, length=0 if axes is strip else 4)
         axes.xaxis.label.set_size(14)

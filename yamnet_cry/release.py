@@ -77,6 +77,15 @@ def plan(folder: Path) -> tuple[dict[str, Path], str, str]:
     return files, f"yamnet-cry {config.package_version}, recipe {config.recipe}", f"v{config.package_version}"
 
 
+def space_files() -> dict[str, Path]:
+    """Returns the files of the Space: names, and where they are."""
+    package = Path(__file__).parent
+    # A wheel carries space/ inside the package; in a checkout it stands beside it.
+    installed = package / "space" / "files"
+    folder = installed if installed.is_dir() else package.parent / "space"
+    return {name: folder / name for name in ("app.py", "README.md", "requirements.txt")}
+
+
 def push(
     folder: Path,
     repo_id: str,

@@ -27,7 +27,7 @@ def test_distil_and_push_here_and_detect_there(command, tmp_path):
 
         there = Machine(server, tmp_path / "there", HF_HUB_DISABLE_XET="1")
         scores = (
-            "from make_nursery import nursery; from yamnet_cry import CryDetector; "
+            "from yamnet_cry.nursery import nursery; from yamnet_cry import CryDetector; "
             "print(CryDetector.from_pretrained({!r})((nursery(), 16_000)).scores.tolist())"
         )
         pulled = there.run(code=scores.format("user/tiny"))

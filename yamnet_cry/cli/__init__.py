@@ -12,6 +12,7 @@ from yamnet_cry.cli.detect import detect
 from yamnet_cry.cli.distill import distill, evaluate
 from yamnet_cry.cli.listen import listen
 from yamnet_cry.cli.push import push
+from yamnet_cry.cli.space import space
 from yamnet_cry.errors import YamnetCryError
 
 
@@ -31,7 +32,7 @@ class _Failure(click.ClickException):
 
 @click.group(
     cls=_Group,
-    commands=[detect, listen, calibrate, distill, evaluate, push],
+    commands=[detect, listen, calibrate, distill, evaluate, push, space],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__)

@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from yamnet_cry import hub, release
+from yamnet_cry import __version__, hub, release
 from yamnet_cry.cli.options import PRIVATE
 from yamnet_cry.errors import HubError
 from yamnet_cry.model_folder import fingerprint
 
 
 @click.command()
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
-@click.argument("repo", metavar="REPO")
+@click.argument("arguments", metavar="[FOLDER] REPO", nargs=-1)
+@click.option("--space", is_flag=True, help="Push the web page, as a Space; there is no FOLDER then.")
 @PRIVATE
 @click.option("--revision", metavar="BRANCH", help="Branch to push to, made if need be; main by default.")
 @click.option("--create-pr", is_flag=True, help="Propose it in a pull request instead.")
@@ -25,8 +25,8 @@ from yamnet_cry.model_folder import fingerprint
 @click.option("--dry-run", is_flag=True, help="Check the folder and print what would go, and send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 def push(
-    folder: Path,
-    repo: str,
+    arguments: tuple[str, ...],
+    space: bool,
     private: bool | None,
     revision: str | None,
     create_pr: bool,
@@ -41,24 +41,40 @@ def push(
     the repository has already is not sent again. A folder that is incomplete, or whose card does not say
     what was measured, is refused. Log in first: hf auth login, or set HF_TOKEN.
     """
+    if len(arguments) != (1 if space else 2):
+        expected = "REPO alone with --space" if space else "FOLDER and REPO"
+        raise click.UsageError(f"expected {expected}. Received: {' '.join(arguments) or 'nothing'}")
+    repo = arguments[-1]
     hub.check_repo_id(repo)
-    if write_card:
-        release.write_card(folder)
-    files, planned, tag = release.plan(folder)
+    tag: str | None = None
+    if space:
+        files, planned = release.space_files(), f"yamnet-cry {__version__}, the page"
+    else:
+        folder = Path(arguments[0])
+        if write_card:
+            release.write_card(folder)
+        files, planned, tag = release.plan(folder)
     content = {name: fingerprint(path.read_bytes()) for name, path in files.items()}
-    tagged = not create_pr and revision in (None, "main")
     plan = {
         "repository": repo,
+        "kind": "space" if space else "model",
         "branch": "a pull request" if create_pr else revision or "main",
         "message": message or planned,
-        "tag": tag if tagged else None,
+        "tag": None if create_pr or revision not in (None, "main") else tag,
         "files": content,
     }
     if dry_run:
         click.echo(json.dumps(plan, indent=2) if as_json else _described(plan))
         return
     done = hub.push(
-        files, repo, message or planned, tag=tag, private=private, revision=revision, create_pr=create_pr
+        files,
+        repo,
+        message or planned,
+        kind="space" if space else "model",
+        tag=tag,
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
     )
     click.echo(json.dumps({**plan, **dataclasses.asdict(done)}, indent=2) if as_json else told(done))
 

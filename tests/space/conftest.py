@@ -1,0 +1,48 @@
+"""The page, served as a visitor gets it: by the program, in a process of its own."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from yamnet_cry.nursery import nursery
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uploads = tmp_path_factory.mktemp("uploads")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "yamnet_cry", "space", "--port", str(port)],
+        env={**os.environ, "GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "False"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    found = re.match(r"(http://\S+) \(Ctrl-C ends it\)", process.stdout.readline())
+    assert found, "it says where it is"
+    yield found[1]
+    process.terminate()
+    process.wait(timeout=20)
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with recordings to upload, and some that are none."""
+    folder = tmp_path_factory.mktemp("recordings")
+    soundfile.write(folder / "night.wav", nursery(), 16_000)
+    soundfile.write(folder / "five minutes.wav", np.tile(nursery(), 15), 16_000)
+    soundfile.write(folder / "silence.flac", np.zeros(160_000), 16_000)
+    (folder / "broken.wav").write_bytes(b"RIFF nothing of the kind" * 100)
+    (folder / "empty.wav").write_bytes(b"")
+    return folder

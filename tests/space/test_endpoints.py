@@ -1,0 +1,87 @@
+"""The page for programs: gradio_client against the running server."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from yamnet_cry import CryDetector
+from yamnet_cry.nursery import nursery
+
+SPACE = Path(__file__).parents[2] / "space"
+
+
+@pytest.fixture(scope="module")
+def client(address) -> Client:
+    return Client(address, verbose=False)
+
+
+def test_programs_get_what_the_detector_says(client, recordings):
+    found = client.predict(handle_file(recordings / "night.wav"), 0.5, api_name="/detect")
+    expected = CryDetector.from_pretrained()(recordings / "night.wav").to_dict()
+    assert {key: found[key] for key in expected} == json.loads(json.dumps(expected))
+    assert (found["file"], found["is_cry"]) == ("night.wav", True)
+    assert "Baby cry, infant cry" in found["classes"]
+
+
+def test_bad_recordings_are_explained(client, recordings):
+    with pytest.raises(AppError, match="broken.wav is not audio that can be decoded"):
+        client.predict(handle_file(recordings / "broken.wav"), 0.5, api_name="/detect")
+
+
+def test_twenty_visitors_at_once_are_all_answered_and_none_mixed_up(address, tmp_path):
+    """Each has a baby that cries at another moment."""
+
+    def visit(number: int) -> tuple[float, float]:
+        first = 3.0 + 0.5 * number
+        path = tmp_path / f"visitor-{number}.wav"
+        soundfile.write(path, nursery(20.0, first, first + 3.0, seed=number), 16_000)
+        found = Client(address, verbose=False).predict(handle_file(path), 0.5, api_name="/detect")
+        assert found["file"] == path.name
+        return first, found["events"][0]["start"]
+
+    with ThreadPoolExecutor(20) as executor:
+        starts = np.array(list(executor.map(visit, range(20))))
+    assert np.abs(starts[:, 0] - starts[:, 1]).max() < 1.5
+    assert len(set(starts[:, 1])) > 10
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/proc/self/environ", "../../etc/passwd"])
+def test_no_file_of_the_server_can_be_read(address, path):
+    assert httpx.get(f"{address}gradio_api/file={path}").status_code in (400, 403, 404)
+    given = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    joined = httpx.post(f"{address}gradio_api/call/detect", json={"data": [given, 0.5]})
+    answer = joined.text
+    if joined.status_code == 200:
+        answer = httpx.get(f"{address}gradio_api/call/detect/{joined.json()['event_id']}", timeout=30).text
+        assert answer.startswith("event: error")
+    assert "root:" not in answer
+    assert "PATH=" not in answer
+
+
+def test_uploads_are_limited(address):
+    from yamnet_cry.space.page import MAX_MEGABYTES
+
+    large = b"RIFF" + bytes(MAX_MEGABYTES * 1_100_000)
+    answer = httpx.post(f"{address}gradio_api/upload", files={"files": ("large.wav", large)}, timeout=120)
+    assert answer.status_code == 413
+
+
+def test_the_space_folder_is_what_the_hub_wants():
+    from huggingface_hub import RepoCard
+
+    data = RepoCard.load(SPACE / "README.md", ignore_metadata_errors=False).data.to_dict()
+    assert (data["sdk"], data["app_file"], data["python_version"]) == ("gradio", "app.py", "3.11")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", data["sdk_version"])
+    assert data["sdk_version"].split(".")[0] == version("gradio").split(".")[0]
+    assert len(data["short_description"]) <= 60
+    assert {"title", "emoji", "colorFrom", "colorTo"} <= set(data)
+    assert (SPACE / "requirements.txt").read_text() == f"yamnet-cry[space]=={version('yamnet-cry')}\n"

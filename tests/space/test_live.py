@@ -1,0 +1,90 @@
+"""The state behind the microphone tab, without a page around it."""
+
+import numpy as np
+import pytest
+
+from yamnet_cry import CryDetector
+from yamnet_cry.errors import AudioError
+from yamnet_cry.nursery import nursery
+from yamnet_cry.space.live import Session, show
+
+
+@pytest.fixture(scope="module")
+def detector() -> CryDetector:
+    return CryDetector.from_pretrained()
+
+
+def feed(session: Session, wave: np.ndarray, rate: int, seed: int = 0) -> None:
+    """Pushes pieces of any length, as browsers do."""
+    generator = np.random.default_rng(seed)
+    while len(wave):
+        count = int(generator.integers(1, 2 * rate))
+        session.push(wave[:count], rate)
+        wave = wave[count:]
+    session.finish()
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+def test_any_rate_and_any_pieces_hear_the_baby_once(detector, rate):
+    import soxr
+
+    session = Session(detector, sensitivity=0.5)
+    feed(session, soxr.resample(nursery(), 16_000, rate), rate)
+    assert session.count == len(session.events) == 1
+    (event,) = session.events
+    assert 5.0 < event.start < 7.0 < 13.0 < event.end < 15.5
+    assert "Cried once" in show(session)
+
+
+def test_two_visitors_do_not_hear_each_other(detector):
+    one, other = Session(detector, 0.5), Session(detector, 0.5)
+    for part in np.array_split(nursery(), 40):
+        one.push(part, 16_000)
+        other.push(np.zeros(len(part), np.float32), 16_000)
+    assert one.events or one.recent[-1].crying or one.count
+    assert other.count == 0
+    assert max(update.probability for update in other.recent) < 0.5
+
+
+def test_an_hour_takes_no_more_memory_than_a_minute(detector):
+    import tracemalloc
+
+    session = Session(detector, 0.5)
+    minute = np.tile(nursery(), 3).astype(np.float32)
+    tracemalloc.start()
+    for _ in range(20):  # until there are as many events as are kept
+        session.push(minute, 16_000)
+    before, _ = tracemalloc.get_traced_memory()
+    for _ in range(40):
+        session.push(minute, 16_000)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert before < 500_000
+    assert after - before < 20_000
+    assert len(session.recent) == 125
+    assert len(session.events) == 20 < session.count
+    assert len(show(session)) < 30_000
+
+
+def test_a_microphone_that_changes_its_rate(detector):
+    session = Session(detector, 0.5)
+    session.push(np.zeros(32_000, np.float32), 16_000)
+    session.push(np.zeros(96_000, np.float32), 48_000)
+    assert [update.time for update in session.recent][:4] == [0.96, 1.44, 1.92, 2.04 + 0.36]
+
+
+def test_sensitivity_decides_what_an_event_is(detector):
+    counts = []
+    for sensitivity in (0.02, 0.5, 0.98):
+        session = Session(detector, sensitivity)
+        feed(session, 0.02 * nursery(), 16_000)
+        counts.append(sum(event.seconds for event in session.events))
+    assert counts == sorted(counts)
+
+
+def test_what_nobody_can_hear(detector):
+    session = Session(detector, 0.5)
+    with pytest.raises(AudioError, match="expected finite samples"):
+        session.push(np.full(100, np.nan, np.float32), 16_000)
+    session.finish()
+    assert "Press record" in show(session) == show(None)

@@ -1,0 +1,167 @@
+"""The page in a real browser, with a microphone that plays a file."""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from yamnet_cry.nursery import nursery
+
+DESKTOP, PHONE = (1280, 900), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    spoken = tmp_path_factory.mktemp("microphone") / "baby.wav"
+    soundfile.write(spoken, np.concatenate([nursery(), np.zeros(160_000)]), 16_000, subtype="PCM_16")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={spoken}",
+            ],
+        )
+        yield opened
+        opened.close()
+
+
+class Visitor:
+    """Somebody with the page before them, who notices what the browser complains about."""
+
+    def __init__(self, browser, address: str, size: tuple[int, int]) -> None:
+        self.context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, permissions=["microphone"]
+        )
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._listen)
+        self.page.goto(address)
+        self.page.wait_for_selector("text=Is a baby crying?")
+
+    def _listen(self, message) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def upload(self, path: Path) -> str:
+        self.page.set_input_files("input[type=file]", path)
+        return self.headline()
+
+    def headline(self, text: str = "") -> str:
+        self.page.wait_for_selector(f"#headline .verdict:has-text('{text}')", timeout=30_000)
+        return self.page.inner_text("#headline .verdict")
+
+    def cut_off(self) -> list[str]:
+        """What reaches beyond the right edge of the window."""
+        return self.page.evaluate(
+            "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > "
+            "window.innerWidth + 1 && e.offsetParent).map(e => e.tagName + '.' + e.className)"
+        )
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def visitor(request, browser, address) -> Iterator[Visitor]:
+    someone = Visitor(browser, address, request.param)
+    yield someone
+    someone.context.close()
+    assert someone.complaints == []
+
+
+def test_upload_read_move_and_take_away(visitor, recordings, tmp_path):
+    page = visitor.page
+    assert "Crying heard once, 9.1 s in all" in visitor.upload(recordings / "night.wav")
+    page.wait_for_selector("#events td")
+    rows = page.locator("#events tr").all_inner_texts()
+    assert rows[1].split("\t")[0].strip() == "0:05.8"
+    page.wait_for_function("[...document.images].some(image => image.naturalWidth >= 1000)")
+    assert visitor.cut_off() == []
+
+    with page.expect_download() as download:
+        page.get_by_text("Events for a spreadsheet").click()
+    download.value.save_as(tmp_path / "events.csv")
+    assert (tmp_path / "events.csv").read_text().splitlines()[1].startswith("night.wav,1,")
+    with page.expect_download() as download:
+        page.get_by_text("Events for Audacity").click()
+    download.value.save_as(tmp_path / "labels.txt")
+    assert "\tcrying 100 %" in (tmp_path / "labels.txt").read_text()
+
+    page.get_by_text("What does it hear?").click()
+    page.wait_for_selector("text=Baby cry, infant cry")
+    assert visitor.cut_off() == []
+
+
+def test_the_slider_moves_events_at_once(visitor, tmp_path):
+    path = tmp_path / "far away.wav"
+    soundfile.write(path, 0.004 * nursery(), 16_000)
+    page = visitor.page
+
+    def seconds(sensitivity: float, sentence: str) -> float:
+        slider = page.locator("input[type=range]:visible")
+        slider.fill(str(sensitivity))
+        slider.dispatch_event("pointerup")
+        found = re.search(r"([\d.]+) s in all", visitor.headline(sentence))
+        return float(found[1]) if found else 0.0
+
+    visitor.upload(path)
+    everything, nothing = seconds(0.98, "Crying heard"), seconds(0.02, "No crying heard")
+    assert everything > nothing == 0.0
+    assert not page.locator("#events").is_visible()
+
+
+def test_examples_are_made_by_the_project(visitor):
+    visitor.page.get_by_text("it cries again and again.wav").click()
+    assert "Crying heard 2 times" in visitor.headline("Crying")
+    visitor.page.get_by_text("a quiet room.wav").click()
+    assert "No crying heard" in visitor.headline("No crying")
+
+
+def test_a_broken_file_is_explained_and_nothing_else_shown(visitor, recordings):
+    visitor.upload(recordings / "night.wav")
+    visitor.page.wait_for_selector("#events td")
+    visitor.page.get_by_label("Clear").first.click()
+    visitor.page.wait_for_selector("#headline .verdict", state="hidden")
+    visitor.page.set_input_files("input[type=file]", recordings / "broken.wav")
+    told = visitor.headline("This cannot be heard")
+    assert "broken.wav is not audio that can be decoded" in told
+    assert not visitor.page.locator("#events").is_visible()
+    # The player cannot play it either, and says so.
+    visitor.complaints = [each for each in visitor.complaints if "Waveform load error" not in each]
+
+
+def test_the_microphone_streams_and_an_event_shows(visitor):
+    page = visitor.page
+    page.get_by_role("tab", name="Live").click()
+    page.locator("button:visible", has_text=re.compile(r"^\s*Record\s*$")).first.click()
+    page.wait_for_selector("#live .verdict.crying", timeout=30_000)
+    assert visitor.cut_off() == []
+    page.wait_for_selector("#live .events:has-text('Cried once')", timeout=30_000)
+    page.locator("button:visible", has_text=re.compile(r"^\s*Stop\s*$")).first.click()
+    told = page.inner_text("#live .events")
+    assert re.search(r"cried for (8|9|10)\.\d s, most sure (100|99) %", told), told
+
+
+def test_a_microphone_recording_is_heard_like_a_file(visitor):
+    page = visitor.page
+    page.get_by_label("Record audio").first.click()
+    page.locator("button:visible", has_text=re.compile(r"^\s*Record\s*$")).first.click()
+    time.sleep(3)
+    page.locator("button:visible", has_text=re.compile(r"^\s*Stop\s*$")).first.click()
+    assert "heard" in visitor.headline("heard")
+
+
+def test_five_minutes_take_a_moment(visitor, recordings):
+    told = visitor.upload(recordings / "five minutes.wav")
+    assert "Crying heard 15 times" in told

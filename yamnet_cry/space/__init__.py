@@ -1,0 +1,13 @@
+"""A web page to try the detector on: drop a recording, or talk to it, and see what it hears."""
+
+try:
+    import gradio  # noqa: F401
+    import matplotlib  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'the web page needs {error.name}, which the base install leaves out: pip install "yamnet-cry[space]"'
+    ) from None
+
+from yamnet_cry.space.page import MODEL_VARIABLE, build, serve
+
+__all__ = ["MODEL_VARIABLE", "build", "serve"]

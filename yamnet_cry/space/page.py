@@ -1,0 +1,262 @@
+"""The page: two tabs, and the endpoints behind them."""
+
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import soundfile
+from PIL import Image
+
+from yamnet_cry.detector import CryDetector
+from yamnet_cry.errors import YamnetCryError
+from yamnet_cry.model_folder import TFLITE
+from yamnet_cry.nursery import SAMPLE_RATE, nursery
+from yamnet_cry.space.live import Session, show
+from yamnet_cry.space.recording import Heard, card, hear
+
+#: Names the model the page runs: a folder or a repository. The bundled one without it.
+MODEL_VARIABLE = "YAMNET_CRY_MODEL"
+
+MAX_MEGABYTES = 200
+
+# How many recordings are heard at the same time, how many wait, and how many microphones are listened to.
+_AT_ONCE, _WAITING, _MICROPHONES = 2, 64, 32
+
+# Uploads are looked for every minute, and deleted when they are ten minutes old.
+_CLEANING = (60, 600)
+
+_TITLE = "Is a baby crying?"
+
+_INTRODUCTION = f"""# {_TITLE}
+Drop a recording, record one, or let it listen live: a tiny network says when it hears crying.
+"""
+
+_SMALL_PRINT = """It has {kilobytes:.0f} KB, runs on a microcontroller, and makes mistakes: do not rely on it
+where a child's safety depends on it. Recordings are deleted within a quarter of an hour; what the microphone
+hears live is not stored.
+"""
+
+_CSS = """
+.gradio-container { max-width: min(860px, 100vw) !important; margin: 0 auto !important; }
+.verdict { border-radius: 12px; padding: 14px 18px; font-size: 1.05rem; line-height: 1.5; color: #1d1d1f; }
+.verdict strong { font-size: 1.3rem; color: inherit; }
+.verdict.crying { background: #f7c9cf; border-left: 8px solid #d1495b; }
+.verdict.problem { background: #fbe8c6; border-left: 8px solid #c98a1b; }
+.verdict.quiet { background: #d7e8df; border-left: 8px solid #3a7d5c; }
+.meter { display: flex; align-items: center; gap: 10px; margin: 8px 0; }
+.meter > span { width: 5em; font-size: 0.95rem; }
+.meter .bar { flex: 1; height: 14px; border-radius: 7px; background: #8884; overflow: hidden; }
+.meter .bar div { height: 100%; transition: width 0.3s; background: #1b7aa8; }
+.meter .bar .crying { background: #d1495b; }
+.track { width: 100%; height: 160px; background: #8881; border-radius: 6px; }
+.track polyline { fill: none; stroke: #1b7aa8; stroke-width: 2; vector-effect: non-scaling-stroke; }
+.track polygon { fill: #1b7aa833; }
+.track line { stroke: #888; stroke-dasharray: 6 4; vector-effect: non-scaling-stroke; }
+.track .shade rect { fill: #d1495b44; }
+.axis { display: flex; justify-content: space-between; font-size: 0.85rem; opacity: 0.8; }
+.events { margin-top: 10px; }
+.events table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.events table, .events tr, .events th, .events td { border: none !important; }
+.events th, .events td { text-align: left; padding: 7px 8px; border-bottom: 1px solid #8884 !important; }
+footer { display: none !important; }
+"""
+
+
+def build(detector: CryDetector | None = None) -> gr.Blocks:
+    """Builds the page.
+
+    Args:
+        detector: Shared by all visitors; by default that of the environment variable `MODEL_VARIABLE`, or
+            the bundled one.
+    """
+    if detector is None:
+        detector = CryDetector.from_pretrained(os.environ.get(MODEL_VARIABLE) or None)
+    with gr.Blocks(title=_TITLE, delete_cache=_CLEANING, analytics_enabled=False) as page:
+        gr.Markdown(_INTRODUCTION)
+        with gr.Tab("A recording"):
+            _recording_tab(detector)
+        with gr.Tab("Live"):
+            _live_tab(detector)
+        kilobytes = int(detector.config.files[TFLITE]["bytes"]) / 1024
+        gr.Markdown(_SMALL_PRINT.format(kilobytes=kilobytes))
+    page.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE)
+    return page
+
+
+def serve(page: gr.Blocks, **options: Any) -> Any:
+    """Serves the page, with the limits that belong to it; options are those of ``Blocks.launch``."""
+    return page.launch(
+        css=_CSS,
+        # The system's own fonts: nothing is fetched from elsewhere.
+        theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        max_file_size=f"{MAX_MEGABYTES}mb",
+        footer_links=["api"],
+        ssr_mode=False,
+        **options,
+    )
+
+
+def _sensitivity(detector: CryDetector, info: str) -> gr.Slider:
+    return gr.Slider(0.02, 0.98, 1 - detector.threshold, step=0.02, label="Sensitivity", info=info)
+
+
+def _recording_tab(detector: CryDetector) -> None:
+    heard: gr.State = gr.State(None, time_to_live=3600)
+    recording = gr.Audio(
+        sources=["upload", "microphone"], type="filepath", label="Recording", editable=False, buttons=[]
+    )
+    gr.Examples(_examples(), recording, label="Or try one of these; nobody was recorded for them")
+    headline = gr.HTML(visible=False, elem_id="headline")
+    sensitivity = _sensitivity(detector, "To the right, more is heard as crying, and more falsely so.")
+    picture = gr.Image(
+        visible=False,
+        show_label=False,
+        alt_text="spectrogram, probability of crying, and events",
+        type="pil",
+        format="png",
+        buttons=["fullscreen"],
+    )
+    table = gr.HTML(visible=False, elem_id="events")
+    with gr.Row():
+        spreadsheet = gr.DownloadButton("Events for a spreadsheet (CSV)", visible=False)
+        labels = gr.DownloadButton("Events for Audacity (label track)", visible=False)
+    with gr.Accordion("What does it hear?", open=False, visible=False) as fold:
+        classes = gr.Label(label="The largest shares of AudioSet's 521 classes")
+    shown = [headline, picture, table, spreadsheet, labels]
+
+    def listen(path: str | None, wanted: float) -> list[Any]:
+        if path is None:
+            return [None, gr.Accordion(visible=False), None, *_hidden(len(shown))]
+        try:
+            result = hear(detector, path)
+        except YamnetCryError as error:
+            # Nothing of the recording before may stay beside it.
+            problem = gr.update(value=card("problem", "This cannot be heard", str(error)), visible=True)
+            return [None, gr.Accordion(visible=False), None, problem, *_hidden(len(shown) - 1)]
+        return [result, gr.Accordion(visible=True), result.classes(), *_shown(result.at(wanted))]
+
+    def move(result: Heard | None, wanted: float) -> list[Any]:
+        return _hidden(len(shown)) if result is None else _shown(result.at(wanted))
+
+    recording.change(
+        listen, [recording, sensitivity], [heard, fold, classes, *shown], api_visibility="private"
+    )
+    sensitivity.change(
+        move,
+        [heard, sensitivity],
+        shown,
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+    def detect(path: str, wanted: float) -> dict[str, Any]:
+        """For programs: everything that was heard, as `yamnet-cry detect --json` says it."""
+        result = _friendly(lambda: hear(detector, path)).at(wanted)
+        return {"file": result.name, **result.result.to_dict(), "classes": result.classes()}
+
+    programs = gr.Button(visible=False)
+    programs.click(detect, [recording, sensitivity], gr.JSON(visible=False), api_name="detect")
+
+
+def _live_tab(detector: CryDetector) -> None:
+    session: gr.State = gr.State(None, time_to_live=3600)
+    sensitivity = _sensitivity(detector, "It counts from the next recording on.")
+    microphone = gr.Audio(
+        sources=["microphone"],
+        type="filepath",
+        streaming=True,
+        label="Microphone",
+        editable=False,
+        buttons=[],
+    )
+    panel = gr.HTML(show(None), elem_id="live")
+
+    def begin(wanted: float) -> tuple[Session, str]:
+        return Session(detector, wanted), show(None)
+
+    def listen(path: str | None, current: Session | None, wanted: float) -> tuple[Session | None, str]:
+        if path is None:
+            return current, show(current)
+        current = current or Session(detector, wanted)
+        samples, sample_rate = _taken(path)
+        _friendly(lambda: current.push(samples, sample_rate))
+        return current, show(current)
+
+    def end(current: Session | None) -> tuple[Session | None, str]:
+        if current is not None:
+            current.finish()
+        return current, show(current)
+
+    microphone.start_recording(begin, sensitivity, [session, panel], api_visibility="private")
+    microphone.stream(
+        listen,
+        [microphone, session, sensitivity],
+        [session, panel],
+        stream_every=0.5,
+        time_limit=None,
+        concurrency_limit=_MICROPHONES,
+        show_progress="hidden",
+        api_name="listen",
+    )
+    microphone.stop_recording(end, session, [session, panel], api_visibility="private")
+
+
+def _taken(path: str) -> tuple[Any, int]:
+    """Reads a piece of a microphone's sound, and deletes it."""
+    try:
+        return soundfile.read(path, dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise gr.Error(f"the microphone's sound cannot be read ({error.error_string.rstrip('.')})") from None
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+def _friendly(work: Callable[[], Any]) -> Any:
+    """Shows a visitor's mistake as a sentence; anything else stays a bug."""
+    try:
+        return work()
+    except YamnetCryError as error:
+        raise gr.Error(str(error), title="This cannot be heard", print_exception=False) from None
+
+
+def _hidden(count: int) -> list[Any]:
+    return [gr.update(value=None, visible=False)] * count
+
+
+def _shown(heard: Heard) -> list[Any]:
+    image = Image.open(io.BytesIO(heard.picture()))
+    folder = Path(tempfile.mkdtemp(dir=_cache()))
+    for name, text in heard.files().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    files = [gr.update(value=str(folder / name), visible=bool(heard.result.events)) for name in heard.files()]
+    return [
+        gr.update(value=heard.headline(), visible=True),
+        gr.update(value=image, visible=True),
+        gr.update(value=heard.table(), visible=bool(heard.result.events)),
+        *files,
+    ]
+
+
+def _cache() -> Path:
+    """Where Gradio keeps files, and cleans up after visitors."""
+    folder = Path(gr.utils.get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _examples() -> list[list[str]]:
+    """Synthesises the clips to try."""
+    folder = Path(tempfile.mkdtemp(prefix="yamnet-cry-examples-"))
+    clips = {
+        "a baby cries.wav": nursery(),
+        "it cries again and again.wav": nursery(60.0, 8.0, 15.0, seed=3) + nursery(60.0, 34.0, 52.0, seed=5),
+        "a quiet room.wav": nursery(20.0, 20.0, 20.0),
+    }
+    for name, wave in clips.items():
+        soundfile.write(folder / name, wave, SAMPLE_RATE)
+    return [[str(folder / name)] for name in clips]

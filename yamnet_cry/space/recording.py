@@ -1,0 +1,101 @@
+"""One recording on the page: what was heard in it, at any sensitivity, without hearing it twice."""
+
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+
+from yamnet_cry.detection import Detection, clock, duration
+from yamnet_cry.detector import CryDetector
+from yamnet_cry.errors import AudioError
+from yamnet_cry.features import Float32
+from yamnet_cry.picture import draw, overview, verdict
+from yamnet_cry.reports import CSV_COLUMNS, csv_rows, label_track
+
+MAX_MINUTES = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What was heard in a recording, and what is needed to show it again.
+
+    Attributes:
+        name: The recording's name.
+        result: With the logits of all classes.
+        spectrogram: For the picture.
+        seconds: Length of the recording.
+    """
+
+    name: str
+    result: Detection
+    spectrogram: Float32
+    seconds: float
+
+    def at(self, sensitivity: float) -> "Heard":
+        """Returns the same at another sensitivity: 1 minus the threshold, in [0, 1]."""
+        return replace(self, result=replace(self.result, threshold=round(1.0 - sensitivity, 4)))
+
+    def headline(self) -> str:
+        """Says in one sentence what was heard, and how sure it is, as HTML."""
+        crying = self.result.is_cry or bool(self.result.events)
+        sure = f"A baby cries in it with a probability of {self.result.probability * 100:.0f} %."
+        return card("crying" if crying else "quiet", verdict(self.result), sure)
+
+    def table(self) -> str:
+        """Returns a row an event, as HTML."""
+        rows = [
+            (clock(event.start), clock(event.end), duration(event.seconds), f"{event.peak * 100:.0f} %")
+            for event in self.result.events
+        ]
+        lines = ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
+        head = "".join(f"<th>{name}</th>" for name in ("from", "to", "lasts", "most sure"))
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f'<div class="events"><table><tr>{head}</tr>{body}</table></div>'
+
+    def classes(self) -> dict[str, float]:
+        """Returns the largest mean shares of AudioSet's classes over the whole recording."""
+        return dict(self.result.top_classes(count=8))
+
+    def picture(self) -> bytes:
+        """Returns spectrogram, probability and events as a PNG file; the headline says the rest."""
+        return draw(self.result, self.spectrogram, self.seconds, title="")
+
+    def files(self) -> dict[str, str]:
+        """Returns the events for a spreadsheet and for Audacity: names, and texts."""
+        stem = Path(self.name).stem or "recording"
+        table = ",".join(CSV_COLUMNS) + "\n" + csv_rows(self.name, self.result)
+        return {f"{stem}.csv": table, f"{stem}.txt": label_track(self.result.events)}
+
+
+def card(kind: str, sentence: str, more: str = "") -> str:
+    """Returns what a visitor reads first, as HTML.
+
+    Args:
+        kind: ``crying``, ``quiet`` or ``problem``, which decides the colour.
+        sentence: Plain text.
+        more: Plain text, smaller.
+    """
+    below = f"<br>{escape(more)}" if more else ""
+    return f'<div class="verdict {kind}" role="status"><strong>{escape(sentence)}</strong>{below}</div>'
+
+
+def hear(detector: CryDetector, path: str | Path) -> Heard:
+    """Scores a recording and keeps what the page shows of it.
+
+    Raises:
+        AudioError: If it cannot be read, or is too long.
+    """
+    name = Path(path).name
+
+    def limit(seconds: float) -> None:
+        if seconds > 60 * MAX_MINUTES:
+            raise AudioError(
+                f"{name} is longer than {MAX_MINUTES} minutes, the most this page takes; for whole nights "
+                "there is `pip install yamnet-cry` and `yamnet-cry detect`"
+            )
+
+    try:
+        result = detector(path, classes=True, progress=limit)
+        return Heard(name, result, *overview(path, len(result.scores)))
+    except AudioError as error:
+        # Visitors know the name of their file, and nothing of where it lies on the server.
+        raise AudioError(str(error).replace(str(path), name)) from None
