@@ -38,7 +38,7 @@ def results_table(metrics: dict[str, Any]) -> str:
         for key, name in _MODELS.items()
         if key in metrics["models"]
     ]
-    return _table(["", *_COLUMNS.values()], rows)
+    return markdown_table(["", *_COLUMNS.values()], rows)
 
 
 def sources_table(metrics: dict[str, Any]) -> str:
@@ -49,7 +49,7 @@ def sources_table(metrics: dict[str, Any]) -> str:
         [source, str(values["cry"]), str(values["not_cry"]), *(_cell(values, column) for column in columns)]
         for source, values in metrics["models"]["int8"]["by_source"].items()
     ]
-    return _table(["source", "cry", "not cry", *columns.values()], rows)
+    return markdown_table(["source", "cry", "not cry", *columns.values()], rows)
 
 
 def evaluated_on(metrics: dict[str, Any]) -> str:
@@ -97,7 +97,7 @@ def render(
         else ""
     )
     selection, positive, negative = settings["selection"], windows["positive"], windows["negative"]
-    sources = _table(
+    sources = markdown_table(
         ["source", "clips", "licence"],
         [
             [name, str(sum(source["clips"].values())), "<br>".join(source["licences"]) or "not given"]
@@ -257,6 +257,14 @@ def _cell(values: dict[str, Any], column: str) -> str:
     return f"{value['value']:.3f} ({value['low']:.3f}\N{EN DASH}{value['high']:.3f})"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """Returns a table in Markdown.
+
+    Example:
+        >>> print(markdown_table(["a"], [["1"]]))
+        | a |
+        | --- |
+        | 1 |
+    """
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -51,6 +51,7 @@ class CryDetector:
     Attributes:
         config: What the model folder says of its model.
         threshold: Probability from which a recording counts as crying; the model's own, changeable.
+        model: The bytes of the INT8 TFLite model.
 
     Example:
         >>> detector = CryDetector.from_pretrained()
@@ -62,7 +63,7 @@ class CryDetector:
     def __init__(self, config: ModelConfig, model: bytes, source: hub.Source | None = None) -> None:
         self.config = config
         self.threshold = config.threshold
-        self._model = model
+        self.model = model
         self._source = source
         self._student = Student(model)
 
@@ -188,6 +189,17 @@ class CryDetector:
         tracker = EventTracker(self.threshold if threshold is None else threshold, self.config.events)
         return Listener(sample_rate, probabilities_of, tracker)
 
+    def logits(self, log_mel: Float32) -> Float32:
+        """Classifies every patch of a log-mel spectrogram, see `features.log_mel`.
+
+        Args:
+            log_mel: float32 array of shape (frames, 64).
+
+        Returns:
+            float32 array of shape (patches, 521): logits of AudioSet's classes, `classes.class_names`.
+        """
+        return self._student.logits(log_mel)
+
     def calibrate(self, ambient: AudioSource, *, false_alarms_per_hour: float = 0.5) -> AmbientReport:
         """Raises the threshold, if it must, so that a room's own sound seldom raises an alarm.
 
@@ -221,7 +233,7 @@ class CryDetector:
         Raises:
             ModelError: If the folder exists, or cannot be written.
         """
-        model_folder.save(Path(folder), replace(self.config, threshold=self.threshold), self._model)
+        model_folder.save(Path(folder), replace(self.config, threshold=self.threshold), self.model)
 
     @property
     def keras_model(self) -> "keras.Model":

@@ -20,6 +20,10 @@ class HubError(YamnetCryError, RuntimeError):
     """Something that could not be pushed to the Hugging Face Hub, or must not be."""
 
 
+class ExportError(YamnetCryError, RuntimeError):
+    """A model that cannot be written in another format, or answers differently in it."""
+
+
 class CorpusError(YamnetCryError, ValueError):
     """A collection of clips that cannot be trained on or evaluated as it stands."""
 

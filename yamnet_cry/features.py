@@ -68,8 +68,13 @@ def front_end() -> dict[str, float | int | str]:
     }
 
 
-def _hertz_to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    # The HTK mel scale, with the constants of tf.signal (mel_ops.py): 1127 ln(1 + f / 700).
+def hertz_to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the HTK mel scale, with the constants of tf.signal (mel_ops.py): 1127 ln(1 + f / 700).
+
+    Example:
+        >>> hertz_to_mel(np.array([0.0, 700.0])).round(1).tolist()
+        [0.0, 781.2]
+    """
     return 1127.0 * np.log1p(hertz / 700.0)
 
 
@@ -87,8 +92,8 @@ def mel_matrix() -> Float32:
         >>> mel_matrix().shape
         (257, 64)
     """
-    bins = _hertz_to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT_LENGTH // 2 + 1))[:, None]
-    low, high = _hertz_to_mel(np.array([MEL_MIN_HZ, MEL_MAX_HZ]))
+    bins = hertz_to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT_LENGTH // 2 + 1))[:, None]
+    low, high = hertz_to_mel(np.array([MEL_MIN_HZ, MEL_MAX_HZ]))
     edges = np.linspace(low, high, MEL_BANDS + 2)
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
@@ -100,7 +105,13 @@ def mel_matrix() -> Float32:
 
 
 @cache
-def _hann_window() -> Float32:
+def hann_window() -> Float32:
+    """Returns the window of a frame: periodic Hann, float32 of shape (400,).
+
+    Example:
+        >>> float(hann_window()[200])
+        1.0
+    """
     phase = 2.0 * np.pi * np.arange(FRAME_LENGTH) / FRAME_LENGTH
     return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
 
@@ -145,7 +156,7 @@ def log_mel(waveform: Float32) -> Float32:
         return result
     step = waveform.strides[0]
     frames = as_strided(waveform, (count, FRAME_LENGTH), (FRAME_HOP * step, step), writeable=False)
-    window = _hann_window()
+    window = hann_window()
     # A product with a single row is rounded in another way than with many: there are always two at least,
     # so that a frame comes out the same to the last bit whatever it comes together with.
     rows = min(max(count, 2), _FRAMES_PER_STEP)

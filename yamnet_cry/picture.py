@@ -159,7 +159,7 @@ def _peaks(times: NDArray[np.float64], track: NDArray[np.float64]) -> tuple[NDAr
 
 def _band_of(hertz: float) -> float:
     """Where on the mel axis a frequency lies, in bands."""
-    edges = 1127.0 * np.log1p(np.array([features.MEL_MIN_HZ, hertz, features.MEL_MAX_HZ]) / 700.0)
+    edges = features.hertz_to_mel(np.array([features.MEL_MIN_HZ, hertz, features.MEL_MAX_HZ]))
     return float((edges[1] - edges[0]) / (edges[2] - edges[0]) * (MEL_BANDS + 1) - 0.5)
 
 

@@ -10,6 +10,7 @@ from yamnet_cry import __version__
 from yamnet_cry.cli.calibrate import calibrate
 from yamnet_cry.cli.detect import detect
 from yamnet_cry.cli.distill import distill, evaluate
+from yamnet_cry.cli.export import export
 from yamnet_cry.cli.listen import listen
 from yamnet_cry.cli.push import push
 from yamnet_cry.cli.space import space
@@ -32,7 +33,7 @@ class _Failure(click.ClickException):
 
 @click.group(
     cls=_Group,
-    commands=[detect, listen, calibrate, distill, evaluate, push, space],
+    commands=[detect, listen, calibrate, distill, evaluate, export, push, space],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__)

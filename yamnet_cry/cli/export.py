@@ -1,0 +1,42 @@
+"""yamnet-cry export."""
+
+from pathlib import Path
+
+import click
+
+from yamnet_cry.cli.options import REVISION
+from yamnet_cry.errors import ExportError
+
+
+@click.command()
+@click.argument("model", metavar="[MODEL]", required=False)
+@click.option(
+    "--format",
+    "name",
+    type=click.Choice(["firmware", "c-array", "tflite", "keras", "onnx"]),
+    required=True,
+    help="What to write.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File or folder to make.")
+@REVISION
+def export(model: str | None, name: str, out: Path, revision: str | None) -> None:
+    """Write MODEL, a model folder or a repository, in another format; the bundled model by default.
+
+    \b
+    firmware  a folder for ESP-IDF or any project with TFLite-Micro: front end and events in C99,
+              the network with its operators and its measured arena, golden vectors, a self-test
+    c-array   the network alone, as an aligned C array (a folder)
+    tflite    the INT8 network (a file)
+    keras     the network in float32 (a file)
+    onnx      the same for ONNX (a file)
+
+    What was written is checked against the detector.
+    """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")
+    from yamnet_cry import formats
+    from yamnet_cry.detector import CryDetector
+
+    detector = CryDetector.from_pretrained(model, revision=revision)
+    try:
+        click.echo(f"{out}: {formats.write(detector, name, out)}")
+    except ImportError as error:
+        raise ExportError(f'{name} needs {error.name}: pip install "yamnet-cry[distill]"') from None

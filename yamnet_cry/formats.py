@@ -1,0 +1,141 @@
+"""Other formats of a model, each checked against the detector after it was written."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from yamnet_cry import features
+from yamnet_cry.calibration import pooled
+from yamnet_cry.classes import cry_score
+from yamnet_cry.detector import CryDetector
+from yamnet_cry.errors import ExportError
+from yamnet_cry.features import Float32
+from yamnet_cry.files import write_whole
+from yamnet_cry.firmware import kit
+from yamnet_cry.nursery import nursery
+from yamnet_cry.runtime import Student
+
+if TYPE_CHECKING:
+    import keras
+
+# Float students and their INT8 copies differ by this much in the score of a recording.
+_TOLERANCE = 0.05
+
+
+def write(detector: CryDetector, name: str, out: Path) -> str:
+    """Writes a detector's model in another format.
+
+    Args:
+        detector: Of a model folder or repository.
+        name: One of `FORMATS`.
+        out: File to write, or the folder for those of several files; must not exist.
+
+    Returns:
+        What was written and how it was checked, in a sentence or some lines.
+
+    Raises:
+        ExportError: If ``out`` exists or cannot be written, something is not installed, or what was written
+            answers otherwise than the detector; then nothing is left of it.
+    """
+    if out.exists():
+        raise ExportError(f"{out} exists; name another, or move it away first")
+    aside = out.with_name(f"{out.stem}.new{out.suffix}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        told = FORMATS[name](detector, aside)
+        aside.rename(out)
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written ({error.strerror or error})") from None
+    finally:
+        shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
+    return told
+
+
+def _tflite(detector: CryDetector, out: Path) -> str:
+    write_whole(out, detector.model)
+    patches = _patches()
+    logits = _int8(Student(out.read_bytes()), patches)
+    if not np.array_equal(logits, _int8(Student(detector.model), patches)):
+        raise ExportError("the file gives other logits than the detector")
+    return f"an INT8 TFLite file of {len(detector.model):,} bytes; it gives the detector's logits"
+
+
+def _keras(detector: CryDetector, out: Path) -> str:
+    import keras
+
+    model = detector.keras_model
+    model.save(out)
+    again = keras.models.load_model(out)
+    return f"a Keras model in float32; {_agrees(detector, lambda patches: np.asarray(again(patches)))}"
+
+
+def _onnx(detector: CryDetector, out: Path) -> str:
+    try:
+        import onnxruntime
+        import tf2onnx  # noqa: F401
+    except ImportError as error:
+        raise ExportError(f'ONNX needs {error.name}: pip install "yamnet-cry[onnx]"') from None
+    model: keras.Model = detector.keras_model
+    # Keras wants to have seen an input before it traces the graph.
+    model(_patches()[:1])
+    model.export(str(out), format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0].name
+
+    def logits_of(patches: Float32) -> Float32:
+        logits: Float32 = session.run(None, {given: patches})[0]
+        return logits
+
+    return f"an ONNX model in float32, input {given!r}; {_agrees(detector, logits_of)}"
+
+
+def _c_array(detector: CryDetector, out: Path) -> str:
+    out.mkdir()
+    for name, text in kit.model_array(detector.config, detector.model).items():
+        (out / name).write_text(text, encoding="utf-8")
+    _, _, body = (out / kit.MODEL_FILES[1]).read_text(encoding="utf-8").partition("] = {")
+    read = bytes(int(value) for value in body.replace("};", "").replace(",", " ").split())
+    if read != detector.model:
+        raise ExportError("the array does not hold the detector's model")
+    return f"{' and '.join(kit.MODEL_FILES)}; read back, the array is the model byte for byte"
+
+
+def _firmware(detector: CryDetector, out: Path) -> str:
+    out.mkdir()
+    for name, text in kit.contents(detector.config, detector.model).items():
+        (out / name).write_text(text, encoding="utf-8")
+    printed = kit.self_test(out)
+    if printed is None:
+        return "a firmware kit; not tested, for there is no C compiler here: see its README.md"
+    return f"a firmware kit, whose self-test passes here:\n{printed}"
+
+
+#: Formats by name.
+FORMATS: dict[str, Callable[[CryDetector, Path], str]] = {
+    "firmware": _firmware,
+    "c-array": _c_array,
+    "tflite": _tflite,
+    "keras": _keras,
+    "onnx": _onnx,
+}
+
+
+def _patches() -> Float32:
+    """A short scene with and without crying: float32 of shape (patches, 96, 64, 1)."""
+    return np.ascontiguousarray(features.patches(features.log_mel(nursery()))[..., np.newaxis])
+
+
+def _int8(student: Student, patches: Float32) -> Any:
+    return np.stack([student.quantized_logits(patch[..., 0]).values[0] for patch in patches])
+
+
+def _agrees(detector: CryDetector, logits_of: Callable[[Float32], Float32]) -> str:
+    patches = _patches()
+    expected = pooled(cry_score(np.concatenate([detector.logits(patch[..., 0]) for patch in patches])))
+    found = pooled(cry_score(logits_of(patches)))
+    if abs(found - expected) > _TOLERANCE:
+        raise ExportError(f"its score of a test scene is {found:.3f}, and the detector's {expected:.3f}")
+    return f"its score of a test scene is {found:.3f}, the detector's {expected:.3f}"
