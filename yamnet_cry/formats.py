@@ -50,7 +50,10 @@ def write(detector: CryDetector, name: str, out: Path) -> str:
     except OSError as error:
         raise ExportError(f"{out} cannot be written ({error.strerror or error})") from None
     finally:
-        shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        elif aside.exists():
+            aside.unlink()
     return told
 
 

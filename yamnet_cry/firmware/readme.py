@@ -31,7 +31,7 @@ def readme(config: ModelConfig, model: bytes, arena: int, operators: list[str]) 
                 f"{480 * 2 + 4 + PATCH_FRAMES * MEL_BANDS:,}",
             ],
             ["`yamnet_cry_events`", "RAM", "about 350"],
-            ["stack of `yamnet_cry_frontend_push`", "stack", "about 2,700"],
+            ["stack of `yamnet_cry_frontend_push`", "stack", "about 2,900"],
         ],
     )
     return f"""# yamnet-cry for microcontrollers, recipe `{config.recipe}`

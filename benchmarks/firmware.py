@@ -1,0 +1,144 @@
+"""Measures what the firmware kit costs, and writes firmware.md beside this file.
+
+    python benchmarks/firmware.py
+
+Instructions are counted by valgrind (callgrind), which is repeatable where times are not; sizes and stacks
+are those of Debian's gcc-arm-none-eabi. Both must be installed.
+"""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from yamnet_cry import CryDetector, formats
+from yamnet_cry.card import markdown_table
+from yamnet_cry.firmware import kit as kit_module
+from yamnet_cry.firmware import network
+
+SOURCES = ("yamnet_cry_frontend.c", "yamnet_cry_events.c")
+BUILDS = {"floating point": (), "fixed point": ("-DYAMNET_CRY_FIXED_POINT",)}
+TARGETS = {
+    "Cortex-M4, floating point": ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"),
+    "Cortex-M4, fixed point": ("-mcpu=cortex-m4", "-DYAMNET_CRY_FIXED_POINT"),
+    "Cortex-M0+, fixed point": ("-mcpu=cortex-m0plus", "-DYAMNET_CRY_FIXED_POINT"),
+}
+
+AFTER = ("score", "probability", "events_push")
+
+# So many windows are heard; what is counted is divided by them.
+WINDOWS = 20
+DRIVER = """
+#include <stdio.h>
+#include "yamnet_cry.h"
+#include "yamnet_cry_golden.h"
+int main(void) {
+    static yamnet_cry_frontend frontend;
+    static yamnet_cry_events events;
+    yamnet_cry_event event;
+    unsigned hop, windows = 0;
+    yamnet_cry_frontend_reset(&frontend);
+    yamnet_cry_events_reset(&events, 0.5);
+    for (hop = 0; windows < %d; hop++) {
+        const int16_t *samples = golden_samples + hop %% GOLDEN_HOPS * YAMNET_CRY_HOP;
+        if (yamnet_cry_frontend_push(&frontend, samples) == NULL) continue;
+        const int8_t *logits = golden_logits + windows %% GOLDEN_PATCHES * YAMNET_CRY_CLASSES;
+        const double probability = yamnet_cry_probability(yamnet_cry_score(logits));
+        if (yamnet_cry_events_push(&events, probability, &event)) puts("event");
+        windows++;
+    }
+    return 0;
+}
+"""
+
+
+def run(*command: object, cwd: Path | None = None) -> str:
+    """Runs a program and returns what it printed."""
+    arguments = [str(part) for part in command]
+    return subprocess.run(arguments, cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+def instructions(kit: Path, flags: tuple[str, ...], folder: Path) -> dict[str, int]:
+    """Counts instructions of this machine, with everything that is called, by function."""
+    driver = folder / "driver.c"
+    driver.write_text(DRIVER % WINDOWS)
+    program, counts = folder / "driver", folder / "callgrind.out"
+    sources = [kit / source for source in SOURCES]
+    always = ("-std=c99", "-O2", "-g", f"-I{kit}")
+    run("gcc", *always, *flags, driver, *sources, "-o", program, "-lm")
+    run("valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}", program)
+    listing = run("callgrind_annotate", "--inclusive=yes", "--threshold=100", counts)
+    found = re.findall(r"^\s*([\d,]+) \(.*?\).*?:(\w+)(?: \[|$)", listing, re.MULTILINE)
+    return {name: int(count.replace(",", "")) for count, name in reversed(found)}
+
+
+def sizes(kit: Path, flags: tuple[str, ...], folder: Path) -> tuple[int, int]:
+    """Returns bytes of code and tables in flash, and the deepest stack of a hop."""
+    flash, stack = 0, 0
+    always = ("-std=c99", "-Os", "-mthumb", "-fstack-usage")
+    for source in SOURCES:
+        out = folder / f"{source}.o"
+        run("arm-none-eabi-gcc", *always, *flags, "-c", kit / source, "-o", out)
+        flash += int(run("arm-none-eabi-size", out).splitlines()[1].split()[0])
+        usage = out.with_suffix(".su").read_text()
+        if "frontend" in source:
+            stack = sum(int(line.split("\t")[1]) for line in usage.splitlines() if "reset" not in line)
+    return flash, stack
+
+
+def main() -> None:
+    """Measures, and writes the report."""
+    detector = CryDetector.from_pretrained()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        kit = folder / "kit"
+        formats.write(detector, "firmware", kit)
+        printed = kit_module.self_test(kit) or ""
+        counted = {build: instructions(kit, flags, folder) for build, flags in BUILDS.items()}
+        measured = {target: sizes(kit, flags, folder) for target, flags in TARGETS.items()}
+    arena = network.arena_kilobytes(detector.model)
+    hops = 48 + (98 - 48) / WINDOWS
+    rows = []
+    for build, counts in counted.items():
+        window = counts["yamnet_cry_frontend_push"] / WINDOWS
+        after = sum(counts[f"yamnet_cry_{part}"] for part in AFTER) / WINDOWS
+        rows.append([build, f"{window / hops:,.0f}", f"{window * 48 / hops:,.0f}", f"{after:,.0f}"])
+    lines = [
+        "# Firmware",
+        "",
+        "Written by `python benchmarks/firmware.py`, for the released model.",
+        "",
+        "## Instructions",
+        "",
+        f"Counted by callgrind on x86-64 (gcc -O2), over {WINDOWS} windows:",
+        "",
+        markdown_table(
+            ["build", "front end, a hop of 10 ms", "front end, a window", "after the network"], rows
+        ),
+        "",
+        "## Memory",
+        "",
+        "gcc -Os for 32-bit ARM; code and tables of front end and events, without libm:",
+        "",
+        markdown_table(
+            ["target", "flash, bytes", "stack of a hop, bytes"],
+            [[target, f"{flash:,}", f"{stack:,}"] for target, (flash, stack) in measured.items()],
+        ),
+        "",
+        f"Model: {len(detector.model):,} bytes of flash. Tensor arena, the smallest in which TFLite-Micro "
+        f"runs it: {arena} KB. Front-end state, with the network's patch: 7,108 bytes.",
+        "",
+        "## Self-test",
+        "",
+        "```",
+        printed,
+        "```",
+        "",
+    ]
+    text = "\n".join(lines)
+    Path(__file__).with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The folder that `yamnet-cry export` writes, and the other formats."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import STRICT, compiled
+
+from yamnet_cry import CryDetector, formats
+from yamnet_cry.errors import ExportError
+from yamnet_cry.firmware import kit as kit_module
+from yamnet_cry.firmware import network
+from yamnet_cry.model_folder import TFLITE
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def detector() -> CryDetector:
+    return CryDetector.from_pretrained()
+
+
+def exported(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "yamnet_cry", "export", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_self_test_passes_as_the_readme_says(compiler, kit):
+    commands = re.findall(r"^cc .+$", (kit / "README.md").read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        result = subprocess.run(command, shell=True, cwd=kit, capture_output=True, text=True, check=False)
+        assert result.stdout.splitlines()[-1] == "PASS", result.stdout + result.stderr
+    (kit / "a.out").unlink()
+
+
+def test_the_self_test_fails_when_it_should(compiler, kit, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(kit, broken)
+    tables = broken / "yamnet_cry_tables.h"
+    tables.write_text(re.sub(r"(INPUT_ZERO_POINT) (\d+)", r"\1 30", tables.read_text()))
+    with pytest.raises(ExportError, match=r"self-test fails in the float build:(?s:.+)FAIL"):
+        kit_module.self_test(broken)
+
+
+def test_the_arena_is_the_smallest(detector, kit):
+    kilobytes = network.arena_kilobytes(detector.model)
+    assert kilobytes <= 48
+    assert network._runs(detector.model, kilobytes)
+    assert not network._runs(detector.model, kilobytes - 1)
+    assert f"kArenaBytes = {kilobytes} * 1024" in (kit / "yamnet_cry_network.cc").read_text()
+    assert f"measured: {kilobytes} KB" in (kit / "README.md").read_text()
+
+
+def test_the_operators_are_exact(detector, kit):
+    code = (kit / "yamnet_cry_network.cc").read_text()
+    added = re.findall(r"resolver\.Add(\w+)\(\)", code)
+    assert added == network.operators(detector.model)
+    assert sorted(added) == ["Conv2D", "DepthwiseConv2D", "FullyConnected", "Mean"]
+    assert f"MicroMutableOpResolver<{len(added)}>" in code
+
+
+def test_state_fits_and_is_what_the_readme_says(compiler, kit, tmp_path):
+    source = tmp_path / "sizes.c"
+    source.write_text(
+        '#include <stdio.h>\n#include "yamnet_cry.h"\nint main(void) { printf("%zu %zu", '
+        "sizeof(yamnet_cry_frontend), sizeof(yamnet_cry_events)); return 0; }\n"
+    )
+    program = compiled(compiler, tmp_path / "sizes", *STRICT, f"-I{kit}", source)
+    frontend, events = map(int, subprocess.run([program], capture_output=True, text=True).stdout.split())
+    assert frontend <= 8 * 1024
+    assert events <= 512
+    assert f"| {frontend:,} |" in (kit / "README.md").read_text()
+
+
+def test_the_network_compiles_in_cpp_and_is_called(compiler, kit, tmp_path):
+    """Against the part of TFLite-Micro's interface that it calls: its headers are in no package."""
+    cpp = shutil.which("g++")
+    if cpp is None:
+        pytest.skip("no g++")
+    main = tmp_path / "main.cc"
+    main.write_text(
+        '#include "yamnet_cry_network.h"\n#include "yamnet_cry_model.h"\n#include <cstdint>\n'
+        "static int8_t patch[96 * 64], logits[521];\n"
+        "int main() { patch[0] = 7; bool ran = yamnet_cry_network_invoke(patch, logits);\n"
+        "  bool aligned = reinterpret_cast<uintptr_t>(yamnet_cry_model) % 16 == 0;\n"
+        "  return ran && aligned && logits[520] == 7 && YAMNET_CRY_MODEL_BYTES > 100000 ? 0 : 1; }\n"
+    )
+    flags = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{HERE / 'stand_in'}", f"-I{kit}")
+    sources = (main, kit / "yamnet_cry_network.cc", kit / "yamnet_cry_model.cc")
+    program = compiled(cpp, tmp_path / "network", *flags, *sources)
+    assert subprocess.run([program], check=False).returncode == 0
+
+
+def test_the_component_names_files_that_are_there(kit):
+    listed = re.findall(r'"(yamnet_cry_\w+\.\w+)"', (kit / "CMakeLists.txt").read_text())
+    assert len(listed) == 4
+    assert all((kit / name).is_file() for name in listed)
+    named = set(re.findall(r"`(\w+\.(?:h|c|cc|txt|yml))`", (kit / "README.md").read_text()))
+    assert all((kit / name).is_file() for name in named)
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "told"),
+    [
+        ("tflite", "cry.tflite", "it gives the detector's logits"),
+        ("c-array", "array", "the array is the model byte for byte"),
+        ("keras", "cry.keras", "its score of a test scene is"),
+        ("onnx", "cry.onnx", "its score of a test scene is"),
+    ],
+)
+def test_every_format_is_checked(released, tmp_path, name, out, told):
+    result = exported(released, "--format", name, "--out", tmp_path / out)
+    assert result.returncode == 0, result.stderr
+    assert told in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == [out]
+    if name == "tflite":
+        assert (tmp_path / out).read_bytes() == (released / TFLITE).read_bytes()
+
+
+def test_what_is_there_is_not_overwritten(tmp_path):
+    out = tmp_path / "cry.tflite"
+    out.write_bytes(b"mine")
+    result = exported("--format", "tflite", "--out", out)
+    assert (result.returncode, result.stderr) == (
+        2,
+        f"Error: {out} exists; name another, or move it away first\n",
+    )
+    assert out.read_bytes() == b"mine"
+
+
+def test_what_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = exported("--format", "tflite", "--out", tmp_path / "file" / "cry.tflite")
+    assert result.returncode == 2
+    assert "cannot be written" in result.stderr
+
+
+def test_a_model_that_answers_otherwise_is_not_kept(detector, tmp_path, monkeypatch):
+    monkeypatch.setattr(CryDetector, "logits", lambda self, log_mel: np.zeros((1, 521), np.float32))
+    with pytest.raises(ExportError, match=r"its score of a test scene is 0\.\d+, and the detector's 0\.0"):
+        formats.write(detector, "keras", tmp_path / "cry.keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_too_large_for_tflite_micro_is_explained(detector, monkeypatch):
+    monkeypatch.setattr(network, "_LARGEST_ARENA", 16)
+    with pytest.raises(ExportError, match="TFLite-Micro cannot run the model in an arena of 16 KB"):
+        network.arena_kilobytes(detector.model)
+
+
+def test_without_tflite_micro(detector, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
+    with pytest.raises(ExportError, match=r'pip install "yamnet-cry\[firmware\]"'):
+        kit_module.contents(detector.config, detector.model)
+
+
+def test_without_a_compiler(detector, kit, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert kit_module.self_test(kit) is None
+
+
+def test_the_threshold_and_calibration_are_the_models(detector):
+    changed = replace(detector.config, threshold=0.7)
+    assert (
+        "#define YAMNET_CRY_THRESHOLD 0.7\n"
+        in kit_module.model_array(changed, detector.model)["yamnet_cry_model.h"]
+    )
