@@ -1,7 +1,11 @@
 """The page for programs: gradio_client against the running server."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -67,6 +71,30 @@ def test_no_file_of_the_server_can_be_read(address, path):
     assert "PATH=" not in answer
 
 
+def test_the_microphones_sound_is_deleted_and_nothing_else(address, recordings):
+    config = httpx.get(f"{address}config").json()
+    stream = next(each["id"] for each in config["dependencies"] if each["api_name"] == "listen")
+
+    def listened(session: str, age: float) -> bool:
+        """Whether an upload is still there after the microphone's endpoint has heard it."""
+        with (recordings / "night.wav").open("rb") as file:
+            (path,) = httpx.post(
+                f"{address}gradio_api/upload", files={"files": (f"{session}.wav", file)}
+            ).json()
+        os.utime(path, (time.time() - age, time.time() - age))
+        given = {"path": path, "meta": {"_type": "gradio.FileData"}, "is_stream": True}
+        body = {"data": [given, None, 0.5], "fn_index": stream, "session_hash": session}
+        assert httpx.post(f"{address}gradio_api/queue/join", json=body).status_code == 200
+        queue = f"{address}gradio_api/queue/data?session_hash={session}"
+        with httpx.stream("GET", queue, timeout=30) as answer:
+            heard = next(line for line in answer.iter_lines() if '"output"' in line)
+        assert "Cried once" in heard or "crying" in heard
+        return Path(path).exists()
+
+    assert not listened("said", age=0.0)
+    assert listened("uploaded", age=60.0)
+
+
 def test_uploads_are_limited(address):
     from yamnet_cry.space.page import MAX_MEGABYTES
 
@@ -85,3 +113,15 @@ def test_the_space_folder_is_what_the_hub_wants():
     assert len(data["short_description"]) <= 60
     assert {"title", "emoji", "colorFrom", "colorTo"} <= set(data)
     assert (SPACE / "requirements.txt").read_text() == f"yamnet-cry[space]=={version('yamnet-cry')}\n"
+
+
+@pytest.mark.parametrize("named", ["variable", "option"])
+def test_another_model_may_be_named(tmp_path, named):
+    environment = {**os.environ, "YAMNET_CRY_MODEL": str(tmp_path / "nowhere")}
+    command = [sys.executable, "-m", "yamnet_cry", "space"]
+    if named == "option":
+        environment["YAMNET_CRY_MODEL"] = ""
+        command += ["--model", str(tmp_path / "nowhere")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "Error: no such model folder" in result.stderr

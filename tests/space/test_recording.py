@@ -49,7 +49,8 @@ def test_names_are_text_and_no_html(detector, tmp_path):
     path = tmp_path / "<img src=x onerror=alert(1)> $x^2$.wav"
     soundfile.write(path, nursery(), 16_000)
     heard = hear(detector, path)
-    assert "<img" not in heard.headline() + heard.table()
+    assert "<img" not in heard.headline() + heard.table() + heard.downloads()
+    assert heard.downloads().count(" download=") == heard.downloads().count(" href=") == 2
     assert recording.card("problem", "<b>", "<i>").count("&lt;") == 2
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ _AT_ONCE, _WAITING, _MICROPHONES = 2, 64, 32
 
 # Uploads are looked for every minute, and deleted when they are ten minutes old.
 _CLEANING = (60, 600)
+
+# Pieces of a microphone's sound come at once.
+_FRESH_SECONDS = 20
 
 _TITLE = "Is a baby crying?"
 
@@ -59,6 +63,8 @@ _CSS = """
 .track .shade rect { fill: #d1495b44; }
 .axis { display: flex; justify-content: space-between; font-size: 0.85rem; opacity: 0.8; }
 .events { margin-top: 10px; }
+.events a { display: inline-block; margin: 12px 8px 0 0; padding: 9px 16px; border-radius: 8px; }
+.events a { background: #8882; }
 .events table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .events table, .events tr, .events th, .events td { border: none !important; }
 .events th, .events td { text-align: left; padding: 7px 8px; border-bottom: 1px solid #8884 !important; }
@@ -121,14 +127,11 @@ def _recording_tab(detector: CryDetector) -> None:
         buttons=["fullscreen"],
     )
     table = gr.HTML(visible=False, elem_id="events")
-    with gr.Row():
-        spreadsheet = gr.DownloadButton("Events for a spreadsheet (CSV)", visible=False)
-        labels = gr.DownloadButton("Events for Audacity (label track)", visible=False)
     with gr.Accordion("What does it hear?", open=False, visible=False) as fold:
         classes = gr.Label(label="The largest shares of AudioSet's 521 classes")
-    shown = [headline, picture, table, spreadsheet, labels]
+    shown = [headline, picture, table]
 
-    def listen(path: str | None, wanted: float) -> list[Any]:
+    def hear_recording(path: str | None, wanted: float) -> list[Any]:
         if path is None:
             return [None, gr.Accordion(visible=False), None, *_hidden(len(shown))]
         try:
@@ -143,7 +146,7 @@ def _recording_tab(detector: CryDetector) -> None:
         return _hidden(len(shown)) if result is None else _shown(result.at(wanted))
 
     recording.change(
-        listen, [recording, sensitivity], [heard, fold, classes, *shown], api_visibility="private"
+        hear_recording, [recording, sensitivity], [heard, fold, classes, *shown], api_visibility="private"
     )
     sensitivity.change(
         move,
@@ -208,12 +211,16 @@ def _live_tab(detector: CryDetector) -> None:
 
 def _taken(path: str) -> tuple[Any, int]:
     """Reads a piece of a microphone's sound, and deletes it."""
+    piece = Path(path)
     try:
-        return soundfile.read(path, dtype="float32")
-    except soundfile.LibsndfileError as error:
-        raise gr.Error(f"the microphone's sound cannot be read ({error.error_string.rstrip('.')})") from None
-    finally:
-        Path(path).unlink(missing_ok=True)
+        age = time.time() - piece.stat().st_mtime
+        samples, sample_rate = soundfile.read(path, dtype="float32")
+    except (OSError, soundfile.LibsndfileError):
+        raise gr.Error("A piece of the microphone's sound was lost; record again.") from None
+    # A program may name any file that was uploaded: what is older is not a piece, and not its to delete.
+    if age < _FRESH_SECONDS:
+        piece.unlink(missing_ok=True)
+    return samples, sample_rate
 
 
 def _friendly(work: Callable[[], Any]) -> Any:
@@ -230,23 +237,11 @@ def _hidden(count: int) -> list[Any]:
 
 def _shown(heard: Heard) -> list[Any]:
     image = Image.open(io.BytesIO(heard.picture()))
-    folder = Path(tempfile.mkdtemp(dir=_cache()))
-    for name, text in heard.files().items():
-        (folder / name).write_text(text, encoding="utf-8")
-    files = [gr.update(value=str(folder / name), visible=bool(heard.result.events)) for name in heard.files()]
     return [
         gr.update(value=heard.headline(), visible=True),
         gr.update(value=image, visible=True),
-        gr.update(value=heard.table(), visible=bool(heard.result.events)),
-        *files,
+        gr.update(value=heard.table() + heard.downloads(), visible=bool(heard.result.events)),
     ]
-
-
-def _cache() -> Path:
-    """Where Gradio keeps files, and cleans up after visitors."""
-    folder = Path(gr.utils.get_upload_folder())
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _examples() -> list[list[str]]:
@@ -259,4 +254,6 @@ def _examples() -> list[list[str]]:
     }
     for name, wave in clips.items():
         soundfile.write(folder / name, wave, SAMPLE_RATE)
+        # Old, and so no piece of a microphone's sound, see `_taken`.
+        os.utime(folder / name, (0, 0))
     return [[str(folder / name)] for name in clips]

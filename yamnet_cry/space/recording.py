@@ -1,5 +1,6 @@
 """One recording on the page: what was heard in it, at any sensitivity, without hearing it twice."""
 
+import base64
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -58,6 +59,16 @@ class Heard:
     def picture(self) -> bytes:
         """Returns spectrogram, probability and events as a PNG file; the headline says the rest."""
         return draw(self.result, self.spectrogram, self.seconds, title="")
+
+    def downloads(self) -> str:
+        """Returns links to the files of `files`, as HTML that holds them: the server keeps none."""
+        links = []
+        labels = ("a spreadsheet (CSV)", "Audacity")
+        for (name, text), label in zip(self.files().items(), labels, strict=True):
+            content = base64.b64encode(text.encode()).decode()
+            target = f"data:text/plain;charset=utf-8;base64,{content}"
+            links.append(f'<a download="{escape(name)}" href="{target}">Events for {label}</a>')
+        return f'<div class="events">{"".join(links)}</div>'
 
     def files(self) -> dict[str, str]:
         """Returns the events for a spreadsheet and for Audacity: names, and texts."""
