@@ -1,15 +1,19 @@
 """Measures what the firmware kit costs, and writes firmware.md beside this file.
 
-    python benchmarks/firmware.py
+    python benchmarks/firmware.py [--audio CORPUS]
 
 Instructions are counted by valgrind (callgrind), which is repeatable where times are not; sizes and stacks
 are those of Debian's gcc-arm-none-eabi. Both must be installed.
 """
 
+import argparse
 import re
 import subprocess
 import tempfile
 from pathlib import Path
+
+import firmware_chain
+from firmware_chain import BUILDS
 
 from yamnet_cry import CryDetector, formats
 from yamnet_cry.card import markdown_table
@@ -17,7 +21,7 @@ from yamnet_cry.firmware import kit as kit_module
 from yamnet_cry.firmware import network
 
 SOURCES = ("yamnet_cry_frontend.c", "yamnet_cry_events.c")
-BUILDS = {"floating point": (), "fixed point": ("-DYAMNET_CRY_FIXED_POINT",)}
+NAMES = {"float": "floating point", "fixed": "fixed point"}
 TARGETS = {
     "Cortex-M4, floating point": ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"),
     "Cortex-M4, fixed point": ("-mcpu=cortex-m4", "-DYAMNET_CRY_FIXED_POINT"),
@@ -86,8 +90,47 @@ def sizes(kit: Path, flags: tuple[str, ...], folder: Path) -> tuple[int, int]:
     return flash, stack
 
 
+def chain_rows(detector: CryDetector, kit: Path, folder: Path, audio: str) -> list[str]:
+    """Compares the whole chain with Python's detector, on real recordings."""
+    heard = firmware_chain.recordings(audio)
+    rows = []
+    for build, name in NAMES.items():
+        library = firmware_chain.Firmware.compiled(kit, build, folder)
+        result = firmware_chain.compare(library, detector, *heard)
+        rows.append(
+            [
+                name,
+                f"{result.share:.3%}, by {result.largest_step}",
+                f"{result.auc[0]:.4f} ({result.auc[1]:.4f})",
+                str(len(result.others)),
+                str(result.unlike_detector),
+            ]
+        )
+    header = [
+        "build",
+        "other inputs, steps",
+        "AUC (Python)",
+        "other events, same network",
+        "than the detector",
+    ]
+    return [
+        "## The whole chain",
+        "",
+        f"C front end, TFLite-Micro and C events on {len(heard[0])} test recordings, beside Python: how many "
+        "inputs of the network differ; the AUC; in how many recordings an event begins or ends otherwise "
+        "than with the same network behind Python's front end, and than with Python's detector, which runs "
+        "on XNNPACK and so rounds between layers in a way of its own.",
+        "",
+        markdown_table(header, rows),
+        "",
+    ]
+
+
 def main() -> None:
     """Measures, and writes the report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--audio", help="corpus on whose test split the chain is compared with Python")
+    arguments = parser.parse_args()
     detector = CryDetector.from_pretrained()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -95,6 +138,7 @@ def main() -> None:
         formats.write(detector, "firmware", kit)
         printed = kit_module.self_test(kit) or ""
         counted = {build: instructions(kit, flags, folder) for build, flags in BUILDS.items()}
+        chains = [] if arguments.audio is None else chain_rows(detector, kit, folder, arguments.audio)
         measured = {target: sizes(kit, flags, folder) for target, flags in TARGETS.items()}
     arena = network.arena_kilobytes(detector.model)
     hops = 48 + (98 - 48) / WINDOWS
@@ -102,11 +146,11 @@ def main() -> None:
     for build, counts in counted.items():
         window = counts["yamnet_cry_frontend_push"] / WINDOWS
         after = sum(counts[f"yamnet_cry_{part}"] for part in AFTER) / WINDOWS
-        rows.append([build, f"{window / hops:,.0f}", f"{window * 48 / hops:,.0f}", f"{after:,.0f}"])
+        rows.append([NAMES[build], f"{window / hops:,.0f}", f"{window * 48 / hops:,.0f}", f"{after:,.0f}"])
     lines = [
         "# Firmware",
         "",
-        "Written by `python benchmarks/firmware.py`, for the released model.",
+        "Written by `python benchmarks/firmware.py --audio CORPUS`, for the released model.",
         "",
         "## Instructions",
         "",
@@ -128,6 +172,7 @@ def main() -> None:
         f"Model: {len(detector.model):,} bytes of flash. Tensor arena, the smallest in which TFLite-Micro "
         f"runs it: {arena} KB. Front-end state, with the network's patch: 7,108 bytes.",
         "",
+        *chains,
         "## Self-test",
         "",
         "```",

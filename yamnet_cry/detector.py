@@ -247,8 +247,10 @@ class CryDetector:
                 another one than its configuration describes.
             ImportError: If Keras is not installed.
         """
-        import keras
-
+        try:
+            import keras
+        except ImportError:
+            raise ImportError('the Keras model needs keras: pip install "yamnet-cry[distill]"') from None
         path = self._folder_with((KERAS,)) / KERAS
         if not path.is_file():
             raise ModelError(f"{path.parent} has no {KERAS}")

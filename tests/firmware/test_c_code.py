@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BUILDS, SOURCES, STRICT, compiled
+from conftest import SOURCES, STRICT, compiled
+from firmware_chain import BUILDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

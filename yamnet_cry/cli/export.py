@@ -39,4 +39,4 @@ def export(model: str | None, name: str, out: Path, revision: str | None) -> Non
     try:
         click.echo(f"{out}: {formats.write(detector, name, out)}")
     except ImportError as error:
-        raise ExportError(f'{name} needs {error.name}: pip install "yamnet-cry[distill]"') from None
+        raise ExportError(str(error)) from None

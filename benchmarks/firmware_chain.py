@@ -1,0 +1,170 @@
+"""The whole chain on real recordings, C front end, TFLite-Micro and C events, beside Python's detector."""
+
+import ctypes
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from yamnet_cry import CryDetector, features
+from yamnet_cry.calibration import pooled
+from yamnet_cry.classes import cry_score
+from yamnet_cry.distill import corpus
+from yamnet_cry.events import Event, find_events
+from yamnet_cry.features import FRAME_HOP, FRAME_LENGTH, MEL_BANDS, PATCH_FRAMES
+from yamnet_cry.firmware.golden import micro_logits
+
+BUILDS = {"float": (), "fixed": ("-DYAMNET_CRY_FIXED_POINT",)}
+
+Spans = list[tuple[float, float]]
+
+
+class Firmware:
+    """The C code of a kit, called hop by hop as a device does."""
+
+    def __init__(self, library: Path) -> None:
+        code = ctypes.CDLL(str(library))
+        code.yamnet_cry_frontend_push.restype = ctypes.c_void_p
+        code.yamnet_cry_score.restype = ctypes.c_float
+        code.yamnet_cry_probability.restype = ctypes.c_double
+        code.yamnet_cry_probability.argtypes = [ctypes.c_float]
+        code.yamnet_cry_events_reset.argtypes = [ctypes.c_void_p, ctypes.c_double]
+        code.yamnet_cry_events_push.argtypes = [ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p]
+        code.yamnet_cry_events_push.restype = ctypes.c_bool
+        code.yamnet_cry_events_finish.restype = ctypes.c_bool
+        self.code = code
+
+    @classmethod
+    def compiled(cls, kit: Path, build: str, folder: Path) -> Self:
+        """Compiles a kit as a library.
+
+        Args:
+            kit: What `yamnet-cry export --format firmware` wrote.
+            build: ``float`` or ``fixed``.
+            folder: Where to put the library.
+        """
+        library = folder / f"{build}.so"
+        sources = [kit / "yamnet_cry_frontend.c", kit / "yamnet_cry_events.c"]
+        flags = ["-std=c99", "-O2", "-fPIC", "-shared", *BUILDS[build]]
+        subprocess.run(["gcc", *flags, *sources, "-o", library, "-lm"], check=True)
+        return cls(library)
+
+    def log_mel(self, samples: np.ndarray) -> np.ndarray:
+        """Float build only: int16 samples to float32 of shape (frames, 64)."""
+        frames = 1 + (len(samples) - FRAME_LENGTH) // FRAME_HOP
+        found = np.empty((frames, MEL_BANDS), np.float32)
+        for number, row in enumerate(found):
+            frame = np.ascontiguousarray(samples[number * FRAME_HOP :][:FRAME_LENGTH])
+            self.code.yamnet_cry_log_mel(_pointer(frame), _pointer(row))
+        return found
+
+    def patches(self, samples: np.ndarray) -> np.ndarray:
+        """int16 samples to the network's inputs: int8 of shape (patches, 96, 64)."""
+        state = ctypes.create_string_buffer(16_384)
+        self.code.yamnet_cry_frontend_reset(state)
+        found = []
+        for start in range(0, len(samples) - FRAME_HOP + 1, FRAME_HOP):
+            patch = self.code.yamnet_cry_frontend_push(state, _pointer(samples[start:]))
+            if patch:
+                content = ctypes.string_at(patch, PATCH_FRAMES * MEL_BANDS)
+                found.append(np.frombuffer(content, np.int8).reshape(PATCH_FRAMES, MEL_BANDS))
+        return np.array(found, np.int8).reshape(-1, PATCH_FRAMES, MEL_BANDS)
+
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """int8 logits of shape (windows, 521) to scores."""
+        return np.array([self.code.yamnet_cry_score(_pointer(np.ascontiguousarray(row))) for row in logits])
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Scores to probabilities."""
+        return np.array([self.code.yamnet_cry_probability(float(score)) for score in scores])
+
+    def events(self, probabilities: np.ndarray, threshold: float) -> list[Event]:
+        """Probabilities, one a window, to events."""
+        state, ended = ctypes.create_string_buffer(4_096), (ctypes.c_double * 4)()
+        self.code.yamnet_cry_events_reset(state, threshold)
+        found = []
+        for probability in probabilities:
+            if self.code.yamnet_cry_events_push(state, float(probability), ended):
+                found.append(Event(*ended))
+        if self.code.yamnet_cry_events_finish(state, ended):
+            found.append(Event(*ended))
+        return found
+
+
+def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+@dataclass
+class Comparison:
+    """How far the chain is from Python.
+
+    Attributes:
+        recordings: How many were heard.
+        largest_step: By which an input of the network differs from Python's.
+        share: Of inputs that differ.
+        auc: Of the chain, and of Python's detector.
+        others: Events where they differ from those of the same network behind Python's front end: both.
+        unlike_detector: Recordings with other events than Python's detector, which runs on XNNPACK, gives.
+    """
+
+    recordings: int
+    largest_step: int = 0
+    share: float = 0.0
+    auc: tuple[float, float] = (0.0, 0.0)
+    others: list[tuple[Spans, Spans]] = field(default_factory=list)
+    unlike_detector: int = 0
+
+
+def recordings(audio: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns the test split of a corpus: int16 samples, and whether there is crying."""
+    clips = corpus.require(corpus.load(audio), "test")
+    waves = [np.clip(np.rint(clip.read() * 32_768), -32_768, 32_767).astype(np.int16) for clip in clips]
+    return waves, np.array([clip.target == "cry" for clip in clips])
+
+
+def inputs_of(detector: CryDetector, samples: np.ndarray) -> np.ndarray:
+    """Returns the network's inputs as Python makes them: int8 of shape (patches, 96, 64)."""
+    log_mel = features.log_mel(features.pad(samples.astype(np.float32) / np.float32(32_768)))
+    return features.patches(detector._student.quantize(log_mel))
+
+
+def compare(
+    firmware: Firmware, detector: CryDetector, waves: list[np.ndarray], is_cry: np.ndarray
+) -> Comparison:
+    """Lets both hear all recordings."""
+    from sklearn.metrics import roc_auc_score
+
+    result = Comparison(len(waves))
+    found, expected, differing, total = [], [], 0, 0
+    for samples in waves:
+        # Whole patches as Python pads them, and whole hops as a microphone gives them.
+        missing = len(features.pad(samples.astype(np.float32))) - len(samples) + FRAME_HOP // 2
+        patches = firmware.patches(np.concatenate([samples, np.zeros(missing, np.int16)]))
+        inputs = inputs_of(detector, samples)
+        steps = np.abs(patches.astype(int) - inputs)
+        result.largest_step = max(result.largest_step, int(steps.max()))
+        differing, total = differing + int((steps > 0).sum()), total + steps.size
+
+        scores = firmware.scores(micro_logits(detector.model, patches))
+        here = _spans(firmware.events(firmware.probabilities(scores), detector.threshold))
+        heard = detector((samples, features.SAMPLE_RATE))
+        found.append(pooled(scores))
+        expected.append(pooled(heard.scores))
+        result.unlike_detector += here != _spans(heard.events)
+
+        student = detector._student
+        logits = micro_logits(detector.model, inputs).astype(np.float32) - student.output_zero_point
+        probabilities = detector.config.calibration(cry_score(logits * np.float32(student.output_scale)))
+        there = _spans(find_events(probabilities, detector.threshold, detector.config.events))
+        if here != there:
+            result.others.append((here, there))
+    result.share = differing / total
+    result.auc = (float(roc_auc_score(is_cry, found)), float(roc_auc_score(is_cry, expected)))
+    return result
+
+
+def _spans(events: list[Event]) -> Spans:
+    return [(round(event.start, 2), round(event.end, 2)) for event in events]
