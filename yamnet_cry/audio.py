@@ -147,9 +147,7 @@ def read(source: AudioSource) -> Float32:
 def _array_blocks(name: str, waveform: ArrayLike, sample_rate: int) -> tuple[Iterator[Float32], int]:
     array = np.asarray(waveform)
     _check_sample_rate(name, sample_rate)
-    if array.ndim not in (1, 2) or not (
-        np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)
-    ):
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
         raise AudioError(
             f"{name}: expected floats or integers of shape (samples,) or (samples, channels). "
             f"Received: {array.dtype} of shape {array.shape}"
@@ -169,7 +167,7 @@ def _array_blocks(name: str, waveform: ArrayLike, sample_rate: int) -> tuple[Ite
 
 def _to_float(array: NDArray[Any]) -> Float32:
     """Scales integers to [-1, 1); floats stay as they are."""
-    if np.issubdtype(array.dtype, np.floating):
+    if array.dtype.kind == "f":
         return array.astype(np.float32)
     info = np.iinfo(array.dtype)
     middle = (info.max + info.min + 1) // 2

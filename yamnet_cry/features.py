@@ -244,25 +244,30 @@ class PatchCutter:
     _OVERLAP = PATCH_SAMPLES - PATCH_HOP_SAMPLES
 
     def __init__(self) -> None:
-        self._pending = np.empty(0, np.float32)
+        # Blocks are joined when there is a piece in them, not one by one: a microphone's are short.
+        self._blocks: list[Float32] = []
+        self._pending = 0
         self._started = False
 
     def push(self, block: Float32) -> list[Float32]:
         """Takes float32 samples at 16 kHz, of shape (samples,); returns a piece, or nothing yet."""
-        self._pending = np.concatenate([self._pending, block])
-        complete = (len(self._pending) - self._OVERLAP) // PATCH_HOP_SAMPLES
+        self._blocks.append(block)
+        self._pending += len(block)
+        complete = (self._pending - self._OVERLAP) // PATCH_HOP_SAMPLES
         if complete <= 0:
             return []
-        piece = self._pending[: self._OVERLAP + complete * PATCH_HOP_SAMPLES]
+        pending = np.concatenate(self._blocks)
+        piece = pending[: self._OVERLAP + complete * PATCH_HOP_SAMPLES]
         # A copy: a view would keep all of a large block alive.
-        self._pending = self._pending[complete * PATCH_HOP_SAMPLES :].copy()
+        rest = pending[complete * PATCH_HOP_SAMPLES :].copy()
+        self._blocks, self._pending = [rest], len(rest)
         self._started = True
         return [piece]
 
     def finish(self) -> list[Float32]:
         """Ends the waveform; returns the last piece, padded, if samples are left over."""
-        if len(self._pending) > self._OVERLAP or not self._started:
-            return [pad(self._pending)]
+        if self._pending > self._OVERLAP or not self._started:
+            return [pad(np.concatenate([np.empty(0, np.float32), *self._blocks]))]
         return []
 
 
