@@ -13,15 +13,14 @@ import tempfile
 from pathlib import Path
 
 import firmware_chain
-from firmware_chain import BUILDS
 
 from yamnet_cry import CryDetector, formats
 from yamnet_cry.card import markdown_table
 from yamnet_cry.firmware import kit as kit_module
 from yamnet_cry.firmware import network
+from yamnet_cry.firmware.readme import STATE_BYTES
 
-SOURCES = ("yamnet_cry_frontend.c", "yamnet_cry_events.c")
-NAMES = {"float": "floating point", "fixed": "fixed point"}
+NAMES = {"float": "floating point", "fixed point": "fixed point"}
 TARGETS = {
     "Cortex-M4, floating point": ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"),
     "Cortex-M4, fixed point": ("-mcpu=cortex-m4", "-DYAMNET_CRY_FIXED_POINT"),
@@ -67,7 +66,7 @@ def instructions(kit: Path, flags: tuple[str, ...], folder: Path) -> dict[str, i
     driver = folder / "driver.c"
     driver.write_text(DRIVER % WINDOWS)
     program, counts = folder / "driver", folder / "callgrind.out"
-    sources = [kit / source for source in SOURCES]
+    sources = [kit / source for source in kit_module.C_SOURCES]
     always = ("-std=c99", "-O2", "-g", f"-I{kit}")
     run("gcc", *always, *flags, driver, *sources, "-o", program, "-lm")
     run("valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}", program)
@@ -80,7 +79,7 @@ def sizes(kit: Path, flags: tuple[str, ...], folder: Path) -> tuple[int, int]:
     """Returns bytes of code and tables in flash, and the deepest stack of a hop."""
     flash, stack = 0, 0
     always = ("-std=c99", "-Os", "-mthumb", "-fstack-usage")
-    for source in SOURCES:
+    for source in kit_module.C_SOURCES:
         out = folder / f"{source}.o"
         run("arm-none-eabi-gcc", *always, *flags, "-c", kit / source, "-o", out)
         flash += int(run("arm-none-eabi-size", out).splitlines()[1].split()[0])
@@ -137,7 +136,7 @@ def main() -> None:
         kit = folder / "kit"
         formats.write(detector, "firmware", kit)
         printed = kit_module.self_test(kit) or ""
-        counted = {build: instructions(kit, flags, folder) for build, flags in BUILDS.items()}
+        counted = {build: instructions(kit, flags, folder) for build, flags in kit_module.BUILDS.items()}
         chains = [] if arguments.audio is None else chain_rows(detector, kit, folder, arguments.audio)
         measured = {target: sizes(kit, flags, folder) for target, flags in TARGETS.items()}
     arena = network.arena_kilobytes(detector.model)
@@ -170,7 +169,7 @@ def main() -> None:
         ),
         "",
         f"Model: {len(detector.model):,} bytes of flash. Tensor arena, the smallest in which TFLite-Micro "
-        f"runs it: {arena} KB. Front-end state, with the network's patch: 7,108 bytes.",
+        f"runs it: {arena} KB. Front-end state, with the network's patch: {STATE_BYTES:,} bytes.",
         "",
         *chains,
         "## Self-test",

@@ -15,8 +15,7 @@ from yamnet_cry.distill import corpus
 from yamnet_cry.events import Event, find_events
 from yamnet_cry.features import FRAME_HOP, FRAME_LENGTH, MEL_BANDS, PATCH_FRAMES
 from yamnet_cry.firmware.golden import micro_logits
-
-BUILDS = {"float": (), "fixed": ("-DYAMNET_CRY_FIXED_POINT",)}
+from yamnet_cry.firmware.kit import BUILDS, C_SOURCES
 
 Spans = list[tuple[float, float]]
 
@@ -42,11 +41,11 @@ class Firmware:
 
         Args:
             kit: What `yamnet-cry export --format firmware` wrote.
-            build: ``float`` or ``fixed``.
+            build: A name in `kit.BUILDS`.
             folder: Where to put the library.
         """
         library = folder / f"{build}.so"
-        sources = [kit / "yamnet_cry_frontend.c", kit / "yamnet_cry_events.c"]
+        sources = [kit / source for source in C_SOURCES]
         flags = ["-std=c99", "-O2", "-fPIC", "-shared", *BUILDS[build]]
         subprocess.run(["gcc", *flags, *sources, "-o", library, "-lm"], check=True)
         return cls(library)
@@ -155,9 +154,8 @@ def compare(
         expected.append(pooled(heard.scores))
         result.unlike_detector += here != _spans(heard.events)
 
-        student = detector._student
-        logits = micro_logits(detector.model, inputs).astype(np.float32) - student.output_zero_point
-        probabilities = detector.config.calibration(cry_score(logits * np.float32(student.output_scale)))
+        logits = detector._student.quantized(micro_logits(detector.model, inputs)).dequantized()
+        probabilities = detector.config.calibration(cry_score(logits))
         there = _spans(find_events(probabilities, detector.threshold, detector.config.events))
         if here != there:
             result.others.append((here, there))

@@ -5,13 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from yamnet_cry import audio, features, hub, model_folder, release
+from yamnet_cry import audio, features, hub, model_folder
 from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_threshold
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.classes import cry_score
@@ -32,9 +31,15 @@ Item = TypeVar("Item")
 def _ahead(items: Iterator[Item]) -> Iterator[Item]:
     """Makes the next item on another thread while the present one is used.
 
-    Decoding, FFTs and the student all let other threads run, so that long audio takes both cores.
+    Decoding, FFTs and the student all let other threads run, so that long audio takes both cores. Short
+    audio is at its end before a thread would have started.
     """
     end = object()
+    for _ in range(3):
+        first = next(items, end)
+        if first is end:
+            return
+        yield cast(Item, first)
     with ThreadPoolExecutor(1) as executor:
         item: Item | object = executor.submit(next, items, end).result()
         while item is not end:
@@ -289,6 +294,11 @@ class CryDetector:
             HubError: If the folder is incomplete or contradicts itself, or the Hub cannot be reached or
                 refuses.
         """
+        # Imported here because no detector needs them to start.
+        from tempfile import TemporaryDirectory
+
+        from yamnet_cry import release
+
         folder = self._folder_with(RELEASE_FILES)
         with TemporaryDirectory() as aside:
             if self.threshold != self.config.threshold:

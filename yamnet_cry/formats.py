@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -59,9 +59,8 @@ def write(detector: CryDetector, name: str, out: Path) -> str:
 
 def _tflite(detector: CryDetector, out: Path) -> str:
     write_whole(out, detector.model)
-    patches = _patches()
-    logits = _int8(Student(out.read_bytes()), patches)
-    if not np.array_equal(logits, _int8(Student(detector.model), patches)):
+    log_mel = features.log_mel(nursery())
+    if not np.array_equal(Student(out.read_bytes()).logits(log_mel), detector.logits(log_mel)):
         raise ExportError("the file gives other logits than the detector")
     return f"an INT8 TFLite file of {len(detector.model):,} bytes; it gives the detector's logits"
 
@@ -83,7 +82,7 @@ def _onnx(detector: CryDetector, out: Path) -> str:
         raise ExportError(f'ONNX needs {error.name}: pip install "yamnet-cry[onnx]"') from None
     model: keras.Model = detector.keras_model
     # Keras wants to have seen an input before it traces the graph.
-    model(_patches()[:1])
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))
     model.export(str(out), format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0].name
@@ -126,19 +125,10 @@ FORMATS: dict[str, Callable[[CryDetector, Path], str]] = {
 }
 
 
-def _patches() -> Float32:
-    """A short scene with and without crying: float32 of shape (patches, 96, 64, 1)."""
-    return np.ascontiguousarray(features.patches(features.log_mel(nursery()))[..., np.newaxis])
-
-
-def _int8(student: Student, patches: Float32) -> Any:
-    return np.stack([student.quantized_logits(patch[..., 0]).values[0] for patch in patches])
-
-
 def _agrees(detector: CryDetector, logits_of: Callable[[Float32], Float32]) -> str:
-    patches = _patches()
-    expected = pooled(cry_score(np.concatenate([detector.logits(patch[..., 0]) for patch in patches])))
-    found = pooled(cry_score(logits_of(patches)))
+    log_mel = features.log_mel(nursery())
+    expected = pooled(cry_score(detector.logits(log_mel)))
+    found = pooled(cry_score(logits_of(np.ascontiguousarray(features.patches(log_mel)[..., np.newaxis]))))
     if abs(found - expected) > _TOLERANCE:
         raise ExportError(f"its score of a test scene is {found:.3f}, and the detector's {expected:.3f}")
     return f"its score of a test scene is {found:.3f}, the detector's {expected:.3f}"

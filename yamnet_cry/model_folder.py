@@ -18,7 +18,6 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,6 +129,9 @@ def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes]:
     Raises:
         ModelError: If it is no such file.
     """
+    # Imported here because no detector needs it to start.
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("config.json")), archive.read(KERAS_WEIGHTS)

@@ -100,4 +100,8 @@ class Student:
                 self._interpreter.set_tensor(self._input, patch)
                 self._interpreter.invoke()
                 output[:] = self._interpreter.get_tensor(self._output)[0]
+        return self.quantized(outputs)
+
+    def quantized(self, outputs: Int8) -> QuantizedLogits:
+        """Says what int8 outputs of this model, of shape (windows, 521), stand for, whoever computed them."""
         return QuantizedLogits(outputs, self.output_scale, self.output_zero_point)

@@ -5,12 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from firmware_chain import BUILDS, Firmware
+from firmware_chain import Firmware
 
 from yamnet_cry import CryDetector, formats
+from yamnet_cry.firmware.kit import BUILDS
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
-SOURCES = ("yamnet_cry_frontend.c", "yamnet_cry_events.c")
 
 
 @pytest.fixture(scope="session")

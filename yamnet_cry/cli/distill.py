@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from yamnet_cry import hub, release
+from yamnet_cry import hub
 from yamnet_cry.cli.options import PRIVATE, REVISION
 from yamnet_cry.cli.push import again, told
 from yamnet_cry.errors import HubError, RunError
@@ -65,7 +65,7 @@ def distill(
     folder then goes to the Hugging Face Hub; whether you are logged in is asked before the work begins.
     """
     _require_extra()
-    from yamnet_cry import card
+    from yamnet_cry import card, release
     from yamnet_cry.distill import distill as run
     from yamnet_cry.distill import recipes
 

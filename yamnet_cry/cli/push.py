@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from yamnet_cry import __version__, hub, release
+from yamnet_cry import __version__, hub
 from yamnet_cry.cli.options import PRIVATE
 from yamnet_cry.errors import HubError
 from yamnet_cry.model_folder import fingerprint
@@ -41,6 +41,8 @@ def push(
     the repository has already is not sent again. A folder that is incomplete, or whose card does not say
     what was measured, is refused. Log in first: hf auth login, or set HF_TOKEN.
     """
+    from yamnet_cry import release
+
     if len(arguments) != (1 if space else 2):
         expected = "REPO alone with --space" if space else "FOLDER and REPO"
         raise click.UsageError(f"expected {expected}. Received: {' '.join(arguments) or 'nothing'}")

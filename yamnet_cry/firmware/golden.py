@@ -28,8 +28,7 @@ def golden(config: ModelConfig, student: Student, model: bytes) -> str:
     log_mel = features.log_mel(samples.astype(np.float32) / np.float32(32768))
     inputs = student.quantize(log_mel)
     logits = micro_logits(model, features.patches(inputs))
-    steps = logits.astype(np.float32) - student.output_zero_point
-    scores = cry_score(steps * np.float32(student.output_scale))
+    scores = cry_score(student.quantized(logits).dequantized())
     track = np.round(0.5 + 0.5 * np.sin(np.arange(60) / 4.0) * np.sin(np.arange(60) / 31.0), 4)
     found = find_events(track, config.threshold, config.events)
     rows = [value for event in found for value in (event.start, event.end, event.peak, event.mean)]

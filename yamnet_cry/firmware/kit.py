@@ -15,6 +15,10 @@ from yamnet_cry.runtime import Student
 
 MODEL_FILES = ("yamnet_cry_model.h", "yamnet_cry_model.cc")
 
+#: What is compiled beside the network, and the flags of its two builds.
+C_SOURCES = ("yamnet_cry_frontend.c", "yamnet_cry_events.c")
+BUILDS: dict[str, tuple[str, ...]] = {"float": (), "fixed point": ("-DYAMNET_CRY_FIXED_POINT",)}
+
 
 def model_array(config: ModelConfig, model: bytes) -> dict[str, str]:
     """Returns the model as an aligned C array: two files by name."""
@@ -80,12 +84,10 @@ def self_test(folder: Path) -> str | None:
         return None
     printed = []
     with tempfile.TemporaryDirectory() as aside:
-        for name, flags in (("float", []), ("fixed point", ["-DYAMNET_CRY_FIXED_POINT"])):
+        for name, flags in BUILDS.items():
             program = Path(aside) / "selftest"
-            sources = [
-                folder / source for source in ("main.c", "yamnet_cry_frontend.c", "yamnet_cry_events.c")
-            ]
-            command = [compiler, "-std=c99", "-O2", *flags, *map(str, sources), "-o", str(program), "-lm"]
+            sources = [str(folder / source) for source in ("main.c", *C_SOURCES)]
+            command = [compiler, "-std=c99", "-O2", *flags, *sources, "-o", str(program), "-lm"]
             built = subprocess.run(command, capture_output=True, text=True, check=False)
             if built.returncode:
                 raise ExportError(f"the C code does not compile here: {built.stderr.strip()[:2000]}")

@@ -1,9 +1,12 @@
 """The README of a firmware kit."""
 
 from yamnet_cry.card import markdown_table
-from yamnet_cry.features import MEL_BANDS, PATCH_FRAMES
+from yamnet_cry.features import FRAME_HOP, MEL_BANDS, PATCH_FRAMES
 from yamnet_cry.firmware.tables import mel_shares
 from yamnet_cry.model_folder import ModelConfig
+
+#: `yamnet_cry_frontend`: 30 ms of int16 samples, two counters, and the patch.
+STATE_BYTES = 2 * 3 * FRAME_HOP + 2 * 2 + PATCH_FRAMES * MEL_BANDS
 
 
 def readme(config: ModelConfig, model: bytes, arena: int, operators: list[str]) -> str:
@@ -28,7 +31,7 @@ def readme(config: ModelConfig, model: bytes, arena: int, operators: list[str]) 
             [
                 "`yamnet_cry_frontend`, with the patch of the network",
                 "RAM",
-                f"{480 * 2 + 4 + PATCH_FRAMES * MEL_BANDS:,}",
+                f"{STATE_BYTES:,}",
             ],
             ["`yamnet_cry_events`", "RAM", "about 350"],
             ["stack of `yamnet_cry_frontend_push`", "stack", "about 2,900"],
