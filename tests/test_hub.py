@@ -163,7 +163,7 @@ def test_what_is_too_large_is_not_even_downloaded(loopback, tmp_path, name):
     loopback.large[changed.sha256] = content
     result = in_fresh_process(loopback.address, tmp_path, loading())
     assert error_of(result) == (
-        f"ModelError: user/model: {name} is too large for a student's, and was not downloaded. Expected: at "
+        f"ModelError: user/model: {name} exceeds the size limit, and was not downloaded. Expected: at "
         f"most {LARGEST[name]:,} bytes. Received: {LARGEST[name] + 1:,}"
     )
     assert downloads(loopback) == []

@@ -109,7 +109,7 @@ def fit_threshold(
         probabilities: Of the room's sound without crying, one a window.
         settings: How events are made of them.
         threshold: The threshold until now; it is never lowered.
-        false_alarms_per_hour: How many are tolerable; positive.
+        false_alarms_per_hour: How many are acceptable; positive.
 
     Raises:
         ValueError: If ``false_alarms_per_hour`` is not positive.

@@ -293,7 +293,7 @@ def _check_sample_rate(name: str, sample_rate: int) -> None:
 
 
 class _Conditioner:
-    """Refuses samples that are none, and brings the others to 16 kHz."""
+    """Rejects NaN, Inf and clipping, and resamples to 16 kHz."""
 
     def __init__(self, name: str, sample_rate: int) -> None:
         self._name, self._sample_rate = name, sample_rate

@@ -210,7 +210,7 @@ class Work:
                     tell(sum(heard))
             except BrokenProcessPool:
                 raise RunError(
-                    "a worker process ended without a word; memory may have run out. "
+                    "a worker process crashed; memory may have run out. "
                     "What is printed is done; try again with --workers 1"
                 ) from None
             finally:

@@ -91,8 +91,8 @@ def render(
     loss, augmented = settings["loss"], settings["augmentation"]["views"]
     views = f" and of {augmented:,} augmented views of them" if augmented else ""
     labels = (
-        f"; {loss['label_weight']:.0%} of the loss asks only whether it is crying, answered by the clips' "
-        "labels and, where there are none, by the teacher"
+        f"; {loss['label_weight']:.0%} of the loss is binary cross-entropy on cry / no cry, with the clips' "
+        "labels and, where there are none, the teacher's scores"
         if loss["label_weight"]
         else ""
     )

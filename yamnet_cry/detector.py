@@ -91,7 +91,7 @@ class CryDetector:
                 or None for the model that comes with the package and needs no network.
             revision: Branch, tag or commit of a repository.
             cache_dir: Where downloads are kept; the Hub's own cache by default.
-            token: For private repositories; what ``hf auth login`` or ``HF_TOKEN`` left by default.
+            token: For private repositories; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
             local_files_only: Whether to take what was downloaded before, and stay off the network.
 
         Raises:
@@ -210,7 +210,7 @@ class CryDetector:
 
         Args:
             ambient: The room without crying, best for ten minutes or more; at least one.
-            false_alarms_per_hour: How many are tolerable.
+            false_alarms_per_hour: How many are acceptable.
 
         Returns:
             The threshold, which the detector now has, and the false alarms an hour expected of it.
@@ -284,7 +284,7 @@ class CryDetector:
             revision: The branch, made if it is not there; ``main`` by default.
             commit_message: Its first line.
             create_pr: Whether to propose the commit in a pull request instead.
-            token: What to log in with; what ``hf auth login`` or ``HF_TOKEN`` left by default.
+            token: What to log in with; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
 
         Returns:
             The page of the commit or pull request, the commit and the tag.

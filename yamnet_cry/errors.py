@@ -2,7 +2,7 @@
 
 
 class YamnetCryError(Exception):
-    """Base of every error raised for something a user can mend.
+    """Base of every error raised for something a user can fix.
 
     The command line prints these as one line and keeps tracebacks for bugs.
     """

@@ -18,7 +18,7 @@ class EventSettings:
 
     Attributes:
         smoothing: Windows in the moving average, at least 1.
-        votes: So many of the last ``window`` averages must reach the threshold to start an event.
+        votes: Number of the last ``window`` averages required to reach the threshold to start an event.
         window: See ``votes``; at least as many.
         release: An event goes on while the average is at least this share of the threshold, in (0, 1].
         hold_seconds: An event ends when the average has stayed below that for longer than this.

@@ -86,7 +86,7 @@ def locate(
             A folder of that name goes before a repository.
         revision: Branch, tag or commit of a repository; the main branch by default.
         cache_dir: Where downloads are kept; the Hub's own cache by default.
-        token: For private repositories; what ``hf auth login`` or ``HF_TOKEN`` left by default.
+        token: For private repositories; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
         local_files_only: Whether to take what was downloaded before, and stay off the network.
 
     Returns:
@@ -178,7 +178,7 @@ def _check_sizes(where: str, names: Sequence[str], sizes: Mapping[str, int] | No
     for name, largest in LARGEST.items():
         if sizes.get(name, 0) > largest:
             raise ModelError(
-                f"{where}: {name} is too large for a student's, and was not downloaded. Expected: at most "
+                f"{where}: {name} exceeds the size limit, and was not downloaded. Expected: at most "
                 f"{largest:,} bytes. Received: {sizes[name]:,}"
             )
 
@@ -233,7 +233,7 @@ def push(
         private: Whether nobody else may see it; by default, what the Hub does or the repository is.
         revision: The branch, made if it is not there; ``main`` by default.
         create_pr: Whether to propose the commit in a pull request instead.
-        token: What to log in with; what ``hf auth login`` or ``HF_TOKEN`` left by default.
+        token: What to log in with; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
 
     Raises:
         HubError: If the Hub refuses, cannot be reached or dies meanwhile; the commit is then not made,
@@ -337,9 +337,9 @@ def _explained(kind: type[ModelError] | type[HubError], what: str) -> Iterator[N
             403: "your login may not do this; it needs a token that may write",
             404: "the Hub shows no such repository, and there is no such folder here; check the name, and "
             f"{login} if it is private",
-            409: "somebody else is at work on it; try again",
+            409: "another commit is in progress (conflict); try again",
             412: f"others committed to it {_ATTEMPTS} times meanwhile; try again",
-            429: "the Hub asks for patience; try again later",
+            429: "rate limited by the Hub; try again later",
         }.get(status, f"the Hub answered with an error; try again later ({error.server_message or error})")
         raise kind(f"{what} (HTTP {status}): {reason}") from None
     except (HTTPError, OSError, RuntimeError) as error:

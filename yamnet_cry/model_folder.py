@@ -54,7 +54,7 @@ RELEASE_FILES = (
     CARD,
 )
 
-#: Files beyond these sizes, in bytes, are no student's: they are neither downloaded nor read.
+#: Size limits in bytes: larger files are neither downloaded nor read.
 LARGEST = {CONFIG: 2**20, TFLITE: 2**24}
 
 # As keras.saving.serialize_keras_object writes them.
@@ -192,7 +192,7 @@ def _read(folder: Path, name: str) -> bytes:
         size = (folder / name).stat().st_size
         if size > LARGEST[name]:
             raise ModelError(
-                f"{folder / name} is too large for a student's. Expected: at most {LARGEST[name]:,} bytes. "
+                f"{folder / name} exceeds the size limit. Expected: at most {LARGEST[name]:,} bytes. "
                 f"Received: {size:,}"
             )
         return (folder / name).read_bytes()

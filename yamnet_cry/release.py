@@ -1,4 +1,4 @@
-"""What is published of a model folder, whether all of it tells one story, and its way to the Hub."""
+"""What is published of a model folder, whether all of it is consistent, and its way to the Hub."""
 
 import json
 import shutil

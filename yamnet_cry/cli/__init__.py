@@ -18,7 +18,7 @@ from yamnet_cry.errors import YamnetCryError
 
 
 class _Group(click.Group):
-    """Turns errors that a user can mend into one line on stderr and exit code 2."""
+    """Turns errors that a user can fix into one line on stderr and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -17,7 +17,7 @@ from yamnet_cry.cli.options import MODEL, REVISION
     type=click.FloatRange(0, min_open=True),
     default=0.5,
     show_default=True,
-    help="Tolerable number an hour.",
+    help="Acceptable false alarms per hour.",
 )
 @MODEL
 @REVISION

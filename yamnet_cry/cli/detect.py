@@ -67,7 +67,7 @@ def detect(
 
     PATH is a recording of any length, or a folder of them. Prints a line for each: name, verdict,
     probability, and the moment at which it is highest. What cannot be read is reported on stderr, and
-    the exit code is then 2; the others are still done. Ctrl-C leaves whole results.
+    the exit code is then 2; the others are still done. Ctrl-C keeps finished results.
     """
     from yamnet_cry import batch
 

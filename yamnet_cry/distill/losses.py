@@ -22,7 +22,7 @@ class DistillationLoss(keras.losses.Loss):
     * ``softmax``: KL divergence of softmax(student) from softmax(teacher).
     * ``sigmoid``: binary cross-entropy of each class, averaged over classes.
 
-    Labels may have a say as well: binary cross-entropy of the student's own score,
+    Labels may be used as well: binary cross-entropy of the student's own score,
     softmax[19] + softmax[20], where a window has a label. The whole is
     ``label_weight * hard + (1 - label_weight) * temperature**2 * soft``.
 

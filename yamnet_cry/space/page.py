@@ -117,7 +117,7 @@ def _recording_tab(detector: CryDetector) -> None:
     )
     gr.Examples(_examples(), recording, label="Or try one of these; nobody was recorded for them")
     headline = gr.HTML(visible=False, elem_id="headline")
-    sensitivity = _sensitivity(detector, "To the right, more is heard as crying, and more falsely so.")
+    sensitivity = _sensitivity(detector, "To the right: more detections and more false alarms.")
     picture = gr.Image(
         visible=False,
         show_label=False,
