@@ -1,19 +1,54 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Makes a file or folder in a temporary place beside its target, and moves it there when it is complete.
+
+    The temporary place is a new folder of its own, so that nothing of anybody else's is used or removed,
+    and what is made in it gets the permissions of any new file.
+
+    Args:
+        path: The target; a file that is there already is replaced, a folder is not.
+
+    Yields:
+        A path of the same name, at which to make the file or folder.
+
+    Raises:
+        OSError: If it cannot be written; it names the target, which is then as it was before.
+
+    Example:
+        >>> with TemporaryDirectory() as folder:
+        ...     with whole(Path(folder, "a.txt")) as unfinished:
+        ...         _ = unfinished.write_text("content")
+        ...     Path(folder, "a.txt").read_text()
+        'content'
+    """
+    try:
+        if path.exists() and not path.is_file():
+            # Renaming would replace a device or an empty folder without a word.
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        with TemporaryDirectory(prefix=".yamnet-cry-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+            unfinished = Path(folder) / path.name
+            yield unfinished
+            os.replace(unfinished, path)
+    except OSError as error:
+        # A full disk gives no file name at all, and the temporary one would tell nobody anything.
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from error
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file aside and renames it, so that nobody ever reads half of it.
+    """Writes a file, text as UTF-8, so that nobody ever reads half of it.
 
     Raises:
-        OSError: If it cannot be written; a file that was there before is then untouched.
+        OSError: If it cannot be written; it names the file, which is then as it was before.
     """
-    aside = path.with_name(path.name + ".new")
-    try:
-        aside.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+    with whole(path) as unfinished:
+        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)

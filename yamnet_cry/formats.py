@@ -1,6 +1,5 @@
 """Other formats of a model, each checked against the detector after it was written."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import ExportError
 from yamnet_cry.features import Float32
-from yamnet_cry.files import write_whole
+from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit
 from yamnet_cry.nursery import nursery
 from yamnet_cry.runtime import Student
@@ -42,23 +41,16 @@ def write(detector: CryDetector, name: str, out: Path) -> str:
     """
     if out.exists():
         raise ExportError(f"{out} exists; name another, or move it away first")
-    aside = out.with_name(f"{out.stem}.new{out.suffix}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        told = FORMATS[name](detector, aside)
-        aside.rename(out)
+        with whole(out) as unfinished:
+            return FORMATS[name](detector, unfinished)
     except OSError as error:
-        raise ExportError(f"{out} cannot be written ({error.strerror or error})") from None
-    finally:
-        if aside.is_dir():
-            shutil.rmtree(aside)
-        elif aside.exists():
-            aside.unlink()
-    return told
+        raise ExportError(f"{out} cannot be written ({error.strerror})") from None
 
 
 def _tflite(detector: CryDetector, out: Path) -> str:
-    write_whole(out, detector.model)
+    out.write_bytes(detector.model)
     log_mel = features.log_mel(nursery())
     if not np.array_equal(Student(out.read_bytes()).logits(log_mel), detector.logits(log_mel)):
         raise ExportError("the file gives other logits than the detector")

@@ -17,7 +17,6 @@ One layout serves as the result of a training run, as the bundled model and as a
 import dataclasses
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.features import front_end
+from yamnet_cry.files import whole
 
 TFLITE = "model_int8.tflite"
 KERAS = "model.keras"
@@ -163,7 +163,7 @@ def load(folder: Path) -> tuple[ModelConfig, bytes]:
 
 
 def save(folder: Path, config: ModelConfig, model: bytes) -> None:
-    """Writes what a detector needs to a new folder, aside first and then renamed.
+    """Writes what a detector needs to a new folder, whole or not at all.
 
     Args:
         folder: Must not exist.
@@ -176,14 +176,13 @@ def save(folder: Path, config: ModelConfig, model: bytes) -> None:
     if folder.exists():
         raise ModelError(f"{folder} exists; name another folder")
     config = dataclasses.replace(config, files={TFLITE: fingerprint(model)}, keras={})
-    aside = folder.with_name(folder.name + ".new")
     try:
-        aside.mkdir(parents=True, exist_ok=True)
-        (aside / TFLITE).write_bytes(model)
-        (aside / CONFIG).write_text(config.to_json(), encoding="utf-8")
-        aside.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with whole(folder) as unfinished:
+            unfinished.mkdir()
+            (unfinished / TFLITE).write_bytes(model)
+            (unfinished / CONFIG).write_text(config.to_json(), encoding="utf-8")
     except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
         raise ModelError(f"{folder} cannot be written ({error.strerror})") from None
 
 
