@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
 
 # A module imports only from floors below its own.
 FLOORS = [
-    {"errors", "files", "features", "classes", "calibration", "nursery"},
+    {"errors", "encoded", "files", "features", "classes", "calibration", "nursery"},
     {"audio", "runtime", "events"},
     {"model_folder", "ambient", "streaming"},
     {"hub", "card", "detection"},
@@ -38,7 +38,8 @@ FLOORS = [
     {"distill.training"},
     {"distill.engine"},
     {"distill.__init__"},
-    {"cli.options", "cli.status"},
+    {"cli.options", "cli.status", "cli.hook", "cli.interruption"},
+    {"cli.reporter"},
     {"cli.calibrate", "cli.detect", "cli.export", "cli.listen", "cli.push", "cli.space"},
     {"cli.distill"},
     {"cli.__init__"},

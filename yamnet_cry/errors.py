@@ -12,6 +12,10 @@ class AudioError(YamnetCryError, ValueError):
     """Audio that cannot be read, or whose samples cannot be used."""
 
 
+class InputEnded(AudioError):
+    """Live audio that ended though nobody stopped it."""
+
+
 class ModelError(YamnetCryError, ValueError):
     """A model folder or repository that is missing, incomplete, corrupt or foreign."""
 

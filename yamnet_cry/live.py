@@ -2,14 +2,16 @@
 
 import queue
 import struct
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.errors import AudioError
+from yamnet_cry import encoded
+from yamnet_cry.errors import AudioError, InputEnded
 
 # A tenth of a second: short enough for a lively meter, long enough to cost nothing.
 _BLOCKS_PER_SECOND = 10
@@ -18,6 +20,15 @@ _BLOCKS_PER_SECOND = 10
 _MAX_HEADER = 1_000_000
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+
+# WAV, and the two kinds of it for files beyond 4 GiB, whose header differs in chunks that are skipped.
+_WAV = (b"RIFF", b"RF64", b"BW64")
+
+# A microphone that brings nothing for so long has been unplugged; a busy machine is only late.
+_GONE_SECONDS = 5.0
+
+# A machine that is too slow loses sound many times a second, and says so once a minute.
+_WARN_BLOCKS = 60 * _BLOCKS_PER_SECOND
 
 #: Sample formats of raw audio, by the names that ffmpeg has for them.
 FORMATS: dict[str, np.dtype[Any]] = {
@@ -28,6 +39,10 @@ FORMATS: dict[str, np.dtype[Any]] = {
     "f32le": np.dtype("<f4"),
     "f64le": np.dtype("<f8"),
 }
+
+
+#: Blocks as `CryDetector.stream` takes them, and their sample rate in hertz.
+Blocks = tuple[Iterator[NDArray[Any]], int]
 
 
 @dataclass(frozen=True)
@@ -45,30 +60,40 @@ class Format:
     encoding: str = "s16le"
 
 
-def pipe(stream: BinaryIO, raw: Format) -> tuple[Iterator[NDArray[Any]], int]:
+def pipe(stream: BinaryIO, raw: Format, *, surely_raw: bool = False) -> Blocks:
     """Reads WAV or raw samples from a pipe, as they come.
 
     Args:
-        stream: An open binary pipe or file; what starts with RIFF is taken as WAV.
+        stream: An open binary pipe or file; what starts like WAV is taken as WAV.
         raw: How to read anything else.
+        surely_raw: Whether to take anything else for raw samples even if it looks like encoded audio.
 
     Returns:
         Blocks as `CryDetector.stream` takes them, and their sample rate.
 
     Raises:
-        AudioError: If a WAV header cannot be read, or names an encoding that is no PCM.
+        AudioError: If a WAV header cannot be read, or names an encoding that is no PCM, or if the pipe
+            holds encoded audio, such as MP3.
     """
-    head = _read(stream, 4)
-    if head != b"RIFF":
-        return _blocks(stream, raw, head), raw.sample_rate
-    found = _wav_format(stream)
-    return _blocks(stream, found, b""), found.sample_rate
+    head = _read(stream, 12)
+    if head.startswith(_WAV):
+        found = _wav_format(stream, head)
+        return _blocks(stream, found, b""), found.sample_rate
+    if not surely_raw:
+        head += _read(stream, encoded.HEAD_BYTES - len(head))
+        name = encoded.name_of(head)
+        if name is not None:
+            raise AudioError(
+                f"stdin is {name}, which must be decoded first: "
+                "`ffmpeg -i INPUT -f wav - | yamnet-cry listen -`, with - as INPUT for a pipe. "
+                "If these are raw samples, say so with --format"
+            )
+    return _blocks(stream, raw, head), raw.sample_rate
 
 
-def _wav_format(stream: BinaryIO) -> Format:
+def _wav_format(stream: BinaryIO, head: bytes) -> Format:
     """Reads a header up to the samples. Sizes are not believed: who writes to a pipe cannot know them."""
-    form = _read(stream, 8)
-    if form[4:] != b"WAVE":
+    if head[8:] != b"WAVE":
         raise AudioError(
             "stdin begins like WAV but is not; it may be AVI or damaged. Use `ffmpeg … -f wav -`"
         )
@@ -122,15 +147,15 @@ def _blocks(stream: BinaryIO, form: Format, head: bytes) -> Iterator[NDArray[Any
     size = frame * max(1, form.sample_rate // _BLOCKS_PER_SECOND)
     pending = head
     while True:
+        whole = len(pending) - len(pending) % frame
+        if whole:
+            yield _samples(pending[:whole], dtype).reshape(-1, form.channels)
+            pending = pending[whole:]
         # Takes what is there already: waiting for whole blocks would delay slow pipes.
         more = stream.read1(size) if hasattr(stream, "read1") else stream.read(size)
         if not more:
             return
         pending += more
-        whole = len(pending) - len(pending) % frame
-        if whole:
-            yield _samples(pending[:whole], dtype).reshape(-1, form.channels)
-            pending = pending[whole:]
 
 
 def _samples(data: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -150,14 +175,16 @@ def _read(stream: BinaryIO, count: int) -> bytes:
     return parts
 
 
-def microphone(device: str | None) -> tuple[Iterator[NDArray[np.float32]], int]:
+def microphone(device: str | None, warn: Callable[[str], object]) -> Blocks:
     """Opens a microphone at its own sample rate, until the iterator is closed.
 
     Args:
         device: Part of its name, or its number; None for the system's default.
+        warn: Called with a sentence when sound was lost, at most once a minute.
 
     Returns:
-        Blocks as `CryDetector.stream` takes them, and their sample rate.
+        Blocks as `CryDetector.stream` takes them, and their sample rate. The iterator raises `InputEnded`
+        if the microphone is unplugged, or the machine falls ten seconds behind.
 
     Raises:
         AudioError: If there is no such microphone, or sounddevice is not installed.
@@ -177,32 +204,39 @@ def microphone(device: str | None) -> tuple[Iterator[NDArray[np.float32]], int]:
             "`python -m sounddevice` lists them"
         ) from None
     sample_rate = int(info["default_samplerate"])
-    return _recorded(sounddevice, chosen, sample_rate), sample_rate
+    return _recorded(sounddevice, chosen, sample_rate, warn), sample_rate
 
 
-def _recorded(sounddevice: Any, device: str | int | None, sample_rate: int) -> Iterator[NDArray[np.float32]]:
-    # Ten seconds of patience: a machine that falls behind further loses sound, and must be told so.
-    waiting: queue.Queue[NDArray[np.float32]] = queue.Queue(10 * _BLOCKS_PER_SECOND)
+def _recorded(
+    sounddevice: Any, device: str | int | None, sample_rate: int, warn: Callable[[str], object]
+) -> Iterator[NDArray[np.float32]]:
+    waiting: queue.Queue[tuple[NDArray[np.float32], bool]] = queue.Queue(10 * _BLOCKS_PER_SECOND)
+    behind = threading.Event()
 
-    def heard(samples: NDArray[np.float32], _frames: int, _time: Any, _status: Any) -> None:
+    def take(samples: NDArray[np.float32], _frames: int, _time: Any, status: Any) -> None:
         try:
-            waiting.put_nowait(samples.copy())
+            waiting.put_nowait((samples.copy(), bool(status.input_overflow)))
         except queue.Full:
-            lost.append(True)
+            behind.set()
 
-    lost: list[bool] = []
     size = sample_rate // _BLOCKS_PER_SECOND
+    overflows, since_warning = 0, _WARN_BLOCKS
     try:
         with sounddevice.InputStream(
-            samplerate=sample_rate, blocksize=size, device=device, channels=1, dtype="float32", callback=heard
-        ) as opened:
-            while True:
+            samplerate=sample_rate, blocksize=size, device=device, channels=1, dtype="float32", callback=take
+        ):
+            while not behind.is_set():
                 try:
-                    yield waiting.get(timeout=1.0)
+                    samples, overflowed = waiting.get(timeout=_GONE_SECONDS)
                 except queue.Empty:
-                    if not opened.active:
-                        raise AudioError("the microphone is gone") from None
-                if lost:
-                    raise AudioError("this machine is too slow to listen: ten seconds of sound were waiting")
+                    raise InputEnded("the microphone is gone") from None
+                overflows += overflowed
+                since_warning += 1
+                if overflows and since_warning >= _WARN_BLOCKS:
+                    times = "once" if overflows == 1 else f"{overflows} times"
+                    warn(f"sound of the microphone was lost {times}: this machine is too busy")
+                    overflows = since_warning = 0
+                yield samples
+        raise InputEnded("this machine is too slow to listen: ten seconds of sound were waiting")
     except sounddevice.PortAudioError as error:
         raise AudioError(f"the microphone cannot be used ({error})") from None

@@ -1,27 +1,28 @@
 """yamnet-cry listen."""
 
-import json
 import os
-import queue
-import shlex
-import shutil
-import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from yamnet_cry import audio, live
+from yamnet_cry.cli.hook import Hook, parsed
+from yamnet_cry.cli.interruption import SilenceWatch, Stopped, StopSignals
 from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
-from yamnet_cry.cli.status import StatusLine, bar
-from yamnet_cry.errors import RunError
+from yamnet_cry.cli.reporter import OutputLost, Reporter
+from yamnet_cry.cli.status import StatusLine
+from yamnet_cry.errors import InputEnded
 
-# A command that hangs must not pile up thousands of others behind it.
-_MOST_WAITING = 100
+if TYPE_CHECKING:
+    from yamnet_cry.detector import CryDetector
+
+
+class _Ended(click.ClickException):
+    """Listening ended though nobody stopped it: who keeps it running must be able to tell."""
+
+    exit_code = 3
 
 
 @click.command()
@@ -45,30 +46,27 @@ _MOST_WAITING = 100
     "--format",
     "encoding",
     type=click.Choice(list(live.FORMATS)),
-    default="s16le",
-    show_default=True,
-    help="Encoding of raw samples on stdin.",
+    show_default="s16le",
+    help="Encoding of raw samples on stdin; given, anything but WAV is taken for raw samples.",
 )
 @MODEL
 @REVISION
 @THRESHOLD
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")
-@click.option(
-    "--on-event",
-    metavar="COMMAND",
-    help="Run this when crying starts and when it ends; see above for what it is told.",
-)
+@click.option("--updates", is_flag=True, help="With --json, print an object every 0.48 s as well.")
+@click.option("--on-event", metavar="COMMAND", help="Run COMMAND when crying starts and when it ends.")
 @click.option("--quiet", is_flag=True, help="Show no meter.")
 def listen(
     source: str | None,
     device: str | None,
     rate: int,
     channels: int,
-    encoding: str,
+    encoding: str | None,
     model: str | None,
     revision: str | None,
     threshold: float | None,
     as_json: bool,
+    updates: bool,
     on_event: str | None,
     quiet: bool,
 ) -> None:
@@ -79,120 +77,103 @@ def listen(
     \b
         ffmpeg -i rtsp://camera/stream -f wav - | yamnet-cry listen -
 
-    Prints a line when crying starts and another when it ends. A meter on stderr shows the level and
-    the probability. The COMMAND of --on-event is run without a shell, and sound goes on being heard
-    meanwhile; its environment has YAMNET_CRY_EVENT (started or ended), YAMNET_CRY_START and, once it
-    is known, YAMNET_CRY_END, YAMNET_CRY_PEAK and YAMNET_CRY_MEAN, times in seconds.
+    Prints a line when crying starts and another when it ends, with the time of day and the seconds
+    since listening began. A meter on stderr shows the level and the probability.
+
+    --json prints these objects; at, started_at and ended_at are times of day in ISO 8601:
+
+    \b
+        {"event": "started", "start", "started_at", "probability"}
+        {"event": "ended", "start", "started_at", "end", "ended_at", "seconds", "peak", "mean",
+         "interrupted": whether listening ended before the crying did}
+        {"event": "update", "time", "at", "probability", "level", "crying"}, with --updates
+
+    COMMAND is run without a shell, while listening goes on. The same values are in its environment:
+    YAMNET_CRY_EVENT (started or ended), YAMNET_CRY_START, YAMNET_CRY_STARTED_AT and so on. At the end,
+    commands that wait have ten seconds.
+
+    \b
+    Exit codes:
+        0  stopped, by Ctrl-C, SIGTERM or SIGHUP
+        2  listening cannot start, or the sound cannot be used
+        3  ended though nobody stopped it: stdin or the microphone ended, or the output cannot be written
     """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")
     from yamnet_cry.detector import CryDetector
 
     if source not in (None, "-"):
         raise click.UsageError(f"{source!r} is not -; for files there is `yamnet-cry detect`.")
-    command = _command(on_event)
+    if updates and not as_json:
+        raise click.UsageError("--updates needs --json.")
+    command = parsed(on_event)
     detector = CryDetector.from_pretrained(model, revision=revision)
     if threshold is not None:
         detector.threshold = threshold
-    if source is None:
-        blocks, sample_rate = live.microphone(device)
-    else:
-        blocks, sample_rate = live.pipe(sys.stdin.buffer, live.Format(rate, channels, encoding))
     status = StatusLine(quiet=quiet)
-    try:
-        with _hook(command) as tell:
-            for update in detector.stream(blocks, sample_rate):
-                for event in _news(update):
-                    status.clear()
-                    click.echo(json.dumps(event) if as_json else _line(event))
-                    tell(event)
-                status.show(_meter(update))
-    except KeyboardInterrupt:
-        pass
-    except BrokenPipeError:
-        # Whoever read our lines has gone; so do we, without a word.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    finally:
+
+    def warn(text: str) -> None:
         status.clear()
+        click.echo(f"Warning: {text}", err=True)
 
+    def opened() -> live.Blocks:
+        if source is None:
+            return live.microphone(device, warn)
+        raw = live.Format(rate, channels, encoding or live.Format.encoding)
+        return live.pipe(sys.stdin.buffer, raw, surely_raw=encoding is not None)
 
-def _news(update: Any) -> Iterator[dict[str, Any]]:
-    for event in update.finished:
-        yield {"event": "ended", **asdict(event), "seconds": event.seconds}
-    if update.started is not None:
-        yield {"event": "started", "start": update.started, "probability": update.probability}
-
-
-def _line(event: dict[str, Any]) -> str:
-    from yamnet_cry.detection import clock, duration
-
-    if event["event"] == "started":
-        return f"{clock(event['start'])} crying"
-    return (
-        f"{clock(event['end'])} quiet again, after {duration(event['seconds'])} "
-        f"(most sure: {event['peak'] * 100:.0f} %)"
-    )
-
-
-def _meter(update: Any) -> str:
-    from yamnet_cry.detection import clock
-
-    return (
-        f"{clock(update.time)}  {bar((update.level + 80) / 80)} {update.level:4.0f} dBFS  "
-        f"{bar(update.probability)} {update.probability * 100:3.0f} %{'  crying' if update.crying else ''}"
-    )
-
-
-def _command(on_event: str | None) -> list[str]:
-    if on_event is None:
-        return []
-    try:
-        command = shlex.split(on_event)
-    except ValueError as error:
-        raise RunError(
-            f"--on-event cannot be taken apart into words ({error}). Received: {on_event}"
-        ) from None
-    if not command or shutil.which(command[0]) is None:
-        raise RunError(f"--on-event: no such program. Received: {on_event!r}")
-    return command
-
-
-@contextmanager
-def _hook(command: list[str]) -> Iterator[Any]:
-    """Runs a command for each event, one after the other, while sound goes on being heard."""
-    waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(_MOST_WAITING)
-
-    def work() -> None:
-        while (event := waiting.get()) is not None:
-            told = {f"YAMNET_CRY_{key.upper()}": str(value) for key, value in event.items()}
-            try:
-                # Our own stdout is for events, and file descriptor 2 leads nowhere (see `run`).
-                code = subprocess.run(
-                    command,
-                    env={**os.environ, **told},
-                    stdin=subprocess.DEVNULL,
-                    stdout=sys.stderr,
-                    stderr=sys.stderr,
-                    check=False,
-                ).returncode
-            except OSError as error:
-                click.echo(f"Error: --on-event: {error.strerror}", err=True)
-                continue
-            if code != 0:
-                click.echo(f"Error: --on-event: {command[0]} ended with exit code {code}", err=True)
-
-    def tell(event: dict[str, Any]) -> None:
+    signals = StopSignals()
+    with Hook(command, warn) as hook:
+        reporter = Reporter(status, hook, as_json=as_json, updates=updates)
+        reason = None
         try:
-            waiting.put_nowait(event)
-        except queue.Full:
-            click.echo("Error: --on-event: the command is too slow; an event was left out", err=True)
+            with signals, SilenceWatch(warn) as watch:
+                _listen(detector, opened, signals, watch, reporter)
+        except Stopped:
+            pass
+        except InputEnded as error:
+            reason = f"{error} after {_hours(reporter.clock.seconds)}"
+        except OutputLost as error:
+            # Python would try once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            reason = f"the output cannot be written: {error}"
+        finally:
+            status.clear()
+    # Ctrl-C ends the programs on both sides of a pipe too; then nobody is surprised.
+    if reason is not None and not signals.asked:
+        raise _Ended(reason)
 
-    if not command:
-        yield lambda event: None
-        return
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
+
+def _listen(
+    detector: "CryDetector",
+    opened: Callable[[], live.Blocks],
+    signals: StopSignals,
+    watch: SilenceWatch,
+    reporter: Reporter,
+) -> None:
+    """Reports what is heard, to the end; whatever ends it, an event that is going on is closed.
+
+    Raises:
+        Stopped: If somebody asked for the end.
+        InputEnded: If nobody did.
+        AudioError: If the sound cannot be used.
+    """
+    with signals.while_waiting():
+        blocks, sample_rate = opened()
+    listener = detector.listener(sample_rate)
     try:
-        yield tell
+        while True:
+            with signals.while_waiting():
+                block = next(blocks, None)
+            if block is None:
+                raise InputEnded("stdin ended")
+            watch.feed()
+            reporter.clock.advance(len(block) / sample_rate)
+            reporter.report(listener.push(block))
     finally:
-        # At the end of the stream the last command may finish its work.
-        waiting.put(None)
-        worker.join()
+        if reporter.clock.seconds:
+            reporter.report(listener.finish())
+
+
+def _hours(seconds: float) -> str:
+    # Blocks of a tenth of a second do not add up exactly.
+    minutes, rest = divmod(int(round(seconds, 3)), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
