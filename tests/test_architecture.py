@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
 # A module imports only from floors below its own.
 FLOORS = [
     {"errors", "encoded", "files", "features", "classes", "calibration", "nursery"},
-    {"audio", "runtime", "events"},
+    {"decoding", "runtime", "events"},
+    {"audio"},
     {"model_folder", "ambient", "streaming"},
     {"hub", "card", "detection"},
     {"release"},

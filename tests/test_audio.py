@@ -1,5 +1,9 @@
+import errno
 import io
+import os
 import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -145,11 +149,91 @@ def test_bad_files_are_explained(tmp_path, content, message):
         audio.read(path)
 
 
-def test_a_flac_that_is_cut_short(tmp_path):
+def cut(path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize("name", ["cut.wav", "cut.flac", "cut.mp3"])
+def test_what_is_cut_short_is_decoded_as_far_as_it_goes(tmp_path, name):
+    path = tmp_path / name
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 320_000), 16_000)
+    whole = audio.read(path)
+    cut(path, 0.6)
+    with pytest.raises(AudioError, match=r"is cut short: its header announces .*keep what is there with `ff"):
+        audio.read(path)
+    cuts: list[str] = []
+    (wave,) = audio.blocks(path, on_cut=cuts.append)
+    assert 0.5 < len(wave) / len(whole) < 0.61
+    np.testing.assert_array_equal(wave, whole[: len(wave)])
+    (said,) = cuts
+    assert said.startswith(f"{path} is cut short: its header announces ")
+
+
+@pytest.mark.parametrize(("riff", "data"), [(36, 0), (0, 0), (8, 0)])
+def test_a_wav_whose_recorder_died_before_it_wrote_the_length(riff, data):
+    content = bytearray(wav(payload=np.arange(1_600, dtype="<i2").tobytes()))
+    content[4:8], content[40:44] = struct.pack("<I", riff), struct.pack("<I", data)
+    cuts: list[str] = []
+    (wave,) = audio.blocks(io.BytesIO(bytes(content)), on_cut=cuts.append)
+    np.testing.assert_array_equal(wave * 2**15, np.arange(1_600))
+    assert cuts == ["audio is cut short: its header announces no samples, and 3,244 bytes follow"]
+    with pytest.raises(AudioError, match="its header announces no samples"):
+        audio.read(io.BytesIO(bytes(content)))
+
+
+def test_audio_of_which_nothing_is_left(tmp_path):
     path = tmp_path / "cut.flac"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 64_000), 16_000)
-    path.write_bytes(path.read_bytes()[:60_000])
-    with pytest.raises(AudioError, match=r"cut.flac (is cut short|cannot be decoded after)"):
+    cut(path, 0.05)
+    with pytest.raises(AudioError, match=r"cut.flac cannot be decoded after 0.00 s .*ffmpeg -i FILE out.wav"):
+        list(audio.blocks(path, on_cut=lambda cut: None))
+
+
+def test_damage_is_no_cut(tmp_path):
+    path = tmp_path / "damaged.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 640_000), 16_000)
+    content = bytearray(path.read_bytes())
+    content[600_000:604_000] = bytes(4_000)
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=r"damaged.flac cannot be decoded after [\d.]+ s .*Copy it again"):
+        list(audio.blocks(path, on_cut=lambda cut: None))
+
+
+def test_a_disk_that_fails_while_it_is_read():
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 20_000:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    with pytest.raises(AudioError, match="audio cannot be read: Input/output error"):
+        audio.read(Failing(wav(payload=bytes(100_000))))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+@pytest.mark.parametrize("as_path", [True, False])
+def test_named_pipes(tmp_path, as_path):
+    """As the shell makes them of <(...)."""
+    os.mkfifo(tmp_path / "pipe")
+    content = wav(payload=np.arange(16_000, dtype="<i2").tobytes())
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit((tmp_path / "pipe").write_bytes, content)
+        if as_path:
+            wave = audio.read(tmp_path / "pipe")
+        else:
+            with (tmp_path / "pipe").open("rb") as file:
+                wave = audio.read(file)
+    np.testing.assert_array_equal(wave, audio.read(io.BytesIO(content)))
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_names_that_are_not_utf8(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    path.write_bytes(wav())
+    assert len(audio.read(path)) == 1_600
+    path.write_bytes(b"no audio")
+    with pytest.raises(AudioError, match="is not audio that can be decoded"):
         audio.read(path)
 
 
@@ -180,9 +264,29 @@ def test_integers_kept_as_floats():
         audio.read((np.full(100, 20_000.0), 16_000))
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32])
+def test_16_bit_values_in_wider_integers(dtype):
+    values = np.abs(tone(16_000)[:, 0] * 2**15).astype(dtype)
+    with pytest.raises(AudioError, match=f"expected {np.dtype(dtype)} at full scale.*astype"):
+        audio.read((values, 16_000))
+    assert not audio.read((np.zeros(100, np.int64), 16_000)).any()
+    assert len(audio.read((values[:, None].astype(np.int16), 16_000))) == 16_000
+
+
+def test_a_stream_of_plain_python_integers():
+    with pytest.raises(AudioError, match="expected int64 at full scale"):
+        audio.LiveAudio(16_000).push([100, -3_000, 20_000])
+    # A stream may begin in silence.
+    audio.LiveAudio(16_000).push(np.array([100, -3_000], np.int32))
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        (("night.wav",), r"\(waveform, sample_rate\). Received: tuple of 1"),
+        (("night.wav", 16_000), "expected floats or integers"),
+        ((np.zeros(10), "16000"), "expected a sample rate in hertz. Received: '16000'"),
+        (([[1.0], [1.0, 2.0]], 16_000), r"expected samples of shape \(samples,\)"),
         ((np.zeros(0), 16_000), "holds no samples"),
         ((np.zeros(1), 48_000), "holds no samples"),
         ((np.zeros((2, 48_000)), 16_000), r"Received: \(2, 48000\).*pass waveform.T"),

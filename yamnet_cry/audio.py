@@ -1,17 +1,15 @@
 """Any file or array becomes blocks of mono float32 samples at 16 kHz, in bounded memory."""
 
 import os
-import struct
-from collections.abc import Iterator
-from io import BytesIO
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterator
+from numbers import Real
+from typing import Any, BinaryIO
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
+from yamnet_cry.decoding import opened
 from yamnet_cry.errors import AudioError
 from yamnet_cry.features import SAMPLE_RATE, Float32
 
@@ -23,6 +21,12 @@ SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
 )
 
+#: Common formats of sound and video that it does not decode.
+NEED_FFMPEG = frozenset(
+    {".3gp", ".aac", ".ac3", ".amr", ".avi", ".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp4", ".mpeg"}
+    | {".mpg", ".weba", ".webm", ".wma", ".wmv"}
+)
+
 # A header may claim any rate and any number of channels; what it claims is never allocated.
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
 MAX_CHANNELS = 64
@@ -30,9 +34,6 @@ _BLOCK_VALUES = 2**19
 
 # Float files may overshoot full scale by a little; +24 dB is no overshoot but integers in float clothing.
 _MAX_PEAK = 16.0
-
-# Recorders that write to a pipe leave the largest number there is as the length of a WAV file.
-_STREAMED_LENGTH = 0x7FFF_0000
 
 
 def describe(source: AudioSource) -> str:
@@ -49,15 +50,17 @@ def describe(source: AudioSource) -> str:
     return str(getattr(source, "name", "audio"))
 
 
-def blocks(source: AudioSource) -> Iterator[Float32]:
+def blocks(source: AudioSource, *, on_cut: Callable[[str], object] | None = None) -> Iterator[Float32]:
     """Decodes audio block by block.
 
     Channels are averaged, other sample rates are converted by soxr in high quality.
 
     Args:
         source: A path or binary file object holding WAV, FLAC, OGG, MP3 or whatever else
-            libsndfile decodes; or ``(waveform, sample_rate)`` with a waveform of shape (samples,)
-            or (samples, channels), floats in [-1, 1] or integers of any width.
+            libsndfile decodes, also a pipe; or ``(waveform, sample_rate)`` with a waveform of shape
+            (samples,) or (samples, channels), floats in [-1, 1] or integers at full scale of their type.
+        on_cut: Called with a sentence if a file ends before its audio does, as after a power cut; what
+            there is of it is then decoded. Without it, such a file is an error.
 
     Yields:
         float32 arrays of shape (samples,) at 16 kHz, none of them empty.
@@ -70,16 +73,20 @@ def blocks(source: AudioSource) -> Iterator[Float32]:
         16000
     """
     name = describe(source)
-    if isinstance(source, tuple):
-        raw, sample_rate = _array_blocks(name, *source)
+    if isinstance(source, tuple) and len(source) == 2:
+        yield from _usable(*_array_blocks(name, *source), name)
     elif isinstance(source, str | os.PathLike) or hasattr(source, "read"):
-        raw, sample_rate = _file_blocks(name, source)
+        with opened(name, source, on_cut) as sound:
+            _check_sample_rate(name, sound.sample_rate)
+            if not 1 <= sound.channels <= MAX_CHANNELS:
+                raise AudioError(f"{name}: expected 1 to {MAX_CHANNELS} channels. Received: {sound.channels}")
+            raw = map(_to_mono, sound.blocks(max(1, _BLOCK_VALUES // sound.channels)))
+            yield from _usable(raw, sound.sample_rate, name)
     else:
         raise AudioError(
             "audio is a path, a binary file object or (waveform, sample_rate). "
-            f"Received: {type(source).__name__}"
+            f"Received: {type(source).__name__}" + (f" of {len(source)}" if isinstance(source, tuple) else "")
         )
-    yield from _usable(raw, name, sample_rate)
 
 
 class LiveAudio:
@@ -112,7 +119,7 @@ class LiveAudio:
         Raises:
             AudioError: If the samples cannot be used, as in `blocks`.
         """
-        raw, _ = _array_blocks("stream", part, self._sample_rate)
+        raw, _ = _array_blocks("stream", part, self._sample_rate, whole=False)
         return [block for each in raw for block in self._conditioner.push(each)]
 
     def finish(self) -> list[Float32]:
@@ -124,7 +131,7 @@ class LiveAudio:
         return self._conditioner.finish()
 
 
-def _usable(raw: Iterator[Float32], name: str, sample_rate: int) -> Iterator[Float32]:
+def _usable(raw: Iterator[Float32], sample_rate: int, name: str) -> Iterator[Float32]:
     conditioner = _Conditioner(name, sample_rate)
     for block in raw:
         yield from conditioner.push(block)
@@ -144,8 +151,13 @@ def read(source: AudioSource) -> Float32:
     return np.concatenate(list(blocks(source)))
 
 
-def _array_blocks(name: str, waveform: ArrayLike, sample_rate: int) -> tuple[Iterator[Float32], int]:
-    array = np.asarray(waveform)
+def _array_blocks(
+    name: str, waveform: ArrayLike, sample_rate: int, *, whole: bool = True
+) -> tuple[Iterator[Float32], int]:
+    try:
+        array = np.asarray(waveform)
+    except ValueError as error:
+        raise AudioError(f"{name}: expected samples of shape (samples,) ({error})") from None
     _check_sample_rate(name, sample_rate)
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
         raise AudioError(
@@ -160,9 +172,24 @@ def _array_blocks(name: str, waveform: ArrayLike, sample_rate: int) -> tuple[Ite
             )
     else:
         array = array[:, None]
+    # A part of a stream may be as quiet as this; but no microphone gives 64-bit integers.
+    if whole or array.dtype.itemsize == 8:
+        _check_full_scale(name, array)
     step = max(1, _BLOCK_VALUES // array.shape[1])
     parts = (array[start : start + step] for start in range(0, len(array), step))
     return (_to_mono(_to_float(part)) for part in parts), int(sample_rate)
+
+
+def _check_full_scale(name: str, array: NDArray[Any]) -> None:
+    """Refuses 16-bit values in wider integers: they would be silence, at -90 dB and less."""
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < 4 or array.size == 0:
+        return
+    largest = max(int(array.max()), -int(array.min()))
+    if 0 < largest < 2 ** (4 * array.dtype.itemsize):
+        raise AudioError(
+            f"{name}: expected {array.dtype} at full scale, up to {np.iinfo(array.dtype).max:,}. "
+            f"Received: at most {largest:,}; 16-bit values are np.int16: waveform.astype(np.int16)"
+        )
 
 
 def _to_float(array: NDArray[Any]) -> Float32:
@@ -182,109 +209,9 @@ def _to_mono(array: Float32) -> Float32:
         return array.mean(axis=1, dtype=np.float32)
 
 
-def _file_blocks(name: str, source: str | os.PathLike[str] | BinaryIO) -> tuple[Iterator[Float32], int]:
-    sound = _open(name, source)
-    try:
-        _check_sample_rate(name, sound.samplerate)
-        if not 1 <= sound.channels <= MAX_CHANNELS:
-            raise AudioError(f"{name}: expected 1 to {MAX_CHANNELS} channels. Received: {sound.channels}")
-    except AudioError:
-        sound.close()
-        raise
-    return _decoded(name, sound), sound.samplerate
-
-
-def _open(name: str, source: str | os.PathLike[str] | BinaryIO) -> soundfile.SoundFile:
-    file: str | BinaryIO
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if path.is_dir():
-            raise AudioError(f"{name} is a folder; name the audio files in it")
-        try:
-            with path.open("rb") as begun:
-                _check_length(name, begun)
-        except FileNotFoundError:
-            raise AudioError(f"{name}: no such file") from None
-        except OSError as error:
-            raise AudioError(f"{name} cannot be opened: {error.strerror}") from None
-        file = os.fspath(path)
-    else:
-        if isinstance(source.read(0), str):
-            raise AudioError(f"{name} is open as text; open it in binary mode, open(path, 'rb')")
-        opened = source if source.seekable() else BytesIO(source.read())
-        _check_length(name, opened)
-        file = cast(BinaryIO, _PatientFile(opened))
-    try:
-        return soundfile.SoundFile(file)
-    except (soundfile.LibsndfileError, TypeError) as error:
-        reason = getattr(error, "error_string", str(error))
-        raise AudioError(
-            f"{name} is not audio that can be decoded ({reason.rstrip('.')}); "
-            "WAV, FLAC, OGG and MP3 can, other formats after `ffmpeg -i FILE out.wav`"
-        ) from None
-
-
-class _PatientFile:
-    """A file that stays where it is when damaged headers send it before its beginning.
-
-    libsndfile notices by itself; an exception in its callback would be printed, with a traceback.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError, OverflowError):
-            return self._file.tell()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-def _check_length(name: str, file: BinaryIO) -> None:
-    """Refuses empty files, and WAV files shorter than announced: libsndfile reads both without a word."""
-    start = file.tell()
-    head = file.read(12)
-    size = file.seek(0, os.SEEK_END) - start
-    file.seek(start)
-    if size == 0:
-        raise AudioError(f"{name} is empty (0 bytes)")
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        claimed = struct.unpack("<I", head[4:8])[0] + 8
-        # Padding bytes are often miscounted; a real cut takes more than that.
-        if size + 64 < claimed < _STREAMED_LENGTH:
-            raise AudioError(
-                f"{name} is cut short: its header announces {claimed:,} bytes, it has {size:,}. "
-                "Copy it again, or keep what is there with `ffmpeg -i FILE out.wav`"
-            )
-
-
-def _decoded(name: str, sound: soundfile.SoundFile) -> Iterator[Float32]:
-    decoded = 0
-    with sound:
-        frames = max(1, _BLOCK_VALUES // sound.channels)
-        while True:
-            try:
-                block = sound.read(frames, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise AudioError(
-                    f"{name} cannot be decoded after {decoded / sound.samplerate:.2f} s "
-                    f"({error.error_string.rstrip('.')})"
-                ) from None
-            if len(block) == 0:
-                break
-            decoded += len(block)
-            yield _to_mono(block)
-        if decoded < sound.frames and sound.seekable() and sound.frames < 2**62:
-            raise AudioError(
-                f"{name} is cut short: its header announces {sound.frames / sound.samplerate:.2f} s, "
-                f"{decoded / sound.samplerate:.2f} s could be decoded"
-            )
-
-
 def _check_sample_rate(name: str, sample_rate: int) -> None:
+    if not isinstance(sample_rate, Real):
+        raise AudioError(f"{name}: expected a sample rate in hertz. Received: {sample_rate!r}")
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
         raise AudioError(
             f"{name}: expected a sample rate of {MIN_SAMPLE_RATE:,} to {MAX_SAMPLE_RATE:,} Hz. "

@@ -54,6 +54,7 @@ class Detection:
         calibration: What turns scores into probabilities.
         event_settings: How events are made of probabilities.
         logits: The logits of all classes, if they were asked for.
+        truncated: Whether the file ended before its audio did, as after a power cut.
     """
 
     scores: Float32
@@ -61,6 +62,7 @@ class Detection:
     calibration: Calibration
     event_settings: EventSettings = field(default_factory=EventSettings)
     logits: QuantizedLogits | None = None
+    truncated: bool = False
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -160,6 +162,7 @@ class Detection:
             "peak": self.peak,
             "peak_time": self.peak_time,
             "events": [asdict(event) for event in self.events],
+            "truncated": self.truncated,
             "window_seconds": PATCH_SECONDS,
             "times": [round(time, 2) for time in self.times.tolist()],
             "scores": self.scores.tolist(),

@@ -1,5 +1,6 @@
 """The detector: audio in, crying or not out."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -108,16 +109,20 @@ class CryDetector:
         *,
         classes: bool = False,
         progress: Callable[[float], object] | None = None,
+        strict: bool = False,
     ) -> Detection:
         """Scores a recording of any length, in memory that does not grow with the audio.
 
+        Of a file that is cut short, as by a power cut, what there is is scored, with a Python warning.
+
         Args:
             source: A path, a binary file object, or ``(waveform, sample_rate)`` with floats in
-                [-1, 1] or integers, of shape (samples,) or (samples, channels). Audio shorter than
-                a window is padded with silence, as YAMNet does.
+                [-1, 1] or integers at full scale of their type, of shape (samples,) or
+                (samples, channels). Audio shorter than a window is padded with silence, as YAMNet does.
             classes: Whether to keep the logits of all classes, for `Detection.top_classes`; they take
                 3.8 MB an hour.
             progress: Called now and then with the seconds of audio heard so far.
+            strict: Whether a file that is cut short is an error.
 
         Returns:
             The scores of all windows, and the verdict.
@@ -128,7 +133,9 @@ class CryDetector:
         scores: list[Float32] = []
         kept: list[QuantizedLogits] = []
         windows = 0
-        for log_mel in _ahead(map(features.log_mel, features.whole_patches(audio.blocks(source)))):
+        cuts: list[str] = []
+        blocks = audio.blocks(source, on_cut=None if strict else cuts.append)
+        for log_mel in _ahead(map(features.log_mel, features.whole_patches(blocks))):
             logits = self._student.quantized_logits(log_mel)
             scores.append(cry_score(logits.dequantized()))
             windows += len(logits.values)
@@ -137,8 +144,15 @@ class CryDetector:
             if progress is not None:
                 progress(windows * PATCH_HOP_SECONDS)
         every = replace(kept[0], values=np.concatenate([part.values for part in kept])) if kept else None
+        for cut in cuts:
+            warnings.warn(f"{cut}; scored as far as it goes", stacklevel=2)
         return Detection(
-            np.concatenate(scores), self.threshold, self.config.calibration, self.config.events, every
+            np.concatenate(scores),
+            self.threshold,
+            self.config.calibration,
+            self.config.events,
+            every,
+            truncated=bool(cuts),
         )
 
     def stream(self, blocks: Iterable[ArrayLike], sample_rate: int) -> Iterator[Update]:
@@ -219,7 +233,7 @@ class CryDetector:
             AudioError: If the audio cannot be read, or is shorter than a minute.
             ValueError: If ``false_alarms_per_hour`` is not positive.
         """
-        result = self(ambient)
+        result = self(ambient, strict=True)
         seconds = len(result.scores) * PATCH_HOP_SECONDS
         if seconds < MIN_SECONDS:
             raise AudioError(

@@ -131,7 +131,8 @@ def overview(source: AudioSource, windows: int) -> tuple[Float32, float]:
 
     def counted() -> Iterator[Float32]:
         nonlocal samples
-        for block in audio.blocks(source):
+        # The result says whether it is cut short.
+        for block in audio.blocks(source, on_cut=lambda cut: None):
             samples += len(block)
             yield block
 

@@ -39,6 +39,8 @@ class Heard:
         """Says in one sentence what was heard, and how sure it is, as HTML."""
         crying = self.result.is_cry or bool(self.result.events)
         sure = f"A baby cries in it with a probability of {self.result.probability * 100:.0f} %."
+        if self.result.truncated:
+            sure += " The file is cut short; this is what there is of it."
         return card("crying" if crying else "quiet", verdict(self.result), sure)
 
     def table(self) -> str:

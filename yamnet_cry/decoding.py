@@ -1,0 +1,209 @@
+"""Opens sound files and decodes them, as far as there is anything to decode."""
+
+import os
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import soundfile
+
+from yamnet_cry.errors import AudioError
+from yamnet_cry.features import Float32
+
+# What comes through a pipe is kept in memory up to this size, and on disk beyond it.
+_SPOOL_BYTES = 2**24
+
+# Recorders that write to a pipe leave the largest number there is as the length of a WAV file.
+_STREAMED_LENGTH = 0x7FFF_0000
+
+_RESCUE = "Copy it again, or keep what is there with `ffmpeg -i FILE out.wav`"
+
+Source = str | os.PathLike[str] | BinaryIO
+
+
+class _PatientFile:
+    """A file that raises no errors, for they would be printed by libsndfile's callbacks, with a traceback.
+
+    It stays where it is when damaged headers send it before its beginning, and ends where it cannot be read.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+        # What to give in place of bytes 4 to 8, the length of a WAV file.
+        self.length = b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        start = self._file.tell()
+        try:
+            data = self._file.read(len(buffer))
+        except OSError as error:
+            self.error, data = error, b""
+        buffer[: len(data)] = data
+        for place in range(max(4, start), min(4 + len(self.length), start + len(data))):
+            buffer[place - start] = self.length[place - 4 : place - 3]
+        return len(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """An open sound file.
+
+    Attributes:
+        name: What messages call it.
+        sample_rate: In hertz, as the header says.
+        channels: As the header says.
+    """
+
+    name: str
+    sample_rate: int
+    channels: int
+    _sound: soundfile.SoundFile
+    _file: _PatientFile
+    _on_cut: Callable[[str], object]
+
+    def blocks(self, frames: int) -> Iterator[Float32]:
+        """Decodes the file.
+
+        Args:
+            frames: Largest length of a block.
+
+        Yields:
+            float32 arrays of shape (frames, channels), none empty.
+
+        Raises:
+            AudioError: If it is damaged.
+        """
+        decoded = 0
+        ended = False
+        while not ended:
+            block = np.empty((frames, self.channels), np.float32)
+            try:
+                count = len(self._sound.read(out=block))
+                ended = count == 0
+            except soundfile.LibsndfileError as error:
+                count = max(0, self._sound.tell() - decoded)
+                ended = True
+                # Where a file was cut, nothing follows what cannot be decoded.
+                damaged = self._file.tell() < self._file.seek(0, os.SEEK_END)
+                if damaged or decoded + count == 0:
+                    raise AudioError(
+                        f"{self.name} cannot be decoded after {(decoded + count) / self.sample_rate:.2f} s "
+                        f"({error.error_string.rstrip('.')}). {_RESCUE}"
+                    ) from None
+            if self._file.error is not None:
+                raise _unreadable(self.name, self._file.error)
+            decoded += count
+            if count:
+                yield block[:count]
+        if decoded < self._sound.frames < 2**62:
+            self._on_cut(
+                f"{self.name} is cut short: its header announces "
+                f"{self._sound.frames / self.sample_rate:.2f} s, {decoded / self.sample_rate:.2f} s "
+                "could be decoded"
+            )
+
+
+@contextmanager
+def opened(name: str, source: Source, on_cut: Callable[[str], object] | None = None) -> Iterator[Sound]:
+    """Opens a sound file.
+
+    Args:
+        name: What messages call it.
+        source: A path or a binary file object, also of a pipe.
+        on_cut: Called with a sentence if the file ends before its audio does; without it, that is an error.
+
+    Raises:
+        AudioError: If it cannot be opened, is empty, or is no sound file that libsndfile decodes.
+    """
+    on_cut = on_cut or _refuse
+    with ExitStack() as stack:
+        try:
+            file = _PatientFile(_open(name, source, stack))
+            _check_length(name, file, on_cut)
+        except OSError as error:
+            raise _unreadable(name, error) from None
+        try:
+            sound = stack.enter_context(soundfile.SoundFile(file))
+        except (soundfile.LibsndfileError, TypeError) as error:
+            reason = getattr(error, "error_string", str(error))
+            raise AudioError(
+                f"{name} is not audio that can be decoded ({reason.rstrip('.')}); "
+                "WAV, FLAC, OGG and MP3 can, other formats after `ffmpeg -i FILE out.wav`"
+            ) from None
+        yield Sound(name, sound.samplerate, sound.channels, sound, file, on_cut)
+
+
+def _refuse(cut: str) -> None:
+    raise AudioError(f"{cut}. {_RESCUE}")
+
+
+def _unreadable(name: str, error: OSError) -> AudioError:
+    if isinstance(error, FileNotFoundError):
+        return AudioError(f"{name}: no such file")
+    return AudioError(f"{name} cannot be read: {error.strerror or error}")
+
+
+def _open(name: str, source: Source, stack: ExitStack) -> BinaryIO:
+    """Opens a file that can be read from any place in it; the stack closes what was opened here."""
+    if isinstance(source, str | os.PathLike):
+        # Windows would call this a lack of permission.
+        if Path(source).is_dir():
+            raise AudioError(f"{name} is a folder; name the audio files in it")
+        file: BinaryIO = stack.enter_context(open(source, "rb"))  # noqa: SIM115
+    else:
+        file = source
+        if isinstance(file.read(0), str):
+            raise AudioError(f"{name} is open as text; open it in binary mode, open(path, 'rb')")
+    if file.seekable():
+        return file
+    spool = cast(BinaryIO, stack.enter_context(SpooledTemporaryFile(_SPOOL_BYTES)))  # noqa: SIM115
+    shutil.copyfileobj(file, spool)
+    spool.seek(0)
+    return spool
+
+
+def _check_length(name: str, file: _PatientFile, on_cut: Callable[[str], object]) -> None:
+    """Finds empty files, and WAV files shorter than announced: libsndfile reads both without a word."""
+    start = file.tell()
+    head = file.read(4096)
+    size = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    if size == 0:
+        raise AudioError(f"{name} is empty (0 bytes)")
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return
+    claimed = struct.unpack("<I", head[4:8])[0] + 8
+    # Padding bytes are often miscounted; a real cut takes more than that.
+    if size + 64 < claimed < _STREAMED_LENGTH:
+        on_cut(f"{name} is cut short: its header announces {claimed:,} bytes, it has {size:,}")
+    elif _is_unfinished(head, size):
+        on_cut(f"{name} is cut short: its header announces no samples, and {size:,} bytes follow")
+        # The length by which libsndfile knows that it has to look for itself.
+        file.length = struct.pack("<I", 8)
+
+
+def _is_unfinished(head: bytes, size: int) -> bool:
+    """Whether a WAV file was never closed: most recorders write the length of its samples last."""
+    place = 12
+    while place + 8 <= len(head):
+        kind, length = struct.unpack("<4sI", head[place : place + 8])
+        if kind == b"data":
+            return length == 0 and size > place + 8 + 64
+        place += 8 + length + length % 2
+    return False
