@@ -1,10 +1,20 @@
 import json
+import zipfile
 
 import pytest
 
-from yamnet_cry import CryDetector
+from yamnet_cry import CryDetector, model_folder
 from yamnet_cry.errors import ModelError
-from yamnet_cry.model_folder import CONFIG, KERAS, TFLITE, fingerprint, load
+from yamnet_cry.model_folder import (
+    CONFIG,
+    KERAS,
+    KERAS_WEIGHTS,
+    LARGEST,
+    TFLITE,
+    fingerprint,
+    load,
+    unpack_keras,
+)
 
 
 def edit(folder, **changes):
@@ -62,7 +72,7 @@ def test_a_model_with_one_flipped_bit(model_copy):
     [
         (b"", "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
-        (b"[1, 2]", "is of a foreign format"),
+        (b"[1, 2]", r"expected an object. Received: \[1, 2\]"),
         (b'{"model_type": "bert"}', "is of a foreign format.*Received: None"),
     ],
 )
@@ -77,22 +87,115 @@ def test_a_corrupt_or_foreign_config(model_copy, content, message):
     [
         ({"format_version": 2}, "version 2; this package reads 1: pip install --upgrade yamnet-cry"),
         ({"format_version": "x"}, "version 'x'; this package reads 1$"),
+        ({"format_version": True}, "version True; this package reads 1$"),
         ({"front_end": {"name": "mfcc"}}, "another front end"),
         ({"threshold": None}, "lacks the field 'threshold'"),
-        ({"threshold": 3}, r"threshold in \[0, 1\]. Received: 3"),
+        ({"threshold": 3}, "expected threshold to be a number from 0 to 1. Received: 3"),
+        ({"threshold": True}, "expected threshold to be a number from 0 to 1. Received: True"),
         ({"threshold": "high"}, "Received: 'high'"),
-        ({"files": []}, "files to be an object"),
+        ({"recipe": "x */ int main(void) {"}, "expected recipe to be 1 to 64 of the characters a-z"),
+        ({"recipe": "cry\n"}, "expected recipe to be"),
+        ({"recipe": ""}, "expected recipe to be"),
+        ({"recipe": ["cry"]}, "expected recipe to be"),
+        ({"package_version": "1 | <b>"}, "expected package_version to be a version such as 1.2.3"),
+        ({"files": []}, "expected files to be an object"),
+        ({"files": {TFLITE: {"bytes": 1}}}, f"lacks the field 'files.{TFLITE}.sha256'"),
+        (
+            {"files": {TFLITE: {"bytes": "1", "sha256": "0" * 64}}},
+            f"expected files.{TFLITE}.bytes to be a whole",
+        ),
+        ({"files": {TFLITE: {"bytes": 1, "sha256": "x"}}}, "sha256 to be 64 hexadecimal digits"),
+        ({"parameters": {}}, "lacks the field 'parameters.total'"),
+        ({"parameters": [1, 2]}, "expected parameters to be an object"),
+        ({"parameters": {"total": 1.5, "trainable": 1}}, "expected parameters.total to be a whole number"),
         ({"calibration": None}, "lacks the field 'calibration'"),
-        ({"calibration": {"slope": 1}}, "calibration or events cannot be used: .*intercept"),
-        ({"calibration": {"slope": -1, "intercept": 0}}, "a positive slope .* Received: .*slope=-1"),
-        ({"calibration": {"slope": "a", "intercept": 0}}, "calibration or events cannot be used"),
-        ({"calibration": "platt"}, "calibration or events cannot be used"),
+        ({"calibration": {"slope": 1}}, "lacks the field 'calibration.intercept'"),
+        ({"calibration": {"slope": -1, "intercept": 0}}, "expected calibration.slope to be .* Received: -1"),
+        ({"calibration": {"slope": "a", "intercept": 0}}, "expected calibration.slope to be a number"),
+        ({"calibration": "platt"}, "expected calibration to be an object"),
         ({"events": None}, "lacks the field 'events'"),
-        ({"events": {"smoothing": 0}}, "expected smoothing >= 1"),
-        ({"events": {"patience": 3}}, "calibration or events cannot be used: .*patience"),
+        ({"events": {"smoothing": 0}}, "expected events.smoothing to be a whole number from 1 to 16"),
+        ({"events": {"smoothing": 2.5}}, "expected events.smoothing to be .* Received: 2.5"),
+        ({"events": {"smoothing": 1e30}}, "expected events.smoothing to be .* Received: 1e"),
+        ({"events": {"smoothing": True}}, "expected events.smoothing to be .* Received: True"),
+        ({"events": {"window": 10**9}}, "expected events.window to be a whole number from 1 to 16"),
+        ({"events": {"votes": 3, "window": 2}}, "expected smoothing >= 1, 1 <= votes <= window"),
+        ({"events": {"hold_seconds": "2"}}, "expected events.hold_seconds to be a number from 0 to 3600"),
+        ({"events": {"patience": 3}}, "events has an unknown field 'patience'; known: smoothing"),
     ],
 )
 def test_a_config_that_cannot_be_used(model_copy, changes, message):
     edit(model_copy, **changes)
     with pytest.raises(ModelError, match=message):
         CryDetector.from_pretrained(model_copy)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"slope": 1.6', '"slope": NaN, "": 1.6', "is not JSON .NaN is not a finite number"),
+        ('"hold_seconds": 2.0', '"hold_seconds": 1e999', "is not JSON .1e999 is not a finite number"),
+        ('"hold_seconds": 2.0', '"hold_seconds": -Infinity', "is not JSON .-Infinity is not a finite"),
+        ('"total": ', '"total": 1' + "0" * 9_000 + ', "": ', "is not JSON .the number 1000.* is too large"),
+        ('"recipe"', '"threshold": 0, "recipe"', "is not JSON .the key 'threshold' appears twice"),
+        ('"parameters": {', '"parameters": ' + "[" * 90_000 + "{", "is not JSON .it is nested too deeply"),
+        ('"recipe"', '"a": ' + "[" * 200 + "]" * 200 + ', "recipe"', "is not JSON .it is nested too deeply"),
+    ],
+)
+def test_json_beyond_the_standard(model_copy, old, new, message):
+    path = model_copy / CONFIG
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(ModelError, match=message):
+        CryDetector.from_pretrained(model_copy)
+
+
+def test_every_reading_of_a_field_ends_in_one_line(model_copy):
+    """Whatever type any field has, it is used, or refused with the field's name."""
+    original = (model_copy / CONFIG).read_text()
+    fields = [(key,) for key in ("recipe", "threshold", "package_version", "format", "front_end")]
+    fields += [
+        (top, key) for top in ("calibration", "events", "parameters") for key in json.loads(original)[top]
+    ]
+    for *above, last in fields:
+        for value in (None, True, -1, 0, 2**62, 1e300, "", "x\n", [], {}, [[]], {"a": {}}):
+            config = json.loads(original)
+            (config[above[0]] if above else config)[last] = value
+            (model_copy / CONFIG).write_text(json.dumps(config))
+            told = ""
+            try:
+                load(model_copy)
+            except ModelError as error:
+                told = str(error)
+            assert not told or last.removesuffix("_end") in told
+            assert "\n" not in told
+
+
+def rezipped(path, **parts: bytes) -> None:
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in (content | {name.replace("__", "."): data for name, data in parts.items()}).items():
+            archive.writestr(name, data)
+
+
+def test_a_keras_file_that_unpacks_to_gigabytes(model_copy, monkeypatch):
+    path = model_copy / KERAS
+    monkeypatch.setitem(model_folder._KERAS_PARTS, KERAS_WEIGHTS, 10**6)
+    rezipped(path, **{KERAS_WEIGHTS: bytes(2 * 10**6)})
+    assert path.stat().st_size < 50_000
+    with pytest.raises(ModelError, match=f"{KERAS_WEIGHTS} exceeds the size limit.*1,000,000.*2,000,000"):
+        unpack_keras(path)
+
+
+def test_a_keras_file_with_more_in_it(model_copy):
+    rezipped(model_copy / KERAS, **{"assets/run.py": b"import os"})
+    with pytest.raises(ModelError, match=r"is no Keras model: it holds .'assets/run.py'"):
+        unpack_keras(model_copy / KERAS)
+
+
+def test_a_keras_file_larger_than_any(model_copy):
+    with (model_copy / KERAS).open("r+b") as file:
+        file.truncate(LARGEST[KERAS] + 1)
+    with pytest.raises(ModelError, match=r"model.keras exceeds the size limit.*Received: 134,217,729"):
+        _ = CryDetector.from_pretrained(model_copy).keras_model

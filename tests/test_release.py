@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from yamnet_cry import CryDetector, release
 from yamnet_cry.errors import HubError, ModelError
@@ -128,3 +129,59 @@ def test_the_keras_model_of_a_folder(released, model_copy):
     (model_copy / KERAS).unlink()
     with pytest.raises(ModelError, match=f"has no {KERAS}"):
         _ = detector.keras_model
+
+
+HOSTILE = "a */ | <script>alert(1)</script> [x](//x) ![](//x) `</code>` \n---\nlicense: gpl\u2028# Big"
+
+
+def test_texts_of_a_folder_are_no_markdown_or_html(model_copy):
+    recipe = json.loads((model_copy / RECIPE).read_text())
+    recipe["teacher"]["name"] = HOSTILE
+    recipe["sources"] = {HOSTILE: {"clips": {"train/cry": 1}, "licences": [HOSTILE]}}
+    recipe["recipe"]["train"]["epochs"] = HOSTILE
+    metrics = json.loads((model_copy / METRICS).read_text())
+    metrics["evaluation"]["split"] = HOSTILE
+    by_source = metrics["models"]["int8"]["by_source"]
+    by_source[HOSTILE] = next(iter(by_source.values()))
+    change(model_copy / RECIPE, **recipe)
+    change(model_copy / METRICS, **metrics)
+    before = CryDetector.from_pretrained(model_copy).config
+    release.write_card(model_copy)
+    text = (model_copy / CARD).read_text()
+    for raw in ("<script", "[x](", "![](", "</code>", "\nlicense: gpl", "\u2028"):
+        assert raw not in text
+    rows = [line for line in text.splitlines() if line.startswith("| a *")]
+    assert len(rows) == 2
+    # A column's end is a bar that nothing escapes.
+    assert {line.replace(r"\|", "").count("|") for line in rows} == {4, 8}
+    front = text.removeprefix("---\n").split("\n---\n")[0]
+    assert yaml.safe_load(front)["license"] == "mit"
+    assert before.recipe == "cry"
+
+
+@pytest.mark.parametrize("name", [RECIPE, METRICS])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[" * 100_000, "is not JSON .it is nested too deeply"),
+        (b'{"a": NaN}', "is not JSON .NaN is not a finite number"),
+        (b"[1]", r"expected an object. Received: \[1\]"),
+        (b'{"size": 1, "recipe": 1}', "lacks what a card says"),
+    ],
+)
+def test_records_that_are_none(model_copy, name, content, message):
+    (model_copy / name).write_bytes(content)
+    for use in (release.check, release.write_card):
+        with pytest.raises(HubError, match=message) as raised:
+            use(model_copy)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["high", None, [], True, 10**18, 1e300])
+def test_a_measure_that_is_no_number(model_copy, value):
+    metrics = json.loads((model_copy / METRICS).read_text())
+    metrics["size"]["multiply_accumulates"] = value
+    metrics["models"]["int8"]["all"]["auc"] = value
+    change(model_copy / METRICS, **metrics)
+    with pytest.raises(HubError, match="lacks what a card says"):
+        release.write_card(model_copy)

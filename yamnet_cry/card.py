@@ -1,5 +1,6 @@
 """The model card: generated from what was measured, never typed."""
 
+import html
 from typing import Any
 
 from yamnet_cry.model_folder import EVALUATION_PLOT, TRAINING_PLOT, ModelConfig
@@ -14,6 +15,9 @@ _TAGS = ["audio", "baby-cry-detection", "knowledge-distillation", "yamnet", "tfl
 
 #: Of one patch (README.md of tensorflow/models, research/audioset/yamnet).
 YAMNET_MULTIPLY_ACCUMULATES = 69_200_000
+
+# Links, pictures and columns of tables; other marks only change the look of a word.
+_MARKDOWN = str.maketrans({"\\": r"\\", "|": r"\|", "[": r"\[", "]": r"\]", "!": r"\!"})
 
 _COLUMNS = {
     "auc": "AUC",
@@ -81,8 +85,10 @@ def render(
         pictures: Where the plots are, as seen from the card; beside it by default.
 
     Returns:
-        Markdown with the YAML front matter that the Hugging Face Hub reads.
+        Markdown with the YAML front matter that the Hugging Face Hub reads. Texts in the recipe and the
+        metrics are shown as they are, never taken for Markdown or HTML.
     """
+    recipe, metrics = escaped(recipe), escaped(metrics)
     operations = metrics["size"]["multiply_accumulates"] / 1e6
     slope, intercept = config.calibration.slope, config.calibration.intercept
     off = metrics["models"]["int8"]["all"]["calibration_error"]
@@ -255,6 +261,23 @@ def _cell(values: dict[str, Any], column: str) -> str:
         return ""
     value = values[column]
     return f"{value['value']:.3f} ({value['low']:.3f}\N{EN DASH}{value['high']:.3f})"
+
+
+def escaped(value: Any) -> Any:
+    r"""Returns JSON with every text in it made safe to stand in Markdown, on one line.
+
+    Example:
+        >>> print(escaped(["a|b", "<script>"]))
+        ['a\\|b', '&lt;script&gt;']
+    """
+    if isinstance(value, dict):
+        return {escaped(key): escaped(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [escaped(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    line = "".join(character if character.isprintable() else " " for character in value)
+    return html.escape(line.replace("`", "'"), quote=False).translate(_MARKDOWN)
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:

@@ -85,7 +85,8 @@ class CryDetector:
     ) -> Self:
         """Loads a detector.
 
-        Of a repository, the configuration and the INT8 model are downloaded, once; nothing in it is run.
+        Of a repository, the configuration and the INT8 model are downloaded, once. No code in it is run:
+        every field is checked, and the network's operators, sizes and cost before LiteRT gets it.
 
         Args:
             model: A model folder, a repository on the Hugging Face Hub such as ``"user/model"``,
@@ -260,10 +261,12 @@ class CryDetector:
 
         It takes float32 patches of shape (batch, 96, 64, 1) and gives logits of shape (batch, 521). Keras
         must be there (``pip install "yamnet-cry[distill]"``); of a repository, the model is downloaded now.
+        It is loaded in Keras's safe mode, which refuses code; Keras itself is as safe as its version.
 
         Raises:
-            ModelError: If the detector comes from no model folder, or its folder has no Keras model, or
-                another one than its configuration describes.
+            ModelError: If the detector comes from no model folder, or its folder has no Keras model,
+                another one than its configuration describes, one that is too large, or one that Keras
+                refuses.
             ImportError: If Keras is not installed.
         """
         try:
@@ -273,9 +276,15 @@ class CryDetector:
         path = self._folder_with((KERAS,)) / KERAS
         if not path.is_file():
             raise ModelError(f"{path.parent} has no {KERAS}")
-        if model_folder.fingerprint(path.read_bytes()) != self.config.files.get(KERAS):
+        if model_folder.fingerprint(model_folder.read(path.parent, KERAS)) != self.config.files.get(KERAS):
             raise ModelError(f"{path} is not the file that {CONFIG} describes. Copy or download it again")
-        return keras.models.load_model(path, compile=False)
+        # Bounds what it unpacks to.
+        model_folder.unpack_keras(path)
+        try:
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ModelError(f"{path} cannot be loaded by Keras ({reason})") from error
 
     def push_to_hub(
         self,

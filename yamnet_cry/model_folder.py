@@ -18,6 +18,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,18 @@ from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.features import front_end
+from yamnet_cry.fields import (
+    NAME,
+    OBJECT,
+    VERSION,
+    check,
+    check_only,
+    integer,
+    number,
+    parse,
+    shortened,
+    text,
+)
 from yamnet_cry.files import whole
 
 TFLITE = "model_int8.tflite"
@@ -54,14 +67,49 @@ RELEASE_FILES = (
     CARD,
 )
 
+# What Keras writes into its own files, and how large each may be.
+_KERAS_PARTS = {"metadata.json": 2**16, CONFIG: 2**20, KERAS_WEIGHTS: 2**27}
+
 #: Size limits in bytes: larger files are neither downloaded nor read.
-LARGEST = {CONFIG: 2**20, TFLITE: 2**24}
+LARGEST = {
+    CONFIG: 2**20,
+    TFLITE: 2**24,
+    KERAS: 2**27,
+    KERAS_WEIGHTS: 2**27,
+    RECIPE: 2**20,
+    METRICS: 2**24,
+    CARD: 2**20,
+}
 
 # As keras.saving.serialize_keras_object writes them.
 _KERAS_KEYS = ("module", "class_name", "config", "registered_name", "build_config", "compile_config")
 
 FORMAT = "yamnet-cry"
 FORMAT_VERSION = 1
+# What a detector reads of config.json. Names and versions end up in C, YAML and Markdown.
+_FIELDS = {
+    "recipe": NAME,
+    "threshold": number(0, 1),
+    "calibration": OBJECT,
+    "events": OBJECT,
+    "parameters": OBJECT,
+    "files": OBJECT,
+    "package_version": VERSION,
+}
+_CALIBRATION = {"slope": number(1e-6, 1e6), "intercept": number(-1e6, 1e6)}
+# The firmware has room for as many windows: YAMNET_CRY_LONGEST_SMOOTHING and _VOTE.
+_EVENTS = {
+    "smoothing": integer(1, 16, optional=True),
+    "votes": integer(1, 16, optional=True),
+    "window": integer(1, 16, optional=True),
+    "release": number(0, 1, optional=True),
+    "hold_seconds": number(0, 3600, optional=True),
+}
+_PARAMETERS = {"total": integer(0, 10**9), "trainable": integer(0, 10**9)}
+_FILE = {
+    "bytes": integer(0, 10**10),
+    "sha256": text("[0-9a-f]{64}", "64 hexadecimal digits"),
+}
 SCORE = "softmax(logits)[19] + softmax(logits)[20], quadratic mean over the loudest 10 s"
 
 
@@ -127,15 +175,30 @@ def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes]:
         Keras's description of the model, and the bytes of its weights in HDF5.
 
     Raises:
-        ModelError: If it is no such file.
+        ModelError: If it is no such file, or too large once decompressed.
     """
     # Imported here because no detector needs it to start.
     import zipfile
+    import zlib
 
     try:
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("config.json")), archive.read(KERAS_WEIGHTS)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        with zipfile.ZipFile(BytesIO(read(path.parent, path.name))) as archive:
+            names = sorted(archive.namelist())
+            if names != sorted(_KERAS_PARTS):
+                raise ModelError(f"{path} is no Keras model: it holds {shortened(names)}")
+            for part, limit in _KERAS_PARTS.items():
+                size = archive.getinfo(part).file_size
+                if archive.getinfo(part).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ModelError(f"{path} is no Keras model: {part} is compressed in another way")
+                if size > limit:
+                    raise ModelError(
+                        f"{path}: {part} exceeds the size limit. Expected: at most {limit:,} bytes. "
+                        f"Received: {size:,}"
+                    )
+            return parse(archive.read("config.json")), archive.read(KERAS_WEIGHTS)
+    except ModelError:
+        raise
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{path} is no Keras model ({error})") from None
 
 
@@ -151,8 +214,8 @@ def load(folder: Path) -> tuple[ModelConfig, bytes]:
     Raises:
         ModelError: If a file is missing, corrupt, of a foreign format or of a newer version.
     """
-    config = _parse_config(folder, _read(folder, CONFIG))
-    model = _read(folder, TFLITE)
+    config = _read_config(folder)
+    model = read(folder, TFLITE)
     expected = config.files.get(TFLITE)
     if fingerprint(model) != expected:
         raise ModelError(
@@ -186,7 +249,12 @@ def save(folder: Path, config: ModelConfig, model: bytes) -> None:
         raise ModelError(f"{folder} cannot be written ({error.strerror})") from None
 
 
-def _read(folder: Path, name: str) -> bytes:
+def read(folder: Path, name: str) -> bytes:
+    """Reads a file of a model folder that is not larger than such files are.
+
+    Raises:
+        ModelError: If it is missing, too large, or cannot be read.
+    """
     try:
         size = (folder / name).stat().st_size
         if size > LARGEST[name]:
@@ -203,44 +271,58 @@ def _read(folder: Path, name: str) -> bytes:
         raise ModelError(f"{folder / name} cannot be read: {error.strerror}") from None
 
 
-def _parse_config(folder: Path, content: bytes) -> ModelConfig:
-    path = folder / CONFIG
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Reads a JSON object, see `fields.parse`.
+
+    Raises:
+        ModelError: If the file is missing, too large, or holds no object.
+    """
+    path, content = folder / name, read(folder, name)
     try:
-        fields: Any = json.loads(content)
+        value = parse(content)
     except ValueError as error:
         raise ModelError(f"{path} is not JSON ({error}). Copy or download the folder again") from None
-    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-        received = fields.get("format") if isinstance(fields, dict) else fields
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: expected an object. Received: {shortened(value)}")
+    return value
+
+
+def _read_config(folder: Path) -> ModelConfig:
+    path, values = folder / CONFIG, read_json(folder, CONFIG)
+    if values.get("format") != FORMAT:
         raise ModelError(
-            f'{path} is of a foreign format. Expected: "format": "{FORMAT}". Received: {received!r}'
+            f'{path} is of a foreign format. Expected: "format": "{FORMAT}". '
+            f"Received: {shortened(values.get('format'))}"
         )
-    version = fields.get("format_version")
-    if version != FORMAT_VERSION:
-        mend = (
-            ": pip install --upgrade yamnet-cry"
-            if isinstance(version, int) and version > FORMAT_VERSION
-            else ""
-        )
+    version = values.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        newer = type(version) is int and version > FORMAT_VERSION
         raise ModelError(
-            f"{path} is of format version {version!r}; this package reads {FORMAT_VERSION}{mend}"
+            f"{path} is of format version {shortened(version)}; this package reads {FORMAT_VERSION}"
+            + (": pip install --upgrade yamnet-cry" if newer else "")
         )
-    if fields.get("front_end") != front_end():
+    if values.get("front_end") != front_end():
         raise ModelError(
-            f"{path} asks for another front end. Expected: {front_end()}. Received: {fields.get('front_end')}"
+            f"{path} asks for another front end. Expected: {front_end()}. "
+            f"Received: {shortened(values.get('front_end'))}"
         )
     try:
-        of_keras = {key: fields[key] for key in _KERAS_KEYS if key in fields}
-        own = [each.name for each in dataclasses.fields(ModelConfig) if each.name != "keras"]
-        config = ModelConfig(**{name: fields[name] for name in own}, keras=of_keras)
-    except KeyError as error:
-        raise ModelError(f"{path} lacks the field {error}. Copy or download the folder again") from None
-    if not isinstance(config.threshold, int | float) or not 0 <= config.threshold <= 1:
-        raise ModelError(f"{path}: expected a threshold in [0, 1]. Received: {config.threshold!r}")
-    try:
-        calibration = Calibration(**fields["calibration"])
-        events = EventSettings(**fields["events"])
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path}: calibration or events cannot be used: {error}") from None
-    if not isinstance(config.files, dict):
-        raise ModelError(f"{path}: expected files to be an object. Received: {config.files!r}")
-    return dataclasses.replace(config, calibration=calibration, events=events)
+        return _config(values)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}. Copy or download the folder again") from None
+
+
+def _config(values: dict[str, Any]) -> ModelConfig:
+    found = check(values, _FIELDS)
+    calibration = check_only(found["calibration"], _CALIBRATION, "calibration")
+    files = {name: check(entry, _FILE, f"files.{name[:80]}") for name, entry in found["files"].items()}
+    return ModelConfig(
+        recipe=found["recipe"],
+        threshold=float(found["threshold"]),
+        calibration=Calibration(float(calibration["slope"]), float(calibration["intercept"])),
+        events=EventSettings(**check_only(found["events"], _EVENTS, "events")),
+        parameters=check(found["parameters"], _PARAMETERS, "parameters"),
+        files=files,
+        package_version=found["package_version"],
+        keras={key: values[key] for key in _KERAS_KEYS if key in values},
+    )

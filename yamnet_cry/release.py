@@ -1,6 +1,5 @@
 """What is published of a model folder, whether all of it is consistent, and its way to the Hub."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,9 @@ from yamnet_cry.model_folder import (
     TFLITE,
     ModelConfig,
 )
+
+# What a card raises when a field is missing, or is of another type.
+_UNFIT = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 
 
 def check(folder: Path) -> dict[str, Path]:
@@ -47,19 +49,21 @@ def check(folder: Path) -> dict[str, Path]:
         config, _ = model_folder.load(folder)
     except ModelError as error:
         raise HubError(str(error)) from None
-    recipe, metrics = _read(folder / RECIPE), _read(folder / METRICS)
-    differing = [
-        f"{name} is not the file that {CONFIG} describes"
-        for name in (TFLITE, KERAS, KERAS_WEIGHTS)
-        if model_folder.fingerprint((folder / name).read_bytes()) != config.files.get(name)
-    ]
     try:
-        if model_folder.unpack_keras(folder / KERAS) != (config.keras, (folder / KERAS_WEIGHTS).read_bytes()):
+        recipe = model_folder.read_json(folder, RECIPE)
+        metrics = model_folder.read_json(folder, METRICS)
+        differing = [
+            f"{name} is not the file that {CONFIG} describes"
+            for name in (TFLITE, KERAS, KERAS_WEIGHTS)
+            if model_folder.fingerprint(model_folder.read(folder, name)) != config.files.get(name)
+        ]
+        weights = model_folder.read(folder, KERAS_WEIGHTS)
+        if model_folder.unpack_keras(folder / KERAS) != (config.keras, weights):
             differing.append(f"{KERAS} is not the model of {CONFIG} and {KERAS_WEIGHTS}")
         differing += _contradictions(folder, config, recipe, metrics)
     except ModelError as error:
         raise HubError(str(error)) from None
-    except (KeyError, TypeError, AttributeError) as error:
+    except _UNFIT as error:
         raise HubError(f"{folder / METRICS} or {RECIPE} lacks what a card says ({error!r})") from None
     if differing:
         raise HubError(f"{folder} contradicts itself: {'; '.join(differing)}")
@@ -122,13 +126,14 @@ def write_card(folder: Path) -> None:
     """
     try:
         config, _ = model_folder.load(folder)
-        text = card.render(config, _read(folder / RECIPE), _read(folder / METRICS))
+        recipe, metrics = model_folder.read_json(folder, RECIPE), model_folder.read_json(folder, METRICS)
+        text = card.render(config, recipe, metrics)
         write_whole(folder / CARD, text)
     except ModelError as error:
         raise HubError(str(error)) from None
     except OSError as error:
         raise HubError(f"{error.filename}: {error.strerror}") from None
-    except (KeyError, TypeError, AttributeError) as error:
+    except _UNFIT as error:
         raise HubError(f"{folder / METRICS} or {RECIPE} lacks what a card says ({error!r})") from None
 
 
@@ -162,7 +167,7 @@ def _contradictions(
     ]
     if recipe["recipe"]["name"] != config.recipe:
         found.append(f"{RECIPE} is of {recipe['recipe']['name']!r}, and {CONFIG} of {config.recipe!r}")
-    written = set((folder / CARD).read_text(encoding="utf-8").splitlines())
+    written = set(model_folder.read(folder, CARD).decode().splitlines())
     lacking = [line for line in card.render(config, recipe, metrics).splitlines() if line not in written]
     if lacking:
         found.append(
@@ -170,13 +175,3 @@ def _contradictions(
             f"{lacking[0][:120]!r}; `yamnet-cry push --write-card` writes it anew"
         )
     return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise HubError(f"{path} is not JSON ({error}). Copy or download the folder again") from None
-    if not isinstance(content, dict):
-        raise HubError(f"{path}: expected an object. Received: {content!r}")
-    return content

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from yamnet_cry.classes import NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.features import MEL_BANDS, PATCH_FRAMES, Float32, patches
+from yamnet_cry.model_check import check
 
 Int8 = NDArray[np.int8]
 
@@ -46,18 +47,21 @@ class Student:
         model: The bytes of a ``.tflite`` file.
 
     Raises:
-        ModelError: If they are no TFLite model, or one with other inputs or outputs.
+        ModelError: If they are no TFLite model, one that `model_check.check` refuses, or one with other
+            inputs or outputs.
     """
 
     def __init__(self, model: bytes) -> None:
+        check(model)
         try:
             # One thread: at 24 microseconds a window, a second one costs more than it brings.
             self._interpreter = Interpreter(model_content=model, num_threads=1)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise ModelError(f"the model is not a readable TFLite file ({error})") from None
+            inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        except (ValueError, RuntimeError, IndexError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(f"the model is not a readable TFLite file ({reason})") from None
         self._lock = Lock()
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         received = [(tuple(map(int, t["shape"])), t["dtype"].__name__) for t in inputs + outputs]
         expected = [((1, PATCH_FRAMES, MEL_BANDS, 1), "int8"), ((1, NUM_CLASSES), "int8")]
         if received != expected:
