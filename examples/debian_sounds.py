@@ -11,12 +11,16 @@ beside its clips. Needs `apt-get` and `dpkg-deb` (any Debian or Ubuntu, or a con
 Nobody has labelled these sounds. Music and prompts read by adults are taken as `not_cry`; everything else
 is `unknown`, so that the teacher alone judges it (games do have crying babies in them). Packages in
 `HELD_OUT` are validation audio, all of it `unknown`, so that calibration and metrics stay those of the
-labelled corpus; all others are training audio.
+labelled corpus; those of `TEST` are for benchmarks/hearing.py, and no training may use them; all others are
+training audio.
+
+    python examples/debian_sounds.py test-sounds --split test
 """
 
 import argparse
 import csv
 import hashlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -68,13 +72,37 @@ HELD_OUT = {
     "scorched3d-data",
 }
 
-COLUMNS = ("file", "target", "split", "group", "source", "licence", "origin")
+#: Test audio: hours of music, and the sounds of games, desktops and lessons.
+TEST = """
+alienblaster-data asc-music asterisk-moh-opsound-wav blobwars-data bzflag-data chromium-bsu-data
+endless-sky-data extremetuxracer-data flight-of-the-amazon-queen foobillardplus-data freecol freegish-data
+fretsonfire-songs-muldjord fretsonfire-songs-sectoid gcompris-qt-data gnubg-data holotz-castle-data
+hydrogen-data kobodeluxe-data mirrormagic-data mixxx-data mu-cade-data openarena-data openclonk-data
+openttd-opensfx parley-data pathological powermanga-data sdl-ball-data singularity-music solfege
+stopmotion tanglet-data tecnoballz-data teeworlds-data titanion-data torcs trigger-rally-data tuxmath-data
+tuxpaint-data unknown-horizons xmoto-data zaz-data
+""".split()
+
+COLUMNS = ("file", "target", "split", "group", "source", "licence", "origin", "kind", "label")
 
 # Enough of everything, and of nothing so much that it drowns the rest.
 FILES_PER_PACKAGE = 200
 PIECES_PER_FILE = 2
 SECONDS_PER_PIECE = 10.0
 SHORTEST_SECONDS = 0.25
+SILENCE = 1e-3
+
+# Test audio is taken whole, for the benchmark wants hours in one piece; but no file for longer than this.
+TEST_SECONDS_PER_PIECE = 30.0
+TEST_PIECES_PER_FILE = 20
+
+# What a file of a package with all kinds of sound is, by words in its path; long ones are music.
+KINDS = {
+    "speech": re.compile(r"voice|speech|speak|alphabet|words|taunt|announce", re.IGNORECASE),
+    "music": re.compile(r"music|song|track|theme|bgm|moh/|menu|credits|intro", re.IGNORECASE),
+    "room": re.compile(r"ambien|nature|wind|rain|sea|water|forest|village|birds|fire_|engine", re.IGNORECASE),
+}
+MUSIC_SECONDS = 30.0
 
 
 def download(package: str, folder: Path) -> Path:
@@ -112,8 +140,32 @@ def pieces(data: bytes) -> Iterator[Float32]:
     for number in range(count):
         start = number * max(0, len(waveform) - length) // max(1, count - 1)
         piece = waveform[start : start + length]
-        if len(piece) >= SHORTEST_SECONDS * SAMPLE_RATE and np.abs(piece).max() > 1e-3:
+        if len(piece) >= SHORTEST_SECONDS * SAMPLE_RATE and np.abs(piece).max() > SILENCE:
             yield piece
+
+
+def consecutive_pieces(data: bytes) -> Iterator[Float32]:
+    """Decodes a file and cuts consecutive pieces from it, but for a short rest."""
+    waveform = audio.read(BytesIO(data))
+    length = int(TEST_SECONDS_PER_PIECE * SAMPLE_RATE)
+    for start in range(0, TEST_PIECES_PER_FILE * length, length):
+        piece = waveform[start : start + length]
+        if len(piece) < (length // 2 if start else SHORTEST_SECONDS * SAMPLE_RATE):
+            return
+        yield piece
+
+
+def kind_of(package: str, origin: str, seconds: float) -> str:
+    """Says what a sound is: ``speech``, ``music``, ``room`` or ``effect``.
+
+    Example:
+        >>> kind_of("freecol", "./usr/share/freecol/audio/intro.ogg", 60.0)
+        'music'
+    """
+    if package not in TEST:
+        return "speech" if package in SPEECH else "music" if package in MUSIC else "effect"
+    found = next((kind for kind, words in KINDS.items() if words.search(Path(origin).as_posix())), "")
+    return found or ("music" if seconds >= MUSIC_SECONDS else "effect")
 
 
 def add(package: str, target: str, out: Path, seen: set[bytes]) -> list[dict[str, str]]:
@@ -126,37 +178,52 @@ def add(package: str, target: str, out: Path, seen: set[bytes]) -> list[dict[str
     (out / package).mkdir(parents=True)
     (out / package / "copyright").write_bytes(notice)
     rows: list[dict[str, str]] = []
-    for origin, data in files.items():
+    split = split_of(package)
+    for number, (origin, data) in enumerate(files.items()):
         try:
-            cut = list(pieces(data))
+            cut = list(consecutive_pieces(data) if split == "test" else pieces(data))
         except AudioError:  # a format that libsndfile does not know, or a file without sound
             continue
-        for piece in cut:
+        for part, piece in enumerate(cut):
             content = hashlib.sha256(piece.tobytes()).digest()
-            if content in seen:
+            if content in seen or np.abs(piece).max() <= SILENCE:
                 continue
             seen.add(content)
-            name = f"{package}/{len(rows):04d}.flac"
+            stem = f"{number:04d}__{part:02d}" if split == "test" else f"{len(rows):04d}"
+            name = f"{package}/{stem}.flac"
             soundfile.write(out / name, piece, SAMPLE_RATE)
-            judged = ("unknown", "val") if package in HELD_OUT else (target, "train")
+            judged = ("unknown" if split == "val" else target, split)
             licence = "free licences of Debian main, in the copyright file of each package"
-            values = (name, *judged, f"debian:{package}", "debian_sounds", licence, origin)
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
+            kind = kind_of(package, origin, sum(map(len, cut)) / SAMPLE_RATE)
+            values = (name, *judged, f"debian:{package}", "debian_sounds", licence, origin, kind)
+            rows.append(dict(zip(COLUMNS, (*values, Path(origin).stem.lower()), strict=True)))
     return rows
+
+
+def split_of(package: str) -> str:
+    """Returns the split of a package's sounds."""
+    return "test" if package in TEST else "val" if package in HELD_OUT else "train"
+
+
+def _is_wanted(package: str, names: list[str] | None, split: str | None) -> bool:
+    return (not names or package in names) and split in (None, split_of(package))
 
 
 def main() -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--split", choices=["train", "val", "test"], help="take only packages of this split")
     parser.add_argument("--package", action="append", help="take only this one; may be repeated")
     arguments = parser.parse_args()
     out: Path = arguments.out
     if out.exists():
         print(f"{out} exists; name another folder, or delete it first", file=sys.stderr)
         return 2
+    # Test audio comes last, so that what it shares with the others is left out of it.
     kinds = [(name, "not_cry") for name in (*SPEECH, *MUSIC)] + [(name, "unknown") for name in EFFECTS]
-    wanted = sorted(pair for pair in kinds if not arguments.package or pair[0] in arguments.package)
+    packages = [*sorted(kinds), *((name, "unknown") for name in sorted(TEST))]
+    wanted = [pair for pair in packages if _is_wanted(pair[0], arguments.package, arguments.split)]
     rows: list[dict[str, str]] = []
     seen: set[bytes] = set()
     for package, target in tqdm(wanted, unit="package"):

@@ -101,3 +101,40 @@ def test_no_package_is_listed_twice():
     listed = [*debian_sounds.SPEECH, *debian_sounds.MUSIC, *debian_sounds.EFFECTS]
     assert len(set(listed)) == len(listed)
     assert set(listed) > debian_sounds.HELD_OUT
+
+
+def test_test_packages_are_taken_whole(packages, tmp_path, monkeypatch):
+    shared = noise(3, 9)
+    packages("freecol", {"intro.wav": noise(100, 1), "click.wav": shared, "wind.wav": noise(8, 2)})
+    packages("lmms-common", {"same.wav": shared})
+    wanted = ("--package", "freecol", "--package", "lmms-common")
+    assert run(monkeypatch, tmp_path / "all", *wanted) == 0
+    with (tmp_path / "all" / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    own = {row["file"]: row for row in rows if row["split"] == "test"}
+    # A hundred seconds are three pieces of thirty, and a rest too short to keep.
+    assert sorted((row["label"], row["kind"]) for row in own.values()) == [
+        ("intro", "music"),
+        ("intro", "music"),
+        ("intro", "music"),
+        ("wind", "room"),
+    ]
+    assert len({name.split("__")[0] for name in own}) == 2
+    # What training has is in no test audio.
+    assert [row["file"] for row in rows if row["split"] == "train"] == ["lmms-common/0000.flac"]
+    assert run(monkeypatch, tmp_path / "test", *wanted, "--split", "test") == 0
+    with (tmp_path / "test" / "manifest.csv").open() as file:
+        assert {row["group"] for row in csv.DictReader(file)} == {"debian:freecol"}
+
+
+def test_no_package_is_in_two_splits():
+    assert not set(debian_sounds.TEST) & {
+        *debian_sounds.SPEECH,
+        *debian_sounds.MUSIC,
+        *debian_sounds.EFFECTS,
+    }
+    assert set(debian_sounds.HELD_OUT) < {
+        *debian_sounds.SPEECH,
+        *debian_sounds.MUSIC,
+        *debian_sounds.EFFECTS,
+    }

