@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from yamnet_cry import CryDetector
 from yamnet_cry.nursery import nursery
+from yamnet_cry.space.live import Session, show
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
@@ -141,16 +143,61 @@ def test_a_broken_file_is_explained_and_nothing_else_shown(visitor, recordings):
     visitor.complaints = [each for each in visitor.complaints if "Waveform load error" not in each]
 
 
+class Pieces:
+    """Sends the microphone's pieces one after the other, and keeps them.
+
+    A busy machine loses sound before and after this: the browser's microphone skips, and Gradio forgets a
+    piece that the next one overtakes. So each waits until the one before was taken, and what the page shows
+    is compared with the sound that was sent.
+    """
+
+    SCRIPT = """
+        const send = window.fetch;
+        let turn = Promise.resolve();
+        window.fetch = (address, options) => {
+            const [, path] = /"path":"([^"]+audio[.]wav)"/.exec(options?.body) || [];
+            if (!path) return send(address, options);
+            const kept = turn.then(() => window.keep(path));
+            const sent = kept.then(copy => window.over ? new Response("{}") :
+                send(address, {...options, body: options.body.replaceAll(path, copy)}));
+            turn = Promise.all([kept, sent]).then(async ([copy]) => {
+                while (!window.over && !await window.taken(copy))
+                    await new Promise(next => setTimeout(next, 10));
+            });
+            return sent;
+        };
+    """
+
+    def __init__(self, page) -> None:
+        self.sent: list[tuple[np.ndarray, int]] = []
+        page.expose_function("keep", self._keep)
+        page.expose_function("taken", lambda path: not Path(path).exists())
+        page.add_init_script(self.SCRIPT)
+        page.reload()
+
+    def _keep(self, path: str) -> str:
+        # Pieces of silence are alike, and would be one file.
+        copy = Path(path).with_name(f"{len(self.sent)}.wav")
+        shutil.copyfile(path, copy)
+        self.sent.append(soundfile.read(copy, dtype="float32"))
+        return str(copy)
+
+
 def test_the_microphone_streams_and_an_event_shows(visitor):
     page = visitor.page
+    pieces = Pieces(page)
     page.get_by_role("tab", name="Live").click()
     page.locator("button:visible", has_text=re.compile(r"^\s*Record\s*$")).first.click()
-    page.wait_for_selector("#live .verdict.crying", timeout=30_000)
+    page.wait_for_selector("#live .verdict.crying", timeout=300_000)
     assert visitor.cut_off() == []
-    page.wait_for_selector("#live .events:has-text('Cried once')", timeout=30_000)
+    page.wait_for_selector("#live .events:has-text('Cried once')", timeout=300_000)
+    shown = page.inner_text("#live .events li")
+    page.evaluate("window.over = true")  # a piece that comes after the end would be refused
     page.locator("button:visible", has_text=re.compile(r"^\s*Stop\s*$")).first.click()
-    told = page.inner_text("#live .events")
-    assert re.search(r"cried for (8|9|10)\.\d s, most sure (100|99) %", told), told
+    session = Session(CryDetector.from_pretrained(), 0.5)
+    for samples, rate in pieces.sent:
+        session.push(samples, rate)
+    assert f"<li>{shown}</li>" in show(session)
 
 
 def test_a_microphone_recording_is_heard_like_a_file(visitor):

@@ -1,6 +1,7 @@
 """Runs a command for each event, while listening goes on."""
 
 import json
+import math
 import os
 import queue
 import shlex
@@ -74,12 +75,20 @@ class Hook:
         command: The program and its arguments; empty for none.
         warn: Called with a sentence when something went wrong.
         flush_seconds: The time for what still waits at the end.
+        slow_seconds: The time after which a command that holds up another is said to be slow.
     """
 
     def __init__(
-        self, command: list[str], warn: Callable[[str], object], *, flush_seconds: float = 10.0
+        self,
+        command: list[str],
+        warn: Callable[[str], object],
+        *,
+        flush_seconds: float = 10.0,
+        slow_seconds: float = 10.0,
     ) -> None:
-        self._command, self._warn, self._flush_seconds = command, warn, flush_seconds
+        self._command, self._warn = command, warn
+        self._flush_seconds, self._slow_seconds = flush_seconds, slow_seconds
+        self._running_since = math.inf
         self._waiting: queue.Queue[Mapping[str, Any] | None] = queue.Queue(_MOST_WAITING)
         self._running: subprocess.Popen[bytes] | None = None
         self._abandoned = False
@@ -104,14 +113,14 @@ class Hook:
         """Runs the command with an event in its environment, when those before have finished."""
         if not self._command:
             return
-        behind = self._waiting.qsize()
+        running_seconds = time.monotonic() - self._running_since
         try:
             self._waiting.put_nowait(event)
         except queue.Full:
             self._warn("--on-event: the command is too slow; an event was left out")
         else:
-            if behind:
-                self._warn(f"--on-event: the command is slow; {behind + 1} events wait for it")
+            if running_seconds >= self._slow_seconds:
+                self._warn(f"--on-event: the command has not finished for {running_seconds:.0f} s")
 
     def _work(self) -> None:
         while (event := self._waiting.get()) is not None and not self._abandoned:
@@ -119,6 +128,7 @@ class Hook:
                 f"YAMNET_CRY_{key.upper()}": json.dumps(value) if isinstance(value, bool) else str(value)
                 for key, value in event.items()
             }
+            self._running_since = time.monotonic()
             try:
                 # Our own stdout is for events, and file descriptor 2 leads nowhere (see `run`).
                 self._running = subprocess.Popen(
@@ -133,6 +143,8 @@ class Hook:
             except OSError as error:
                 self._warn(f"--on-event: {error.strerror}")
                 continue
+            finally:
+                self._running_since = math.inf
             if code != 0 and not self._abandoned:
                 self._warn(f"--on-event: {Path(self._command[0]).name} ended with exit code {code}")
 
