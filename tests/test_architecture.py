@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
 
 # A module imports only from floors below its own.
 FLOORS = [
-    {"errors", "encoded", "files", "features", "classes", "calibration", "nursery"},
+    {"errors", "encoded", "files", "features", "classes", "calibration", "native_notes", "nursery"},
     {"decoding", "events", "fields", "model_check"},
     {"audio", "runtime"},
     {"model_folder", "ambient", "streaming"},
@@ -21,7 +21,8 @@ FLOORS = [
     {"firmware.tables", "firmware.network"},
     {"firmware.golden", "firmware.readme"},
     {"firmware.kit", "firmware.__init__"},
-    {"batch", "space.recording", "formats"},
+    {"batch", "table", "space.recording", "formats"},
+    {"work"},
     {"space.live"},
     {"space.page"},
     {"space.__init__"},
@@ -39,7 +40,7 @@ FLOORS = [
     {"distill.training"},
     {"distill.engine"},
     {"distill.__init__"},
-    {"cli.options", "cli.status", "cli.hook", "cli.interruption"},
+    {"cli.options", "cli.status", "cli.hook", "cli.interruption", "cli.outputs"},
     {"cli.reporter"},
     {"cli.calibrate", "cli.detect", "cli.export", "cli.listen", "cli.push", "cli.space"},
     {"cli.distill"},

@@ -1,25 +1,25 @@
-"""yamnet-cry detect over folders: tables, tracks, pictures, resuming, processes, Ctrl-C."""
+"""yamnet-cry detect over folders: tables, tracks, pictures, resuming, pipes, names."""
 
 import csv
 import json
 import os
-import signal
 import struct
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
+from disk import full_after
 
 from yamnet_cry import CryDetector, batch
 from yamnet_cry.cli import main
 from yamnet_cry.detection import clock
-from yamnet_cry.errors import AudioError, RunError
+from yamnet_cry.errors import AudioError
 from yamnet_cry.nursery import nursery
+from yamnet_cry.reports import CSV_COLUMNS
 
 PROGRAM = (sys.executable, "-m", "yamnet_cry")
 
@@ -75,7 +75,7 @@ def test_a_table_has_a_row_for_every_event_and_every_quiet_recording(night, tmp_
     assert float(crying["peak"]) == pytest.approx(event.peak, abs=1e-4)
     assert "cry" in crying["heard"]
     assert quiet == {
-        **dict.fromkeys(batch.CSV_COLUMNS, ""),
+        **dict.fromkeys(CSV_COLUMNS, ""),
         "file": str(night / "late/b.flac"),
         "is_cry": "0",
     } | {"probability": quiet["probability"]}
@@ -170,74 +170,187 @@ def test_top_classes(night):
         detector(night / "a.wav").top_classes()
 
 
-def test_progress_reaches_the_end(night):
-    heard: list[float] = []
-    detector = CryDetector.from_pretrained()
-    job = batch.Job(night / "a.wav", {}, False)
-    work = batch.Work([job, job], lambda: detector, None)
-    assert [outcome.error for outcome in work.run(heard.append)] == ["", ""]
-    assert work.total == pytest.approx(40.0)
-    assert heard == sorted(heard)
-    assert heard[-1] == work.total
+def test_what_is_done_is_not_written_again(night, tmp_path):
+    table, pictures = tmp_path / "events.csv", tmp_path / "labels"
+    assert run(night, "--csv", table, "--labels", pictures).exit_code == 0
+    before = rows(table)
+    (pictures / "a.wav.txt").unlink()
+    (pictures / "late" / "b.flac.txt").write_text("mine")
+    assert run(night, "--csv", table, "--labels", pictures, "--skip-done").exit_code == 0
+    assert rows(table) == before
+    assert (pictures / "a.wav.txt").exists()
+    assert (pictures / "late" / "b.flac.txt").read_text() == "mine"
 
 
-def test_a_worker_that_dies_is_explained(night, tmp_path):
-    code = (
-        "import os\n"
-        "from pathlib import Path\n"
-        "from yamnet_cry import batch\n"
-        "def load(): os._exit(9)\n"
-        "if __name__ == '__main__':\n"
-        f"    jobs = [batch.Job(Path(p), {{}}, False) for p in {[str(night / 'a.wav')] * 2}]\n"
-        "    try:\n"
-        "        list(batch.Work(jobs, load, 2).run(lambda seconds: None))\n"
-        "    except batch.RunError as error:\n"
-        "        print(error)\n"
+@pytest.mark.parametrize("option", ["--labels", "--vtt", "--plot"])
+def test_no_file_is_overwritten_unasked(night, tmp_path, option):
+    """Such as a recording, by somebody who takes the option for a flag."""
+    theirs = tmp_path / "diary.png"
+    theirs.write_text("mine")
+    result = run(option, theirs, night / "a.wav")
+    assert (result.exit_code, result.stdout, theirs.read_text()) == (2, "", "mine")
+    assert f"{theirs} would be overwritten; name another place, or replace with --overwrite" in result.stderr
+    assert run(option, theirs, night / "a.wav", "--overwrite").exit_code == 0
+    assert theirs.read_bytes() != b"mine"
+
+
+def test_no_recording_is_ever_overwritten(night, tmp_path):
+    path = night / "a.wav"
+    content = path.read_bytes()
+    (night / "link.png").hardlink_to(path)
+    cases = [("--labels", path), ("--vtt", night / "late" / ".." / "a.wav"), ("--plot", night / "link.png")]
+    for option, target in [*cases, ("--csv", path)]:
+        for more in ((), ("--overwrite",)):
+            result = run(path, option, target, *more)
+            assert (result.exit_code, result.stdout) == (2, "")
+            assert path.read_bytes() == content
+        assert f"{option} would overwrite the recording {target}" in result.stderr
+    # Files in folders, of which one is a recording of the same run.
+    (night / "late" / "c.wav.txt").write_bytes(content)
+    several = (night / "late" / "c.wav.txt", night / "c.wav")
+    (night / "c.wav").write_bytes(content)
+    result = run(*several, "--labels", night / "late", "--overwrite")
+    assert f"--labels would overwrite the recording {night / 'late' / 'c.wav.txt'}" in result.stderr
+    assert (night / "late" / "c.wav.txt").read_bytes() == content
+
+
+def test_outputs_do_not_overwrite_each_other(night, tmp_path):
+    result = run(night / "a.wav", "--labels", tmp_path / "x", "--vtt", tmp_path / "x")
+    assert (result.exit_code, list(tmp_path.glob("x"))) == (2, [])
+    assert "x would be written twice; name another file for --vtt" in result.stderr
+
+
+def test_several_files_that_are_there(night, tmp_path):
+    assert run(night, "--vtt", tmp_path / "out").exit_code == 0
+    result = run(night, "--vtt", tmp_path / "out")
+    assert "a.wav.vtt and 1 more output files would be overwritten" in result.stderr
+    assert run(night, "--vtt", tmp_path / "out", "--overwrite").exit_code == 0
+    result = run(night, "--vtt", tmp_path / "out", "--overwrite", "--skip-done")
+    assert "--skip-done keeps what --overwrite replaces" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("x", b"\x89PNG"),
+        ("x.PNG", b"\x89PNG"),
+        ("x.jpg", b"\xff\xd8\xff"),
+        ("x.svg", b"<?xml"),
+        ("x.pdf", b"%PDF"),
+    ],
+)
+def test_pictures_are_what_their_names_say(night, tmp_path, name, begins):
+    assert run(night / "late" / "b.flac", "--plot", tmp_path / name).exit_code == 0
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_pictures_of_other_kinds(night, tmp_path):
+    result = run(night / "a.wav", "--plot", tmp_path / "x.gif")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"--plot writes .png, .jpg, .jpeg, .svg, .pdf. Received: {tmp_path / 'x.gif'}" in result.stderr
+
+
+def test_formats_that_need_ffmpeg_are_counted(night, tmp_path):
+    for name in ("a.m4a", "b.M4A", "late/c.mp4"):
+        (night / name).write_bytes(b"")
+    result = run(night)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr == (
+        "Left out: 3 files in formats that need ffmpeg: .m4a (2), .mp4 (1); "
+        "convert each with `ffmpeg -i FILE FILE.wav`\n"
     )
-    script = tmp_path / "script.py"
-    script.write_text(code)
-    result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
-    assert result.stdout.startswith("a worker process crashed")
+    (night / "a.wav").unlink()
+    (night / "late" / "b.flac").unlink()
+    result = run(night)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"Error: {night} holds 3 files in formats that need ffmpeg: .m4a (2), .mp4 (1)" in result.stderr
 
 
-def test_ctrl_c_leaves_whole_results(tmp_path):
-    folder, table = tmp_path / "many", tmp_path / "events.csv"
-    folder.mkdir()
-    for number in range(300):
-        os.link(_long(tmp_path), folder / f"{number:03d}.wav")
-    process = subprocess.Popen(
-        [*PROGRAM, "detect", folder, "--csv", table, "--workers", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for _ in range(3):
-        process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - started < 30
-    assert process.returncode == 2
-    assert "stopped after" in errors
-    assert "--skip-done goes on from here" in errors
-    done = rows(table)
-    assert 3 <= len(done) < 300
-    assert all(row["probability"] for row in done)
+def test_a_full_disk_is_told_by_the_name_of_the_file(night, tmp_path):
+    target = tmp_path / "a.png"
+    with full_after(1_000):
+        result = run(night / "a.wav", "--plot", target)
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {target} cannot be written (File too large)\n"
+    assert not target.exists()
 
 
-def _long(folder: Path) -> Path:
-    path = folder / "long.wav"
-    if not path.exists():
-        soundfile.write(path, np.zeros(16_000 * 300, np.int16), 16_000)
-    return path
+def test_recordings_cut_short(night):
+    path = night / "a.wav"
+    path.write_bytes(path.read_bytes()[:400_000])
+    result = run(night, "--json")
+    assert result.exit_code == 0
+    assert result.stderr == f"Warning: {path} is cut short; scored as far as it goes, 12.5 s\n"
+    assert [json.loads(line)["truncated"] for line in result.stdout.splitlines()] == [True, False]
+    result = run(night, "--strict")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (2, 1)
+    assert f"Error: {path} is cut short: its header announces" in result.stderr
 
 
-def test_unreadable_tables(tmp_path):
-    (tmp_path / "t.csv").write_bytes(b"\xff\xfe")
-    with pytest.raises(RunError, match="t.csv cannot be used"):
-        batch.Table(tmp_path / "t.csv", resume=True)
-    with pytest.raises(RunError, match="cannot be used"):
-        batch.Table(tmp_path / "missing" / "t.csv", resume=False)
+def test_standard_input(night, tmp_path):
+    content = (night / "a.wav").read_bytes()
+    expected = CryDetector.from_pretrained()(night / "a.wav")
+    picture = tmp_path / "a.png"
+    arguments = ["detect", "-", "--plot", str(picture)]
+    result = CliRunner().invoke(main, arguments, input=content)
+    assert (result.exit_code, result.stdout) == (0, f"-: {expected}\n")
+    assert picture.stat().st_size > 10_000
+    result = CliRunner().invoke(main, ["detect", "-"], input=b"no audio")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: - is not audio that can be decoded")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_named_pipes_are_read_once(night, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(pipe.write_bytes, (night / "a.wav").read_bytes())
+        result = run(pipe, "--plot", tmp_path / "a.png", "--labels", tmp_path / "a.txt")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"{pipe}: crying")
+    assert (tmp_path / "a.png").exists()
+
+
+def test_recordings_on_several_drives(night, tmp_path, monkeypatch):
+    def commonpath(paths: list[str]) -> str:
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr(os.path, "commonpath", commonpath)
+    assert run(night).exit_code == 0
+    result = run(night, "--labels", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "recordings on several drives have no folder in common" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_names_that_are_no_text(night, tmp_path):
+    """They come out as the bytes that they are; line breaks in names are no ends of rows."""
+    late = os.fsencode(night / "late")
+    names = [b"caf\xe9.wav", b"a\nb.wav", "a\u2028b.wav".encode(), b"a\rb.wav"]
+    for name in names:
+        (night / "late" / os.fsdecode(name)).write_bytes((night / "a.wav").read_bytes())
+    table, out = tmp_path / "t.csv", tmp_path / "out"
+    command = [*PROGRAM, "detect", night / "late", "--csv", table, "--vtt", out, "--workers", "2"]
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    result = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert all(late + b"/" + name + b": crying" in result.stdout for name in names)
+    assert (out / os.fsdecode(names[0] + b".vtt")).exists()
+    with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        found = [os.fsencode(row["file"]) for row in csv.DictReader(file)]
+    assert sorted(found) == sorted(late + b"/" + name for name in [*names, b"b.flac"])
+    before = table.read_bytes()
+    again = subprocess.run([*command, "--skip-done"], capture_output=True, env=environment, check=False)
+    assert (again.returncode, again.stdout) == (0, b"")
+    assert again.stderr == b"5 of 5 recordings are done already\n"
+    assert table.read_bytes() == before
+    as_json = [*PROGRAM, "detect", "--json", os.path.join(late, names[0]), "--plot", tmp_path / "a.png"]
+    line = subprocess.run(as_json, capture_output=True, env=environment, check=True).stdout
+    assert os.fsencode(json.loads(line)["file"]) == late + b"/" + names[0]
+
+
+def test_folders_without_audio(tmp_path):
     with pytest.raises(AudioError, match="holds no audio files"):
         batch.find([str(tmp_path)])

@@ -3,6 +3,7 @@
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Sound:
     sample_rate: int
     channels: int
     _sound: soundfile.SoundFile
-    _file: _PatientFile
+    _file: str | bytes | _PatientFile
     _on_cut: Callable[[str], object]
 
     def blocks(self, frames: int) -> Iterator[Float32]:
@@ -99,14 +100,12 @@ class Sound:
             except soundfile.LibsndfileError as error:
                 count = max(0, self._sound.tell() - decoded)
                 ended = True
-                # Where a file was cut, nothing follows what cannot be decoded.
-                damaged = self._file.tell() < self._file.seek(0, os.SEEK_END)
-                if damaged or decoded + count == 0:
+                if decoded + count == 0 or self._has_an_end():
                     raise AudioError(
                         f"{self.name} cannot be decoded after {(decoded + count) / self.sample_rate:.2f} s "
                         f"({error.error_string.rstrip('.')}). {_RESCUE}"
                     ) from None
-            if self._file.error is not None:
+            if isinstance(self._file, _PatientFile) and self._file.error is not None:
                 raise _unreadable(self.name, self._file.error)
             decoded += count
             if count:
@@ -117,6 +116,17 @@ class Sound:
                 f"{self._sound.frames / self.sample_rate:.2f} s, {decoded / self.sample_rate:.2f} s "
                 "could be decoded"
             )
+
+    def _has_an_end(self) -> bool:
+        """Whether the last sample can be decoded: then the file is not cut, but damaged in the middle."""
+        if isinstance(self._file, _PatientFile):
+            self._file.seek(0)
+        try:
+            with soundfile.SoundFile(self._file) as again:
+                again.seek(again.frames - 1)
+                return len(again.read(1)) == 1
+        except soundfile.LibsndfileError:
+            return False
 
 
 @contextmanager
@@ -134,10 +144,13 @@ def opened(name: str, source: Source, on_cut: Callable[[str], object] | None = N
     on_cut = on_cut or _refuse
     with ExitStack() as stack:
         try:
-            file = _PatientFile(_open(name, source, stack))
-            _check_length(name, file, on_cut)
+            opened_file, path = _open(name, source, stack)
+            patient = _PatientFile(opened_file)
+            _check_length(name, patient, on_cut)
         except OSError as error:
             raise _unreadable(name, error) from None
+        # By its name where it has one: signals such as Ctrl-C would be lost in a callback.
+        file = patient if path is None or patient.length else path
         try:
             sound = stack.enter_context(soundfile.SoundFile(file))
         except (soundfile.LibsndfileError, TypeError) as error:
@@ -147,6 +160,11 @@ def opened(name: str, source: Source, on_cut: Callable[[str], object] | None = N
                 "WAV, FLAC, OGG and MP3 can, other formats after `ffmpeg -i FILE out.wav`"
             ) from None
         yield Sound(name, sound.samplerate, sound.channels, sound, file, on_cut)
+
+
+def native_name(path: str | os.PathLike[str]) -> str | bytes:
+    """Returns the name of a file for libsndfile; except on Windows it need not be Unicode."""
+    return os.fspath(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def _refuse(cut: str) -> None:
@@ -159,23 +177,29 @@ def _unreadable(name: str, error: OSError) -> AudioError:
     return AudioError(f"{name} cannot be read: {error.strerror or error}")
 
 
-def _open(name: str, source: Source, stack: ExitStack) -> BinaryIO:
-    """Opens a file that can be read from any place in it; the stack closes what was opened here."""
+def _open(name: str, source: Source, stack: ExitStack) -> tuple[BinaryIO, str | bytes | None]:
+    """Opens a file that can be read from any place in it; the stack closes what was opened here.
+
+    Returns:
+        The file, and its name for libsndfile, if it has one.
+    """
+    path = None
     if isinstance(source, str | os.PathLike):
         # Windows would call this a lack of permission.
         if Path(source).is_dir():
             raise AudioError(f"{name} is a folder; name the audio files in it")
+        path = native_name(source)
         file: BinaryIO = stack.enter_context(open(source, "rb"))  # noqa: SIM115
     else:
         file = source
         if isinstance(file.read(0), str):
             raise AudioError(f"{name} is open as text; open it in binary mode, open(path, 'rb')")
     if file.seekable():
-        return file
+        return file, path
     spool = cast(BinaryIO, stack.enter_context(SpooledTemporaryFile(_SPOOL_BYTES)))  # noqa: SIM115
     shutil.copyfileobj(file, spool)
     spool.seek(0)
-    return spool
+    return spool, None
 
 
 def _check_length(name: str, file: _PatientFile, on_cut: Callable[[str], object]) -> None:

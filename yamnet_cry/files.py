@@ -2,10 +2,17 @@
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 
 @contextmanager
@@ -52,3 +59,21 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     with whole(path) as unfinished:
         unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def lock(file: IO[bytes]) -> None:
+    """Locks an open file against other programs that do the same, until it is closed or the program dies.
+
+    Raises:
+        BlockingIOError: If another one holds the lock.
+        OSError: If it cannot be locked, as on some network drives.
+    """
+    if sys.platform == "win32":
+        # Nobody can read what is locked there, so it is a byte where no file reaches.
+        file.seek(2**31 - 2)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(error.errno, error.strerror) from None
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,24 +17,29 @@ from yamnet_cry.features import FRAME_HOP, MEL_BANDS, SAMPLE_RATE, Float32
 # Wide enough for every pixel of the picture, and few enough for a night.
 _COLUMNS = 1_200
 _PIXELS_PER_INCH = 150
+# Neither the program nor the time is anybody's business.
+_NO_METADATA = {"png": {"Software": None}, "jpg": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _CRYING, _TRACK = "#d1495b", "#1b4965"
 
 
-def picture(result: Detection, source: AudioSource, title: str) -> bytes:
+def picture(result: Detection, source: AudioSource, title: str, file_format: str = "png") -> bytes:
     """Draws a recording as `draw` does.
 
     Args:
         result: What was heard.
         source: The recording it was heard in; it is decoded once more, in bounded memory.
         title: Usually the recording's name.
+        file_format: ``png``, ``jpg``, ``svg`` or ``pdf``.
 
     Raises:
         AudioError: If the recording cannot be read any more.
     """
-    return draw(result, *overview(source, len(result.scores)), title)
+    return draw(result, *overview(source, len(result.scores)), title, file_format)
 
 
-def draw(result: Detection, spectrogram: Float32, seconds: float, title: str) -> bytes:
+def draw(
+    result: Detection, spectrogram: Float32, seconds: float, title: str, file_format: str = "png"
+) -> bytes:
     """Draws the spectrogram, the track of probabilities, the threshold, and the events as shades.
 
     Args:
@@ -42,9 +47,10 @@ def draw(result: Detection, spectrogram: Float32, seconds: float, title: str) ->
         spectrogram: float32 array of shape (columns, 64), see `overview`.
         seconds: Length of the recording.
         title: Usually the recording's name; without one, there is no verdict above the picture either.
+        file_format: ``png``, ``jpg``, ``svg`` or ``pdf``.
 
     Returns:
-        A PNG file, 1350 pixels wide and as high, legible on a phone.
+        The file, 1350 pixels wide and as high, legible on a phone.
     """
     # The last window is padded: the spectrogram reaches further than the recording, and is cut by xlim.
     covered = _frames(len(result.scores)) * FRAME_HOP / SAMPLE_RATE
@@ -90,7 +96,7 @@ def draw(result: Detection, spectrogram: Float32, seconds: float, title: str) ->
         axes.xaxis.label.set_size(14)
         axes.yaxis.label.set_size(14)
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_PIXELS_PER_INCH, metadata={"Software": None})
+    figure.savefig(file, format=file_format, dpi=_PIXELS_PER_INCH, metadata=_NO_METADATA[file_format])
     return file.getvalue()
 
 

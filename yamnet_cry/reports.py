@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 from yamnet_cry.detection import Detection
 from yamnet_cry.events import Event
@@ -25,7 +26,9 @@ def csv_rows(name: str, result: Detection, heard: Sequence[str] = ()) -> str:
         'a.wav,0,0.0000,,,,,,,\n'
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    # The csv module writes a carriage return without quotes, and could not read it then.
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if "\r" in name else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, lineterminator="\n", quoting=quoting)
     common = [name, int(result.is_cry), f"{result.probability:.4f}"]
     for number, event in enumerate(result.events):
         times = [f"{value:.2f}" for value in (event.start, event.end, event.seconds)]

@@ -1,12 +1,13 @@
 """The command line; each command imports what it needs."""
 
-import os
+import codecs
+import io
 import sys
 from typing import Any
 
 import click
 
-from yamnet_cry import __version__
+from yamnet_cry import __version__, native_notes
 from yamnet_cry.cli.calibrate import calibrate
 from yamnet_cry.cli.detect import detect
 from yamnet_cry.cli.distill import distill, evaluate
@@ -42,13 +43,17 @@ def main() -> None:
 
 
 def run() -> None:
-    """Runs the command line as a program of its own.
-
-    LiteRT and TensorFlow write notes straight to file descriptor 2 and have no switch to stop it;
-    Python keeps the real stderr, they get none.
-    """
-    sys.stderr = os.fdopen(
-        os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace"
-    )
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    """Runs the command line as a program of its own."""
+    native_notes.hide()
+    # File names that are no text go out as the bytes that they are, other signs that do not fit as escapes.
+    codecs.register_error("yamnet_cry_names", _name_or_escape)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="yamnet_cry_names")
     main()
+
+
+def _name_or_escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)

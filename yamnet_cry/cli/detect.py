@@ -3,13 +3,18 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import click
 
+from yamnet_cry.cli.interruption import Stopped, StopSignals
 from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
+from yamnet_cry.cli.outputs import OVERWRITE, check_outputs
 from yamnet_cry.cli.status import Progress, StatusLine
 from yamnet_cry.errors import RunError
 
@@ -39,11 +44,11 @@ def _output(name: str, what: str) -> Callable[[Command], Command]:
 )
 @_output("--labels", "Write the events as a label track for Audacity.")
 @_output("--vtt", "Write the events as WebVTT subtitles.")
-@_output("--plot", "Draw spectrogram, probability and events, as PNG.")
+@_output("--plot", "Draw spectrogram, probability and events, as .png, .jpg, .svg or .pdf (folders: .png).")
 @click.option("--explain", is_flag=True, help="Name the sounds that were heard in each event.")
-@click.option(
-    "--skip-done", is_flag=True, help="Leave out recordings whose rows and files are there already."
-)
+@click.option("--skip-done", is_flag=True, help="Leave out what is there already, of rows and files.")
+@OVERWRITE
+@click.option("--strict", is_flag=True, help="Refuse recordings that are cut short, as by a power cut.")
 @click.option("--workers", type=click.IntRange(1), help="Processes to use; chosen by the work by default.")
 @click.option(
     "--exit-code", is_flag=True, help="Exit with 0 if crying was found in any recording, with 1 if in none."
@@ -60,50 +65,78 @@ def detect(
     plot: Path | None,
     explain: bool,
     skip_done: bool,
+    overwrite: bool,
+    strict: bool,
     workers: int | None,
     exit_code: bool,
 ) -> None:
     """Say of each recording whether a baby cries in it, and when.
 
-    PATH is a recording of any length, or a folder of them. Prints a line for each: name, verdict,
-    probability, and the moment at which it is highest. What cannot be read is reported on stderr, and
-    the exit code is then 2; the others are still done. Ctrl-C keeps finished results.
+    PATH is a recording of any length, a folder of them, or - for a recording on standard input. Prints
+    a line for each: name, verdict, probability, and the moment at which it is highest. What cannot be read
+    is reported on stderr, and the exit code is then 2; the others are still done. What is cut short is
+    scored as far as it goes, with a warning. Files that are there already are replaced with --overwrite
+    only, and recordings never. Ctrl-C keeps finished results.
     """
     from yamnet_cry import batch
+    from yamnet_cry.table import Table
+    from yamnet_cry.work import Work
 
-    recordings = batch.find(paths)
+    if skip_done and overwrite:
+        raise click.UsageError("--skip-done keeps what --overwrite replaces; name one of them.")
+    if skip_done and not any((table, labels, vtt, plot)):
+        raise click.UsageError("--skip-done needs --csv, --labels, --vtt or --plot to see what is done.")
+    recordings, left_out = batch.find(paths)
     outputs = batch.Outputs(_is_folder(recordings, paths, (labels, vtt, plot)), labels, vtt, plot)
     if plot is not None:
         _require_matplotlib()
-    common = _common(recordings)
-    jobs = [batch.Job(path, outputs.of(path, common), explain) for path in recordings]
-    if skip_done and table is None and not outputs.wanted:
-        raise click.UsageError("--skip-done needs --csv, --labels, --vtt or --plot to see what is done.")
-    rows = batch.Table(table, resume=skip_done) if table is not None else None
-    if skip_done:
-        known = len(jobs)
-        jobs = [job for job in jobs if not job.done or (rows and os.fspath(job.recording) not in rows.done)]
-        if known > len(jobs):
-            click.echo(f"{known - len(jobs):,} of {known:,} recordings are done already", err=True)
-    work = batch.Work(jobs, partial(_load, model, revision, threshold), workers)
-    found, failed, done = False, False, 0
-    status = StatusLine()
-    try:
-        for outcome in work.run(Progress(status, work.total).tell):
-            done += 1
+        _check_format(plot, outputs.folder, batch.PICTURE_SUFFIXES)
+    common = _common(recordings) if outputs.wanted else Path()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        jobs = [
+            batch.Job(path, batch.copy_pipe(path, folder), outputs.of(path, common), explain, strict)
+            for path in recordings
+        ]
+        named = [(f"--{kind}", path) for job in jobs for kind, path in job.files.items()]
+        if table is not None:
+            check_outputs([*named, ("--csv", table)], recordings, existing=True)
+        check_outputs(named, recordings, existing=skip_done or overwrite)
+        rows = None
+        if table is not None:
+            rows = stack.enter_context(Table(table, resume=skip_done, overwrite=overwrite))
+        if left_out:
+            click.echo(f"Left out: {batch.need_ffmpeg(left_out)}", err=True)
+        if skip_done:
+            known = len(jobs)
+            jobs = [replace(job, files=job.missing()) for job in jobs]
+            jobs = [job for job in jobs if job.files or (rows and os.fspath(job.recording) not in rows.done)]
+            if known > len(jobs):
+                click.echo(f"{known - len(jobs):,} of {known:,} recordings are done already", err=True)
+        work = Work(jobs, partial(_load, model, revision, threshold), workers)
+        found, failed, done = False, False, 0
+        status = StatusLine()
+        outcomes = stack.enter_context(closing(work.run(Progress(status, work.total).tell)))
+        try:
+            with StopSignals() as signals, signals.while_waiting():
+                for outcome in outcomes:
+                    done += 1
+                    status.clear()
+                    if outcome.result is None:
+                        click.echo(f"Error: {outcome.error}", err=True)
+                        failed = True
+                        continue
+                    if outcome.result.truncated:
+                        _warn(outcome)
+                    name = os.fspath(outcome.recording)
+                    if rows is not None and name not in rows.done:
+                        rows.add(name, outcome.result, outcome.heard)
+                    found |= outcome.result.is_cry
+                    click.echo(json.dumps(outcome.to_dict()) if as_json else _line(outcome, explain))
+        except Stopped:
             status.clear()
-            if outcome.result is None:
-                click.echo(f"Error: {outcome.error}", err=True)
-                failed = True
-                continue
-            if rows is not None:
-                rows.add(outcome)
-            found |= outcome.result.is_cry
-            click.echo(json.dumps(outcome.to_dict()) if as_json else _line(outcome, explain))
-    except KeyboardInterrupt:
-        status.clear()
-        again = "; the same command with --skip-done goes on from here" if rows or outputs.wanted else ""
-        raise RunError(f"stopped after {done:,} of {len(jobs):,} recordings{again}") from None
+            again = "; the same command with --skip-done goes on from here" if rows or outputs.wanted else ""
+            raise RunError(f"stopped after {done:,} of {len(jobs):,} recordings{again}") from None
     if failed:
         raise SystemExit(2)
     if exit_code:
@@ -131,7 +164,12 @@ def _is_folder(recordings: list[Path], paths: tuple[str, ...], wanted: tuple[Pat
 
 
 def _common(recordings: list[Path]) -> Path:
-    return Path(os.path.commonpath([os.path.abspath(path.parent) for path in recordings]))
+    try:
+        return Path(os.path.commonpath([os.path.abspath(path.parent) for path in recordings]))
+    except ValueError:
+        raise RunError(
+            "recordings on several drives have no folder in common; write files for one drive at a time"
+        ) from None
 
 
 def _require_matplotlib() -> None:
@@ -139,6 +177,19 @@ def _require_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise RunError('--plot needs matplotlib: pip install "yamnet-cry[plot]"') from None
+
+
+def _check_format(plot: Path, folder: bool, formats: dict[str, str]) -> None:
+    if not folder and plot.suffix.lower() not in formats:
+        raise RunError(f"--plot writes {', '.join(filter(None, formats))}. Received: {plot}")
+
+
+def _warn(outcome: Any) -> None:
+    from yamnet_cry.detection import duration
+    from yamnet_cry.features import PATCH_HOP_SECONDS
+
+    scored = duration(len(outcome.result.scores) * PATCH_HOP_SECONDS)
+    click.echo(f"Warning: {outcome.recording} is cut short; scored as far as it goes, {scored}", err=True)
 
 
 def _line(outcome: Any, explain: bool) -> str:

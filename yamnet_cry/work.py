@@ -1,0 +1,175 @@
+"""Jobs done one after the other, or on all cores, in processes that end with this one."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+import soundfile
+
+from yamnet_cry import native_notes
+from yamnet_cry.batch import Job, Outcome, process
+from yamnet_cry.decoding import native_name
+from yamnet_cry.detector import CryDetector
+from yamnet_cry.errors import RunError, YamnetCryError
+
+# Below this, starting processes takes longer than the work: an hour of WAV is 115 MB.
+_WORTH_PROCESSES = 64_000_000
+
+# As many as a program on Windows can wait for.
+_MOST_WORKERS = 61 if sys.platform == "win32" else 1_000
+
+
+class Work:
+    """Runs jobs and says how far they are.
+
+    Args:
+        jobs: What to do.
+        load: Makes a detector; it must be picklable for more than one worker.
+        workers: Processes to use, at most one a job; None to choose by how much there is to do.
+    """
+
+    def __init__(self, jobs: Sequence[Job], load: Callable[[], CryDetector], workers: int | None) -> None:
+        self._jobs, self._load = jobs, load
+        self._seconds = [_seconds(job) for job in jobs]
+        if workers is None:
+            small = sum(map(_size, jobs)) < _WORTH_PROCESSES
+            workers = 1 if small else os.cpu_count() or 1
+        self._workers = max(1, min(workers, len(jobs), _MOST_WORKERS))
+        self.total = sum(self._seconds)
+
+    def run(self, tell: Callable[[float], object]) -> Generator[Outcome, None, None]:
+        """Yields outcomes in the order of the jobs; closing the iterator ends the work.
+
+        Args:
+            tell: Called now and then with the seconds of audio done so far.
+        """
+        if self._workers == 1:
+            yield from self._run_here(tell)
+        else:
+            yield from self._run_in_processes(tell)
+
+    def _run_here(self, tell: Callable[[float], object]) -> Generator[Outcome, None, None]:
+        detector = self._load()
+        before = 0.0
+        for job, seconds in zip(self._jobs, self._seconds, strict=True):
+
+            def progress(heard: float, start: float = before) -> None:
+                tell(start + heard)
+
+            yield process(job, detector, progress)
+            before += seconds
+            tell(before)
+
+    def _run_in_processes(self, tell: Callable[[float], object]) -> Generator[Outcome, None, None]:
+        context = multiprocessing.get_context("spawn")
+        heard = context.Array("d", len(self._jobs), lock=False)
+        # Workers end when this end of the pipe is closed, or its process dies, by whatever signal.
+        theirs, ours = context.Pipe(duplex=False)
+        futures: list[Future[Outcome]] = []
+        with native_notes.shown() as hide:
+            pool = ProcessPoolExecutor(
+                self._workers, context, _start_worker, (self._load, heard, theirs, hide)
+            )
+            try:
+                # The first job starts the processes.
+                with _interrupts_held():
+                    futures.append(pool.submit(_in_worker, 0, self._jobs[0]))
+            except BaseException:
+                ours.close()
+                raise
+        try:
+            futures += [pool.submit(_in_worker, n, job) for n, job in enumerate(self._jobs[1:], start=1)]
+            for number, future in enumerate(futures):
+                yield self._awaited(future, lambda: tell(sum(heard)))
+                heard[number] = self._seconds[number]
+                tell(sum(heard))
+        except BrokenProcessPool:
+            raise RunError(
+                "a worker process crashed; memory may have run out. "
+                "What is printed is done; try again with --workers 1"
+            ) from None
+        finally:
+            if not all(future.done() for future in futures):
+                ours.close()
+            pool.shutdown(cancel_futures=True)
+            ours.close()
+            theirs.close()
+
+    def _awaited(self, future: Future[Outcome], meanwhile: Callable[[], object]) -> Outcome:
+        while True:
+            try:
+                return future.result(timeout=0.2)
+            except TimeoutError:
+                meanwhile()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C goes to all processes of a terminal; those started in this block never see it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_detector: CryDetector | YamnetCryError
+_progress: Any
+
+
+def _start_worker(load: Callable[[], CryDetector], heard: Any, parent: Connection, hide: bool) -> None:
+    global _detector, _progress
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if hide:
+        native_notes.hide()
+    _progress = heard
+    try:
+        _detector = load()
+    except YamnetCryError as error:
+        # Raised here, it would look like a crash.
+        _detector = error
+
+
+def _end_with(parent: Connection) -> None:
+    try:
+        parent.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def _in_worker(number: int, job: Job) -> Outcome:
+    if isinstance(_detector, YamnetCryError):
+        raise _detector
+
+    def progress(seconds: float) -> None:
+        _progress[number] = seconds
+
+    return process(job, _detector, progress)
+
+
+def _size(job: Job) -> int:
+    try:
+        return job.source.stat().st_size
+    except OSError:
+        return 0
+
+
+def _seconds(job: Job) -> float:
+    """Length by the header, for the progress bar only: it may be wrong, or missing."""
+    try:
+        info = soundfile.info(native_name(job.source))
+    except (OSError, RuntimeError, TypeError):
+        return 0.0
+    return min(info.duration, 1e6) if info.duration > 0 else 0.0
