@@ -16,14 +16,25 @@ from yamnet_cry.nursery import nursery
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server's temporary folder."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     uploads = tmp_path_factory.mktemp("uploads")
     process = subprocess.Popen(
         [sys.executable, "-m", "yamnet_cry", "space", "--port", str(port)],
-        env={**os.environ, "GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "False"},
+        env={
+            **os.environ,
+            **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+            "GRADIO_TEMP_DIR": str(uploads),
+            "GRADIO_ANALYTICS_ENABLED": "False",
+        },
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -1,12 +1,15 @@
 """The state behind the microphone tab, without a page around it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+import soundfile
 
 from yamnet_cry import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.nursery import nursery
-from yamnet_cry.space.live import Session, show
+from yamnet_cry.space.live import MAX_PIECE_SECONDS, Session, piece, show
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +44,15 @@ def test_two_visitors_do_not_hear_each_other(detector):
     for part in np.array_split(nursery(), 40):
         one.push(part, 16_000)
         other.push(np.zeros(len(part), np.float32), 16_000)
-    assert one.events or one.recent[-1].crying or one.count
-    assert other.count == 0
+    one.finish()
+    other.finish()
+    assert (one.count, other.count) == (1, 0)
+    assert "Cried once" in show(one)
+    assert "No event yet." in show(other)
     assert max(update.probability for update in other.recent) < 0.5
 
 
 def test_an_hour_takes_no_more_memory_than_a_minute(detector):
-    import tracemalloc
-
     session = Session(detector, 0.5)
     minute = np.tile(nursery(), 3).astype(np.float32)
     tracemalloc.start()
@@ -88,3 +92,27 @@ def test_what_nobody_can_hear(detector):
         session.push(np.full(100, np.nan, np.float32), 16_000)
     session.finish()
     assert "Press record" in show(session) == show(None)
+
+
+@pytest.mark.parametrize(("rate", "channels", "seconds"), [(8_000, 1, 3_600), (384_000, 8, 10)])
+def test_a_small_file_that_is_long_is_not_decoded_whole(tmp_path, rate, channels, seconds):
+    path = tmp_path / "piece.flac"
+    silence = np.zeros((rate, channels), np.int16)
+    with soundfile.SoundFile(path, "w", rate, channels) as file:
+        for _ in range(seconds):
+            file.write(silence)
+    assert path.stat().st_size < 2**20
+    tracemalloc.start()
+    with pytest.raises(AudioError, match=f"a piece of sound is longer than {MAX_PIECE_SECONDS} s"):
+        piece(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000_000
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF nothing of the kind" * 100])
+def test_a_piece_that_is_no_sound(tmp_path, content):
+    (tmp_path / "piece.wav").write_bytes(content)
+    for name in ("piece.wav", "gone.wav"):
+        with pytest.raises(AudioError, match="a piece of the microphone's sound was lost; record again"):
+            piece(tmp_path / name)

@@ -3,17 +3,25 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import soundfile
 from numpy.typing import ArrayLike
 
 from yamnet_cry.detection import clock, duration
 from yamnet_cry.detector import CryDetector
+from yamnet_cry.errors import AudioError
 from yamnet_cry.events import Event
-from yamnet_cry.features import PATCH_HOP_SECONDS
+from yamnet_cry.features import PATCH_HOP_SECONDS, Float32
 from yamnet_cry.space.recording import card
 from yamnet_cry.streaming import SILENCE_DBFS, Listener, Update
 
 SHOWN_SECONDS = 60
+
+#: Pieces of a microphone's sound last half a second; a few are joined when the server is busy.
+MAX_PIECE_SECONDS = 30
+_MAX_PIECE_VALUES = 2**24
+
 _WINDOWS = round(SHOWN_SECONDS / PATCH_HOP_SECONDS)
 _EVENTS = 20
 _WIDTH, _HEIGHT = 600, 160
@@ -64,6 +72,30 @@ class Session:
             self.recent.append(update)
             self.events.extend(update.finished)
             self.count += len(update.finished)
+
+
+def piece(path: str | Path) -> tuple[Float32, int]:
+    """Reads a piece of a microphone's sound, in memory bounded by what may be in it.
+
+    Returns:
+        float32 samples of shape (samples, channels), and their rate in hertz.
+
+    Raises:
+        AudioError: If it is no audio, or longer than `MAX_PIECE_SECONDS`.
+    """
+    try:
+        with soundfile.SoundFile(path) as sound:
+            rate = sound.samplerate
+            # Headers may claim any rate and any number of channels.
+            frames = min(MAX_PIECE_SECONDS * rate, _MAX_PIECE_VALUES // max(1, sound.channels))
+            samples = sound.read(frames + 1, dtype="float32", always_2d=True)
+    except (OSError, soundfile.LibsndfileError):
+        raise AudioError("a piece of the microphone's sound was lost; record again") from None
+    if len(samples) > frames:
+        raise AudioError(
+            f"a piece of sound is longer than {MAX_PIECE_SECONDS} s, or too large; upload it as a recording"
+        )
+    return samples, rate
 
 
 def show(session: Session | None) -> str:

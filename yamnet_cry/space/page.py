@@ -16,7 +16,7 @@ from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import YamnetCryError
 from yamnet_cry.model_folder import TFLITE
 from yamnet_cry.nursery import SAMPLE_RATE, nursery
-from yamnet_cry.space.live import Session, show
+from yamnet_cry.space.live import Session, piece, show
 from yamnet_cry.space.recording import Heard, card, hear
 
 #: Names the model the page runs: a folder or a repository. The bundled one without it.
@@ -115,7 +115,11 @@ def _recording_tab(detector: CryDetector) -> None:
     recording = gr.Audio(
         sources=["upload", "microphone"], type="filepath", label="Recording", editable=False, buttons=[]
     )
-    gr.Examples(_examples(), recording, label="Or try one of these; nobody was recorded for them")
+    with tempfile.TemporaryDirectory() as folder:
+        # Gradio copies them to where it keeps uploads.
+        gr.Examples(
+            _make_examples(Path(folder)), recording, label="Or try one of these; nobody was recorded for them"
+        )
     headline = gr.HTML(visible=False, elem_id="headline")
     sensitivity = _sensitivity(detector, "To the right: more detections and more false alarms.")
     picture = gr.Image(
@@ -140,7 +144,7 @@ def _recording_tab(detector: CryDetector) -> None:
             # Nothing of the recording before may stay beside it.
             problem = gr.update(value=card("problem", "This cannot be heard", str(error)), visible=True)
             return [None, gr.Accordion(visible=False), None, problem, *_hidden(len(shown) - 1)]
-        return [result, gr.Accordion(visible=True), result.classes(), *_shown(result.at(wanted))]
+        return [result, gr.Accordion(visible=True), result.classes, *_shown(result.at(wanted))]
 
     def move(result: Heard | None, wanted: float) -> list[Any]:
         return _hidden(len(shown)) if result is None else _shown(result.at(wanted))
@@ -160,7 +164,7 @@ def _recording_tab(detector: CryDetector) -> None:
     def detect(path: str, wanted: float) -> dict[str, Any]:
         """For programs: everything that was heard, as `yamnet-cry detect --json` says it."""
         result = _friendly(lambda: hear(detector, path)).at(wanted)
-        return {"file": result.name, **result.result.to_dict(), "classes": result.classes()}
+        return {"file": result.name, **result.result.to_dict(), "classes": result.classes}
 
     programs = gr.Button(visible=False)
     programs.click(detect, [recording, sensitivity], gr.JSON(visible=False), api_name="detect")
@@ -211,16 +215,13 @@ def _live_tab(detector: CryDetector) -> None:
 
 def _taken(path: str) -> tuple[Any, int]:
     """Reads a piece of a microphone's sound, and deletes it."""
-    piece = Path(path)
-    try:
-        age = time.time() - piece.stat().st_mtime
-        samples, sample_rate = soundfile.read(path, dtype="float32")
-    except (OSError, soundfile.LibsndfileError):
-        raise gr.Error("A piece of the microphone's sound was lost; record again.") from None
     # A program may name any file that was uploaded: what is older is not a piece, and not its to delete.
-    if age < _FRESH_SECONDS:
-        piece.unlink(missing_ok=True)
-    return samples, sample_rate
+    fresh = Path(path).exists() and time.time() - Path(path).stat().st_mtime < _FRESH_SECONDS
+    try:
+        return _friendly(lambda: piece(path))
+    finally:
+        if fresh:
+            Path(path).unlink(missing_ok=True)
 
 
 def _friendly(work: Callable[[], Any]) -> Any:
@@ -244,9 +245,8 @@ def _shown(heard: Heard) -> list[Any]:
     ]
 
 
-def _examples() -> list[list[str]]:
+def _make_examples(folder: Path) -> list[list[str]]:
     """Synthesises the clips to try."""
-    folder = Path(tempfile.mkdtemp(prefix="yamnet-cry-examples-"))
     clips = {
         "a baby cries.wav": nursery(),
         "it cries again and again.wav": nursery(60.0, 8.0, 15.0, seed=3) + nursery(60.0, 34.0, 52.0, seed=5),

@@ -21,15 +21,17 @@ class Heard:
 
     Attributes:
         name: The recording's name.
-        result: With the logits of all classes.
+        result: Without the logits, which take megabytes a visitor.
         spectrogram: For the picture.
         seconds: Length of the recording.
+        classes: The largest mean shares of AudioSet's classes over the whole recording.
     """
 
     name: str
     result: Detection
     spectrogram: Float32
     seconds: float
+    classes: dict[str, float]
 
     def at(self, sensitivity: float) -> "Heard":
         """Returns the same at another sensitivity: 1 minus the threshold, in [0, 1]."""
@@ -53,10 +55,6 @@ class Heard:
         head = "".join(f"<th>{name}</th>" for name in ("from", "to", "lasts", "most sure"))
         body = "".join(f"<tr>{line}</tr>" for line in lines)
         return f'<div class="events"><table><tr>{head}</tr>{body}</table></div>'
-
-    def classes(self) -> dict[str, float]:
-        """Returns the largest mean shares of AudioSet's classes over the whole recording."""
-        return dict(self.result.top_classes(count=8))
 
     def picture(self) -> bytes:
         """Returns spectrogram, probability and events as a PNG file; the headline says the rest."""
@@ -108,7 +106,8 @@ def hear(detector: CryDetector, path: str | Path) -> Heard:
 
     try:
         result = detector(path, classes=True, progress=limit)
-        return Heard(name, result, *overview(path, len(result.scores)))
+        classes = dict(result.top_classes(count=8))
+        return Heard(name, result.without_logits(), *overview(path, len(result.scores)), classes)
     except AudioError as error:
         # Visitors know the name of their file, and nothing of where it lies on the server.
         raise AudioError(str(error).replace(str(path), name)) from None
