@@ -2,15 +2,19 @@
 
     python benchmarks/fuzz.py [--inputs 10000] [--seed 0]
 
-Real files in every container are cut, flipped, spliced and given absurd numbers; so are model folders and
-manifests. Each must either be used or be refused with one of the package's own errors, in bounded time
-and memory. Anything else is printed with the seed that makes it again, and the exit code is then 1.
+Real files in every container are cut, flipped, spliced and given absurd numbers; so are manifests, what the
+web page is sent, and model folders: their flatbuffers and JSON byte by byte, and part by part so that they
+stay well-formed. Each must either be used or be refused with one of the package's own errors, in bounded time
+and memory. Anything else is printed with the seed that makes it again, and the exit code is then 1. The work
+is done in a process of its own, so that a crash is found too.
 """
 
 import argparse
+import faulthandler
 import io
 import json
-import resource
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,13 +22,26 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+try:
+    import resource
+except ImportError:  # Windows: memory is then not watched
+    resource = None  # type: ignore[assignment]
 
 import numpy as np
 import soundfile
+from model_parts import ABSURD, mutated_model
 
 from yamnet_cry import CryDetector, audio, live, model_folder
 from yamnet_cry.distill import corpus
 from yamnet_cry.errors import YamnetCryError
+from yamnet_cry.nursery import nursery
+from yamnet_cry.space import live as space_live
+from yamnet_cry.space import recording
+
+Damage = Callable[[bytes, np.random.Generator], bytes]
+Case = tuple[str, bytes, Callable[[bytes], None], Damage]
 
 CONTAINERS = (
     ("WAV", "PCM_16"),
@@ -43,7 +60,6 @@ CONTAINERS = (
     ("VOC", "PCM_16"),
     ("NIST", "PCM_16"),
 )
-ABSURD = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 2**62)
 
 # A second of audio at the highest rate, decoded and resampled, takes a few milliseconds and megabytes.
 SLOWEST_SECONDS = 5.0
@@ -112,33 +128,110 @@ def manifest(data: bytes) -> None:
         corpus.load(folder)
 
 
+def mutated_json(data: bytes, generator: np.random.Generator) -> bytes:
+    """Changes one to three values of a JSON file, anywhere in it."""
+    values: list[Any] = [
+        None,
+        True,
+        -1,
+        0,
+        2.5,
+        1e30,
+        float("nan"),
+        10**30,
+        "",
+        "x*/\n<b>",
+        [],
+        {},
+        [[[]]],
+        {"a": {}},
+    ]
+    content = json.loads(data)
+    for _ in range(generator.integers(1, 4)):
+        # Half of them at the top: the rest is nearly all Keras's.
+        part, deeper = content, generator.random() < 0.5
+        while True:
+            keys = list(part) if isinstance(part, dict) else list(range(len(part)))
+            if not keys:
+                break
+            key = keys[int(generator.integers(len(keys)))]
+            if deeper and isinstance(part[key], dict | list) and part[key] and generator.random() < 0.9:
+                part = part[key]
+                continue
+            if generator.random() < 0.2:
+                del part[key]
+            else:
+                part[key] = values[int(generator.integers(len(values)))]
+            break
+    return json.dumps(content).encode()
+
+
 def model(name: str, data: bytes, files: dict[str, bytes]) -> None:
-    """Loads a model folder in which one file is damaged."""
+    """Loads and runs a model folder in which one file is damaged, and all hashes are right."""
+    changed = {**files, name: data}
+    if name == model_folder.TFLITE:
+        config = json.loads(changed[model_folder.CONFIG])
+        config["files"][name] = model_folder.fingerprint(data)
+        changed[model_folder.CONFIG] = json.dumps(config).encode()
     with tempfile.TemporaryDirectory() as folder:
-        for other, content in files.items():
-            (Path(folder) / other).write_bytes(data if other == name else content)
-        CryDetector.from_pretrained(folder)
+        for other, content in changed.items():
+            (Path(folder) / other).write_bytes(content)
+        detector = CryDetector.from_pretrained(folder)
+    result = detector((np.zeros(24_000, np.float32), 16_000))
+    assert 0 <= result.probability <= 1
 
 
-def cases() -> list[tuple[str, bytes, Callable[[bytes], None]]]:
-    """Returns what is damaged: a name, the intact data, and what reads it."""
-    found: list[tuple[str, bytes, Callable[[bytes], None]]] = []
+def uploaded(data: bytes, detector: CryDetector) -> None:
+    """Hears what a visitor of the page uploads, and shows it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "up<load>.wav"
+        path.write_bytes(data)
+        with warnings.catch_warnings():
+            # The visitor is told, and the server's log is warned.
+            warnings.filterwarnings("ignore", ".* is cut short")
+            heard = recording.hear(detector, path).at(0.5)
+        shown = heard.headline() + heard.table() + heard.downloads()
+    assert "<load>" not in shown
+
+
+def microphone(data: bytes, detector: CryDetector) -> None:
+    """Hears a piece of a microphone's sound, as the page's endpoint for it does."""
+    session = space_live.Session(detector, 0.5)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "piece.wav"
+        path.write_bytes(data)
+        session.push(*space_live.piece(path))
+    session.finish()
+    space_live.show(session)
+
+
+def cases() -> list[Case]:
+    """Returns what is damaged: a name, the intact data, what reads it, and how it is damaged."""
+    found: list[Case] = []
     for (container, subtype), data in zip(CONTAINERS, seeds(), strict=True):
-        found.append((f"{container} {subtype}", data, decode))
+        found.append((f"{container} {subtype}", data, decode, mutated))
         if container in ("WAV", "WAVEX"):
-            found.append((f"{container} {subtype} through a pipe", data, stream))
+            found.append((f"{container} {subtype} through a pipe", data, stream, mutated))
     rows = b"file,target,split,group,source\na.wav,cry,train,g1,phone\n"
-    found.append(("manifest", rows, manifest))
+    found.append(("manifest", rows, manifest, mutated))
+    detector = CryDetector.from_pretrained()
+    scene = io.BytesIO()
+    soundfile.write(scene, nursery(3.0, 1.0, 2.5), 16_000, format="FLAC")
+    found.append(("upload", scene.getvalue(), lambda data: uploaded(data, detector), mutated))
+    found.append(("microphone", scene.getvalue(), lambda data: microphone(data, detector), mutated))
     released = Path(__file__).parents[1] / "hub"
     files = {name: (released / name).read_bytes() for name in model_folder.DETECTOR_FILES}
-    for name in files:
-        found.append((name, files[name], lambda data, name=name: model(name, data, files)))  # type: ignore[misc]
+    by_part = {model_folder.CONFIG: mutated_json, model_folder.TFLITE: mutated_model}
+    for name, content in files.items():
+        read = lambda data, name=name: model(name, data, files)  # noqa: E731
+        found.append((f"{name} byte by byte", content, read, mutated))
+        found.append((f"{name} part by part", content, read, by_part[name]))
     return found
 
 
 def attempt(read: Callable[[bytes], None], data: bytes) -> str:
     """Reads data, and says what came of it: ``used``, ``refused``, or what must not happen."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak()
     started = time.perf_counter()
     try:
         read(data)
@@ -149,7 +242,7 @@ def attempt(read: Callable[[bytes], None], data: bytes) -> str:
     except Exception as error:
         outcome = f"{type(error).__name__}: {error}"
     seconds = time.perf_counter() - started
-    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    growth = (_peak() - before) * 1024
     if seconds > SLOWEST_SECONDS:
         return f"took {seconds:.1f} s"
     if growth > LARGEST_GROWTH:
@@ -157,29 +250,68 @@ def attempt(read: Callable[[bytes], None], data: bytes) -> str:
     return outcome
 
 
+def _peak() -> int:
+    """Kilobytes that this process ever held."""
+    return 0 if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def work(seed: int, first: int, inputs: int) -> None:
+    """Tries inputs, and prints the number of each before and its outcome after."""
+    faulthandler.enable()
+    warnings.simplefilter("error")
+    every = cases()
+    for number in range(first, inputs):
+        print(number, flush=True)
+        name, data, read, damage = every[number % len(every)]
+        outcome = attempt(read, damage(data, np.random.default_rng((seed, number))))
+        print(json.dumps({"name": name, "outcome": outcome}), flush=True)
+
+
 def main() -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    warnings.simplefilter("error")
-    every = cases()
+    if arguments.work is not None:
+        work(arguments.seed, arguments.work, arguments.inputs)
+        return 0
     counts: Counter[str] = Counter()
-    bad = 0
     started = time.perf_counter()
-    for number in range(arguments.inputs):
-        name, data, read = every[number % len(every)]
-        generator = np.random.default_rng((arguments.seed, number))
-        outcome = attempt(read, mutated(data, generator))
-        counts[outcome if outcome in ("used", "refused") else "bad"] += 1
-        if outcome not in ("used", "refused"):
-            bad += 1
-            print(f"{name}, seed {arguments.seed}, number {number}: {outcome}", file=sys.stderr)
-    print(
-        json.dumps({"inputs": arguments.inputs, **counts, "seconds": round(time.perf_counter() - started, 1)})
-    )
-    return 1 if bad else 0
+    number = -1
+    while number + 1 < arguments.inputs:
+        options = [
+            "--inputs",
+            str(arguments.inputs),
+            "--seed",
+            str(arguments.seed),
+            "--work",
+            str(number + 1),
+        ]
+        worker = subprocess.Popen(
+            [sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+        assert worker.stdout is not None
+        unfinished = False
+        for line in worker.stdout:
+            unfinished = not line.startswith("{")
+            if unfinished:
+                number = int(line)
+                continue
+            told = json.loads(line)
+            counts[told["outcome"] if told["outcome"] in ("used", "refused") else "bad"] += 1
+            if told["outcome"] not in ("used", "refused"):
+                print(f"{told['name']}, number {number}: {told['outcome']}", file=sys.stderr)
+        code = worker.wait()
+        if unfinished:
+            counts["bad"] += 1
+            print(f"number {number}: the process ended with {code}", file=sys.stderr)
+        elif code:
+            return 1
+    seconds = round(time.perf_counter() - started, 1)
+    print(json.dumps({"inputs": arguments.inputs, **counts, "seconds": seconds}))
+    return 1 if counts["bad"] else 0
 
 
 if __name__ == "__main__":
