@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -104,10 +106,10 @@ def test_tensorflow_hub_out_of_reach(monkeypatch):
         asked.append(handle)
         raise OSError("no route to host\nand more")
 
-    monkeypatch.setattr(tensorflow_hub, "load", fail)
+    monkeypatch.setattr(tensorflow_hub, "resolve", fail)
     with pytest.raises(
         TeacherError,
-        match=r"with --teacher PATH.*tfhub.dev.*cannot be loaded \(OSError: no route to host\); .*kaggle",
+        match=r"with --teacher PATH.*tfhub.dev.*cannot be downloaded \(OSError: no route to host\); .*kaggle",
     ):
         teachers.load("tfhub")
     assert asked == list(teachers.TFHUB_HANDLES)
@@ -116,13 +118,33 @@ def test_tensorflow_hub_out_of_reach(monkeypatch):
 def test_the_kaggle_handle_is_the_fallback(monkeypatch, small_teacher):
     import tensorflow_hub
 
-    load = tensorflow_hub.load
-
     def only_kaggle(handle):
         if "tfhub.dev" in handle:
             raise OSError("403")
-        return load(str(small_teacher))
+        return str(small_teacher)
 
-    monkeypatch.setattr(tensorflow_hub, "load", only_kaggle)
+    monkeypatch.setattr(tensorflow_hub, "resolve", only_kaggle)
     teacher = teachers.load("tfhub")
     assert teacher.name == f"SavedModel {teachers.TFHUB_HANDLES[1]}"
+    # Whatever the address gave: the fingerprint is that of the weights.
+    assert teacher.fingerprint == teachers.load(small_teacher).fingerprint
+
+
+@pytest.mark.parametrize("chosen", [None, "elsewhere"])
+def test_downloads_are_kept_in_the_users_own_cache(monkeypatch, tmp_path, small_teacher, chosen):
+    import tensorflow_hub
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TFHUB_CACHE_DIR", raising=False)
+    if chosen:
+        monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / chosen))
+    kept = []
+
+    def resolve(handle):
+        kept.append(os.environ["TFHUB_CACHE_DIR"])
+        return str(small_teacher)
+
+    monkeypatch.setattr(tensorflow_hub, "resolve", resolve)
+    teachers.load("tfhub")
+    assert kept == [str(tmp_path / (chosen or "yamnet-cry/tfhub_modules"))]
+    assert os.environ.get("TFHUB_CACHE_DIR") == (str(tmp_path / chosen) if chosen else None)

@@ -1,9 +1,10 @@
 """Teachers: YAMNet from its weights, from a SavedModel, or from TensorFlow Hub."""
 
+import contextlib
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -153,31 +154,32 @@ class SavedModelTeacher:
     spectrogram. The scores are sigmoids, from which the logits are recovered.
 
     Args:
-        handle: What `tensorflow_hub.load` takes: a folder or an address.
+        folder: That of the SavedModel.
         fingerprint: Identity of the weights.
+        name: What a run's records call it; by default, after the folder.
 
     Raises:
         TeacherError: If it is no such model.
     """
 
-    def __init__(self, handle: str, fingerprint: str) -> None:
+    def __init__(self, folder: str, fingerprint: str, name: str = "") -> None:
         import tensorflow_hub
 
-        self.name = f"SavedModel {handle if '://' in handle else Path(handle).name}"
+        self.name = name or f"SavedModel {Path(folder).name}"
         self.fingerprint = fingerprint
         try:
-            self._model: Any = tensorflow_hub.load(handle)
+            self._model: Any = tensorflow_hub.load(folder)
         except Exception as error:
-            raise TeacherError(f"{handle} cannot be loaded ({_reason(error)})") from error
+            raise TeacherError(f"{folder} cannot be loaded ({_reason(error)})") from error
         try:
             shape = self._scores(np.zeros(PATCH_SAMPLES, np.float32)).shape
         except Exception as error:
             raise TeacherError(
-                f"{handle} does not map a waveform to scores, embeddings and log-mel ({_reason(error)})"
+                f"{folder} does not map a waveform to scores, embeddings and log-mel ({_reason(error)})"
             ) from error
         if shape != (1, NUM_CLASSES):
             raise TeacherError(
-                f"{handle} should give scores of shape (1, {NUM_CLASSES}) for one window. Received: {shape}"
+                f"{folder} should give scores of shape (1, {NUM_CLASSES}) for one window. Received: {shape}"
             )
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
@@ -195,17 +197,48 @@ def _logit(scores: Float32) -> Float32:
     return (np.log(p) - np.log1p(-p)).astype(np.float32)
 
 
+def default_download_cache() -> Path:
+    """Returns where TensorFlow Hub's downloads are kept: in ``TFHUB_CACHE_DIR``, or the user's own cache.
+
+    TensorFlow Hub itself would share a folder in the system's temporary directory with all users, any of whom
+    could put a model there first.
+    """
+    chosen = os.environ.get("TFHUB_CACHE_DIR")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(chosen) if chosen else Path(base) / "yamnet-cry" / "tfhub_modules"
+
+
 def _from_tfhub() -> SavedModelTeacher:
+    import tensorflow_hub
+
     failures = []
     for handle in TFHUB_HANDLES:
         try:
-            # Both handles hold the same weights, so they share one fingerprint.
-            return SavedModelTeacher(handle, hashlib.sha256(TFHUB_HANDLES[0].encode()).hexdigest())
+            with _environment("TFHUB_CACHE_DIR", str(default_download_cache())):
+                path = Path(tensorflow_hub.resolve(handle))
+        except Exception as error:
+            failures.append(f"{handle} cannot be downloaded ({_reason(error)})")
+            continue
+        try:
+            return SavedModelTeacher(str(path), _fingerprint(path), name=f"SavedModel {handle}")
         except TeacherError as error:
-            failures.append(str(error))
+            failures.append(f"{handle}: {error}")
     raise TeacherError(
         "YAMNet is out of reach; pass a copy of it with --teacher PATH. " + "; ".join(failures)
     )
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _reason(error: Exception) -> str:
