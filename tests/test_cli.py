@@ -112,6 +112,16 @@ def test_evaluate_writes_the_metrics(released, synthetic_corpus, tmp_path):
     assert metrics["evaluation"]["split"] == "test"
     assert metrics["models"]["int8"]["all"]["cry"] == 4
     assert metrics["models"]["int8"]["threshold"] == CryDetector.from_pretrained(released).threshold
+    (tmp_path / "metrics.png").write_text("mine")
+    out.unlink()
+    again = run("evaluate", released, "--audio", synthetic_corpus, "--out", out)
+    assert again.exit_code == 2
+    assert f"Error: {tmp_path / 'metrics.png'} would be overwritten; name another place" in again.stderr
+    assert (tmp_path / "metrics.png").read_text() == "mine"
+    assert not out.exists()
+    again = run("evaluate", released, "--audio", synthetic_corpus, "--out", out, "--overwrite")
+    assert again.exit_code == 0
+    assert (tmp_path / "metrics.png").read_bytes()[:4] == b"\x89PNG"
     printed = run("evaluate", released, "--audio", synthetic_corpus, "--split", "val")
     assert json.loads(printed.stdout)["evaluation"]["split"] == "val"
 

@@ -1,5 +1,6 @@
 """The base install as a stranger gets it: a fresh virtual environment, a wheel, three lines of Python."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,15 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "librosa", "datasets", "gradio", "sklearn", "torch")
 
 
+# Where virtual environments have their programs.
+BIN = "Scripts" if os.name == "nt" else "bin"
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("fresh")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    pip = [folder / BIN / "python", "-m", "pip", "--disable-pip-version-check"]
     result = subprocess.run([*pip, "install", ROOT], capture_output=True, text=True, check=False)
     if result.returncode and "connection" in result.stderr.lower():
         pytest.skip("the package index cannot be reached")
@@ -26,8 +31,14 @@ def environment(tmp_path_factory) -> Path:
     return folder
 
 
+def site_packages(environment: Path) -> Path:
+    inside = "Lib" if os.name == "nt" else "lib/python*"
+    (packages,) = environment.glob(f"{inside}/site-packages")
+    return packages
+
+
 def test_it_brings_nothing_heavy(environment):
-    (packages,) = environment.glob("lib/python*/site-packages")
+    packages = site_packages(environment)
     names = {path.name.lower() for path in packages.iterdir()}
     assert not names & set(HEAVY)
     own = [path for path in packages.iterdir() if not path.name.startswith(("pip", "setuptools"))]
@@ -41,7 +52,7 @@ def test_it_brings_nothing_heavy(environment):
 
 
 def test_the_released_model_is_inside_byte_for_byte(environment):
-    (installed,) = environment.glob("lib/python*/site-packages/yamnet_cry/released")
+    installed = site_packages(environment) / "yamnet_cry" / "released"
     for file in (ROOT / "hub").iterdir():
         assert (installed / file.name).read_bytes() == file.read_bytes()
 
@@ -54,7 +65,7 @@ def test_three_lines_of_python(environment, tmp_path):
         "print(detector('night.wav'))\n"
     )
     result = subprocess.run(
-        [environment / "bin" / "python", "-W", "error", "-c", code],
+        [environment / BIN / "python", "-W", "error", "-c", code],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -65,7 +76,7 @@ def test_three_lines_of_python(environment, tmp_path):
 
 def test_the_program(environment, tmp_path):
     soundfile.write(tmp_path / "night.wav", nursery(), 16_000)
-    program = environment / "bin" / "yamnet-cry"
+    program = environment / BIN / "yamnet-cry"
     result = subprocess.run(
         [program, "detect", "--exit-code", "night.wav"],
         cwd=tmp_path,
@@ -85,7 +96,7 @@ def test_the_program(environment, tmp_path):
 
 
 def test_the_page_is_published_from_the_base_install_and_served_with_its_extra(environment):
-    program = environment / "bin" / "yamnet-cry"
+    program = environment / BIN / "yamnet-cry"
     plan = subprocess.run(
         [program, "push", "--space", "user/cry", "--dry-run"], capture_output=True, text=True, check=True
     )

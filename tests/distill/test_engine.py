@@ -208,9 +208,15 @@ def test_resume_refuses_another_run(arguments, tmp_path, monkeypatch):
         distill(out=tmp_path / "model", resume=True, seed=5, **other)
 
 
-def test_nothing_is_overwritten(finished, arguments):
+def test_nothing_is_overwritten(finished, arguments, tmp_path):
     with pytest.raises(RunError, match="exists; name another folder"):
         distill(out=finished, **arguments)
+    theirs = tmp_path / "model.partial" / "diary.txt"
+    theirs.parent.mkdir()
+    theirs.write_text("mine")
+    with pytest.raises(RunError, match="model.partial is no unfinished run, for it has no run.json"):
+        distill(out=tmp_path / "model", resume=True, **arguments)
+    assert theirs.read_text() == "mine"
 
 
 def test_a_full_disk_loses_nothing(finished, arguments, tmp_path, monkeypatch):

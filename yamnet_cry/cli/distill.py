@@ -1,13 +1,16 @@
 """yamnet-cry distill and yamnet-cry evaluate."""
 
+import errno
 import json
 import logging
+import os
 from pathlib import Path
 
 import click
 
 from yamnet_cry import hub
 from yamnet_cry.cli.options import PRIVATE, REVISION
+from yamnet_cry.cli.outputs import OVERWRITE, check_outputs
 from yamnet_cry.cli.push import again, told
 from yamnet_cry.errors import HubError, RunError
 from yamnet_cry.files import write_whole
@@ -99,8 +102,11 @@ def distill(
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File to write the metrics to, as JSON; stdout by default."
 )
+@OVERWRITE
 @REVISION
-def evaluate(model: str, audio: str, split: str, out: Path | None, revision: str | None) -> None:
+def evaluate(
+    model: str, audio: str, split: str, out: Path | None, overwrite: bool, revision: str | None
+) -> None:
     """Measure MODEL, a model folder or a repository, on a corpus.
 
     Writes metrics as JSON, each with a 95 % interval, for all clips and for each source. With --out,
@@ -113,9 +119,13 @@ def evaluate(model: str, audio: str, split: str, out: Path | None, revision: str
     from yamnet_cry.distill import corpus
     from yamnet_cry.distill import evaluate as evaluation
 
+    plot = None if out is None else out.with_suffix(".png")
+    if out is not None and plot is not None:
+        check_outputs([("the picture beside it", plot), ("--out", out)], existing=overwrite)
+        if not out.parent.is_dir():
+            raise RunError(f"{out} cannot be written ({os.strerror(errno.ENOENT)})")
     detector = CryDetector.from_pretrained(model, revision=revision)
     clips = corpus.require(corpus.load(audio), split)
-    plot = None if out is None else out.with_suffix(".png")
     try:
         metrics = evaluation.evaluate(detector, clips, split, plot=plot)
         text = json.dumps(metrics, indent=2) + "\n"
@@ -124,7 +134,7 @@ def evaluate(model: str, audio: str, split: str, out: Path | None, revision: str
             return
         write_whole(out, text)
     except OSError as error:
-        raise RunError(f"{out} cannot be written ({error.strerror})") from None
+        raise RunError(f"{error.filename} cannot be written ({error.strerror})") from None
     click.echo(card.results_table(metrics))
 
 

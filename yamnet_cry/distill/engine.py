@@ -146,6 +146,9 @@ def _check_free(out: Path, partial: Path, resume: bool) -> None:
         raise RunError(f"{out} exists; name another folder, or move it away first")
     if partial.exists() and not resume:
         raise RunError(f"{partial} holds an unfinished run; continue it with --resume, or delete it")
+    # It is deleted in the end, with all that is in it.
+    if partial.exists() and not (partial / _RUN).exists() and any(partial.iterdir()):
+        raise RunError(f"{partial} is no unfinished run, for it has no {_RUN}; move it away first")
 
 
 def _identity(recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import plots
 from yamnet_cry.distill.corpus import CRY, Clip
 from yamnet_cry.features import SAMPLE_RATE
+from yamnet_cry.files import whole
 
 Float64 = NDArray[np.float64]
 
@@ -62,7 +63,8 @@ def evaluate(
     measured = report(clips, probabilities, detector.threshold, progress=progress)
     measured["events"] = event_report(detector, clips)
     if plot is not None:
-        plots.evaluation(plot, labels(clips), {"int8": probabilities})
+        with whole(plot) as unfinished:
+            plots.evaluation(unfinished, labels(clips), {"int8": probabilities})
     return {"evaluation": method(split), "models": {"int8": measured}}
 
 
