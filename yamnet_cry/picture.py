@@ -20,6 +20,7 @@ _PIXELS_PER_INCH = 150
 # Neither the program nor the time is anybody's business.
 _NO_METADATA = {"png": {"Software": None}, "jpg": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _CRYING, _TRACK = "#d1495b", "#1b4965"
+_DARK_PAPER, _DARK_INK, _DARK_TRACK = "#1f2937", "#f3f4f6", "#8cc3e6"
 
 
 def picture(result: Detection, source: AudioSource, title: str, file_format: str = "png") -> bytes:
@@ -38,7 +39,13 @@ def picture(result: Detection, source: AudioSource, title: str, file_format: str
 
 
 def draw(
-    result: Detection, spectrogram: Float32, seconds: float, title: str, file_format: str = "png"
+    result: Detection,
+    spectrogram: Float32,
+    seconds: float,
+    title: str,
+    file_format: str = "png",
+    *,
+    dark: bool = False,
 ) -> bytes:
     """Draws the spectrogram, the track of probabilities, the threshold, and the events as shades.
 
@@ -48,6 +55,7 @@ def draw(
         seconds: Length of the recording.
         title: Usually the recording's name; without one, there is no verdict above the picture either.
         file_format: ``png``, ``jpg``, ``svg`` or ``pdf``.
+        dark: Whether it is shown on a dark page.
 
     Returns:
         The file, 1350 pixels wide and as high, legible on a phone.
@@ -95,9 +103,24 @@ def draw(
         axes.tick_params(labelsize=13, length=0 if axes is strip else 4)
         axes.xaxis.label.set_size(14)
         axes.yaxis.label.set_size(14)
+    if dark:
+        _darken(figure)
     file = io.BytesIO()
     figure.savefig(file, format=file_format, dpi=_PIXELS_PER_INCH, metadata=_NO_METADATA[file_format])
     return file.getvalue()
+
+
+def _darken(figure: Figure) -> None:
+    figure.set_facecolor(_DARK_PAPER)
+    for axes in figure.axes:
+        axes.set_facecolor(_DARK_PAPER)
+        axes.tick_params(colors=_DARK_INK)
+        for spine in axes.spines.values():
+            spine.set_color(_DARK_INK)
+        for text in (axes.xaxis.label, axes.yaxis.label, *axes.texts):
+            text.set_color(_DARK_INK)
+        for line in axes.lines:
+            line.set_color(_DARK_TRACK if line.get_color() == _TRACK else _DARK_INK)
 
 
 def verdict(result: Detection) -> str:

@@ -43,9 +43,9 @@ def browser(tmp_path_factory):
 class Visitor:
     """Somebody with the page before them, who notices what the browser complains about."""
 
-    def __init__(self, browser, address: str, size: tuple[int, int]) -> None:
+    def __init__(self, browser, address: str, size: tuple[int, int], colours: str = "light") -> None:
         self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, permissions=["microphone"]
+            viewport={"width": size[0], "height": size[1]}, permissions=["microphone"], color_scheme=colours
         )
         self.page = self.context.new_page()
         self.complaints: list[str] = []
@@ -212,3 +212,32 @@ def test_a_microphone_recording_is_heard_like_a_file(visitor):
 def test_five_minutes_take_a_moment(visitor, recordings):
     told = visitor.upload(recordings / "five minutes.wav")
     assert "Crying heard 15 times" in told
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_everything_can_be_read_in_both_colours(browser, address, recordings, colours):
+    visitor = Visitor(browser, address, DESKTOP, colours)
+    contrasts = (Path(__file__).parent / "contrast.js").read_text()
+
+    def lowest() -> tuple[float, str]:
+        visitor.page.wait_for_timeout(500)  # transitions
+        found = visitor.page.evaluate(contrasts)
+        assert len(found) > 10
+        return tuple(found[0])
+
+    visitor.upload(recordings / "night.wav")
+    visitor.page.wait_for_function("[...document.images].some(image => image.naturalWidth >= 1000)")
+    visitor.page.get_by_text("What does it hear?").click()
+    visitor.page.wait_for_selector("text=Baby cry, infant cry")
+    assert lowest() >= (4.5, "")
+    # The picture has the page's own paper at its corner.
+    corner = visitor.page.evaluate(
+        "() => { const image = [...document.images].find(each => each.naturalWidth >= 1000);"
+        "const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1});"
+        "const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);"
+        "return context.getImageData(0, 0, 1, 1).data[0]; }"
+    )
+    assert (corner < 50) == (colours == "dark")
+    visitor.page.get_by_role("tab", name="Live").click()
+    assert lowest() >= (4.5, "")
+    visitor.context.close()

@@ -44,6 +44,8 @@ where a child's safety depends on it. Recordings are deleted within a quarter of
 hears live is not stored.
 """
 
+_IS_DARK = "() => document.body.classList.contains('dark')"
+
 _CSS = """
 .gradio-container { max-width: min(860px, 100vw) !important; margin: 0 auto !important; }
 .verdict { border-radius: 12px; padding: 14px 18px; font-size: 1.05rem; line-height: 1.5; color: #1d1d1f; }
@@ -63,11 +65,30 @@ _CSS = """
 .track .shade rect { fill: #d1495b44; }
 .axis { display: flex; justify-content: space-between; font-size: 0.85rem; opacity: 0.8; }
 .events { margin-top: 10px; }
+.events a, .events a:visited { color: var(--link-text-color); }
 .events a { display: inline-block; margin: 12px 8px 0 0; padding: 9px 16px; border-radius: 8px; }
 .events a { background: #8882; }
 .events table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .events table, .events tr, .events th, .events td { border: none !important; }
 .events th, .events td { text-align: left; padding: 7px 8px; border-bottom: 1px solid #8884 !important; }
+/* Gradio's own greys and blues are too pale to read: WCAG wants a contrast of 4.5. */
+.gradio-container {
+  --color-accent: var(--primary-600);
+  --block-label-text-color: var(--primary-700);
+  --block-title-text-color: var(--primary-700);
+  --block-info-text-color: var(--neutral-600);
+  --body-text-color-subdued: var(--neutral-600);
+  --neutral-400: var(--neutral-500);
+}
+.dark .gradio-container {
+  --color-accent: var(--primary-300);
+  --link-text-color: var(--primary-300);
+  --block-label-text-color: white;
+  --block-title-text-color: white;
+  --block-info-text-color: var(--neutral-300);
+  --body-text-color-subdued: var(--neutral-300);
+  --neutral-400: var(--neutral-300);
+}
 footer { display: none !important; }
 """
 
@@ -83,8 +104,11 @@ def build(detector: CryDetector | None = None) -> gr.Blocks:
         detector = CryDetector.from_pretrained(os.environ.get(MODEL_VARIABLE) or None)
     with gr.Blocks(title=_TITLE, delete_cache=_CLEANING, analytics_enabled=False) as page:
         gr.Markdown(_INTRODUCTION)
+        # Only the browser knows which colours the page is shown in; pictures are drawn to match.
+        dark = gr.Checkbox(False, visible="hidden")
+        page.load(None, None, dark, js=_IS_DARK, api_visibility="private")
         with gr.Tab("A recording"):
-            _recording_tab(detector)
+            _recording_tab(detector, dark)
         with gr.Tab("Live"):
             _live_tab(detector)
         kilobytes = int(detector.config.files[TFLITE]["bytes"]) / 1024
@@ -110,7 +134,7 @@ def _sensitivity(detector: CryDetector, info: str) -> gr.Slider:
     return gr.Slider(0.02, 0.98, 1 - detector.threshold, step=0.02, label="Sensitivity", info=info)
 
 
-def _recording_tab(detector: CryDetector) -> None:
+def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
     heard: gr.State = gr.State(None, time_to_live=3600)
     recording = gr.Audio(
         sources=["upload", "microphone"], type="filepath", label="Recording", editable=False, buttons=[]
@@ -135,7 +159,7 @@ def _recording_tab(detector: CryDetector) -> None:
         classes = gr.Label(label="The largest shares of AudioSet's 521 classes")
     shown = [headline, picture, table]
 
-    def hear_recording(path: str | None, wanted: float) -> list[Any]:
+    def hear_recording(path: str | None, wanted: float, is_dark: bool) -> list[Any]:
         if path is None:
             return [None, gr.Accordion(visible=False), None, *_hidden(len(shown))]
         try:
@@ -144,17 +168,20 @@ def _recording_tab(detector: CryDetector) -> None:
             # Nothing of the recording before may stay beside it.
             problem = gr.update(value=card("problem", "This cannot be heard", str(error)), visible=True)
             return [None, gr.Accordion(visible=False), None, problem, *_hidden(len(shown) - 1)]
-        return [result, gr.Accordion(visible=True), result.classes, *_shown(result.at(wanted))]
+        return [result, gr.Accordion(visible=True), result.classes, *_shown(result.at(wanted), is_dark)]
 
-    def move(result: Heard | None, wanted: float) -> list[Any]:
-        return _hidden(len(shown)) if result is None else _shown(result.at(wanted))
+    def move(result: Heard | None, wanted: float, is_dark: bool) -> list[Any]:
+        return _hidden(len(shown)) if result is None else _shown(result.at(wanted), is_dark)
 
     recording.change(
-        hear_recording, [recording, sensitivity], [heard, fold, classes, *shown], api_visibility="private"
+        hear_recording,
+        [recording, sensitivity, dark],
+        [heard, fold, classes, *shown],
+        api_visibility="private",
     )
     sensitivity.change(
         move,
-        [heard, sensitivity],
+        [heard, sensitivity, dark],
         shown,
         trigger_mode="always_last",
         show_progress="hidden",
@@ -236,8 +263,8 @@ def _hidden(count: int) -> list[Any]:
     return [gr.update(value=None, visible=False)] * count
 
 
-def _shown(heard: Heard) -> list[Any]:
-    image = Image.open(io.BytesIO(heard.picture()))
+def _shown(heard: Heard, is_dark: bool) -> list[Any]:
+    image = Image.open(io.BytesIO(heard.picture(dark=is_dark)))
     return [
         gr.update(value=heard.headline(), visible=True),
         gr.update(value=image, visible=True),

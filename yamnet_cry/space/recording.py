@@ -56,9 +56,9 @@ class Heard:
         body = "".join(f"<tr>{line}</tr>" for line in lines)
         return f'<div class="events"><table><tr>{head}</tr>{body}</table></div>'
 
-    def picture(self) -> bytes:
+    def picture(self, *, dark: bool = False) -> bytes:
         """Returns spectrogram, probability and events as a PNG file; the headline says the rest."""
-        return draw(self.result, self.spectrogram, self.seconds, title="")
+        return draw(self.result, self.spectrogram, self.seconds, title="", dark=dark)
 
     def downloads(self) -> str:
         """Returns links to the files of `files`, as HTML that holds them: the server keeps none."""
