@@ -3,8 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamnet_cry.ambient import Tail, fit_threshold, trigger
+from yamnet_cry.ambient import CalibrationError, Tail, fit_room, fit_threshold, trigger
+from yamnet_cry.calibration import Calibration, EventRecall
+from yamnet_cry.detection import Detection
 from yamnet_cry.events import EventSettings, find_events
+from yamnet_cry.runtime import QuantizedLogits
 
 PLAIN = EventSettings(smoothing=1, votes=1, window=1, release=1.0, hold_seconds=0.0)
 TRACKS = st.lists(st.floats(0, 1), min_size=1, max_size=40)
@@ -79,3 +82,100 @@ def test_any_track_gives_a_usable_threshold(track, settings, threshold, rate):
 def test_a_rate_of_zero_is_refused():
     with pytest.raises(ValueError, match="is positive. Received: 0"):
         fit_threshold([0.1], EventSettings(), 0.5, 0)
+
+
+FRAGILE = EventRecall(10, 5, (0.0, 0.5, 0.9, 1.0), (1.0, 0.9, 0.8, 0.0))
+
+
+def heard(track: np.ndarray, threshold: float = 0.5) -> Detection:
+    """A result with these window probabilities, in which every window sounds like a cat (76 in AudioSet)."""
+    logits = np.zeros((len(track), 521), np.int8)
+    logits[:, 76] = 100
+    quantized = QuantizedLogits(logits, 0.1, 0)
+    return Detection(track.astype(np.float32), threshold, Calibration(1.0, 0.0), PLAIN, quantized)
+
+
+def loud_room() -> np.ndarray:
+    """Ten minutes with a dozen sounds as sure as crying can be."""
+    track = np.full(1_250, 1e-5)
+    track[400::70] = 0.97
+    return track
+
+
+def test_a_room_that_costs_too_much_is_refused_and_its_sounds_are_named():
+    with pytest.raises(CalibrationError) as caught:
+        fit_room(heard(loud_room()), FRAGILE, 2.0, 0.8)
+    report = caught.value.report
+    assert report.threshold > 0.95
+    assert report.recall == FRAGILE.at(report.threshold) < 0.8 < report.recall_before == 0.9
+    assert len(report.stretches) == 5
+    assert report.stretches[0].start == 192.0
+    assert report.stretches[0].classes[0][0] == "Cat"
+    message = str(caught.value)
+    assert message.startswith("not calibrated: 2 false alarms an hour need threshold 0.99")
+    assert "of crying clips still raise an event (90 % before). Expected: at least 80 %. 3:12.0" in message
+    assert "sounds like Cat 98 %" in message
+    assert "was a baby in the room? Record it again without these sounds, or accept" in message
+    # Thirteen were counted in ten minutes.
+    assert message.endswith("78 false alarms an hour to keep 80 % of crying clips")
+
+
+def test_any_cost_can_be_accepted():
+    report = fit_room(heard(loud_room()), FRAGILE, 2.0, 0.0)
+    assert report.recall < 0.8
+    assert report.cost().endswith("% of crying clips still raise an event (90 % before)")
+
+
+def test_a_target_that_no_threshold_meets_is_refused_whatever_the_cost():
+    track = loud_room()
+    track[400::70] = 0.99999
+    with pytest.raises(CalibrationError, match=r"even at threshold 0.999, 2.7 false alarms an hour"):
+        fit_room(heard(track), None, 0.5, 0.0)
+
+
+def test_too_short_a_room_is_told_from_a_loud_one():
+    track = room(1 / 12, 400, 1.0, 3)
+    track[track >= 0.5] = 0.49
+    with pytest.raises(CalibrationError, match=r"There was no event in 5\.0 minutes, .* Record more"):
+        fit_room(heard(track), FRAGILE, 0.01, 0.8)
+
+
+def test_an_old_folder_does_not_know_the_cost():
+    report = fit_room(heard(loud_room()), None, 2.0, 0.8)
+    assert report.recall is None
+    assert report.cost().startswith("how many crying clips still raise an event is unknown")
+
+
+def test_a_quiet_room_costs_nothing_and_names_nothing():
+    report = fit_room(heard(np.full(1_250, 1e-5)), FRAGILE, 0.5, 1.0)
+    assert (report.threshold, report.recall, report.stretches) == (0.5, 0.9, ())
+    assert report.hours_to_confirm == 6.0
+
+
+def test_a_recall_beyond_one_is_refused():
+    with pytest.raises(ValueError, match=r"min_recall is in \[0, 1\]. Received: 80"):
+        fit_room(heard(loud_room()), FRAGILE, 0.5, 80)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.floats(0, 1), st.floats(0.01, 100))
+def test_any_room_is_fitted_or_refused(track, threshold, rate):
+    try:
+        report, refused = fit_room(heard(np.array(track), threshold), FRAGILE, rate, 0.8), False
+    except CalibrationError as error:
+        report, refused = error.report, True
+    assert refused or report.threshold == threshold or report.recall >= 0.8
+    assert bool(report.stretches) == (report.before > rate)
+    assert len(report.stretches) <= 5
+
+
+def test_real_rooms(shared):
+    """Of rooms made from training and validation clips, one would leave no cry to be found."""
+    import rooms
+
+    from yamnet_cry.distill import corpus
+
+    clips = corpus.load(str(shared / "audio"))
+    report, refused = rooms.fitted(rooms.room(clips, "misc_small"))
+    assert refused
+    assert (report.threshold, report.recall) == (0.999, 0.0)
+    assert len(report.stretches) >= 1

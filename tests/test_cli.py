@@ -9,6 +9,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from yamnet_cry import CryDetector, __version__
+from yamnet_cry.ambient import CalibrationError
 from yamnet_cry.cli import main
 from yamnet_cry.nursery import nursery
 
@@ -83,6 +84,8 @@ def test_calibrate_saves_a_detector_for_the_room(crying, tmp_path):
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{tmp_path / 'room'}: threshold 0.500, ")
     assert "from 1.5 minutes" in result.stdout
+    assert "at this threshold 94 % of crying clips still raise an event (94 % before)" in result.stdout
+    assert "to be sure of 2 an hour, record 1 h 30 min of the room" in result.stdout
     assert run("detect", "--model", tmp_path / "room", crying).stdout == run("detect", crying).stdout
     again = run("calibrate", "--json", tmp_path / "room.wav", "--out", tmp_path / "second", *tolerable)
     assert json.loads(again.stdout)["threshold"] == 0.5
@@ -94,6 +97,28 @@ def test_calibrate_explains_what_it_cannot_do(crying, tmp_path):
     assert "expected at least 60 s of the room" in result.stderr
     assert not (tmp_path / "room").exists()
     assert run("calibrate", crying, "--out", tmp_path / "room", "--false-alarms", 0).exit_code == 2
+    result = run("calibrate", tmp_path / "nothing.wav", "--out", tmp_path)
+    assert (result.exit_code, result.stderr) == (2, f"Error: {tmp_path} exists; name another folder\n")
+
+
+def test_calibrate_refuses_a_room_with_a_baby_in_it(tmp_path):
+    wave = np.tile(nursery(), 4)
+    soundfile.write(tmp_path / "room.wav", wave, 16_000)
+    out = tmp_path / "room"
+    result = run("calibrate", tmp_path / "room.wav", "--out", out)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: not calibrated: ")
+    assert "was a baby in the room?" in result.stderr
+    assert (result.stdout, list(tmp_path.iterdir())) == ("", [tmp_path / "room.wav"])
+    report = json.loads(run("calibrate", "--json", tmp_path / "room.wav", "--out", out).stdout)
+    assert report["refused"].startswith("not calibrated: ")
+    assert report["recall"] < 0.8 < report["recall_before"]
+    assert report["stretches"][0]["classes"][0][0] == "Crying, sobbing"
+    assert not out.exists()
+    detector = CryDetector.from_pretrained()
+    with pytest.raises(CalibrationError):
+        detector.calibrate(str(tmp_path / "room.wav"))
+    assert detector.threshold == 0.5
 
 
 def test_version_and_help():

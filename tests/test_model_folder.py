@@ -35,6 +35,13 @@ def test_config_is_written_as_it_was_read(released):
     assert config.files[KERAS] == fingerprint((released / KERAS).read_bytes())
 
 
+def test_a_folder_from_before_recall_was_kept(model_copy):
+    edit(model_copy, event_recall=None)
+    config, _ = load(model_copy)
+    assert config.event_recall is None
+    assert "event_recall" not in json.loads(config.to_json())
+
+
 @pytest.mark.parametrize("name", [CONFIG, TFLITE])
 def test_a_missing_file(model_copy, name):
     (model_copy / name).unlink()
@@ -121,6 +128,16 @@ def test_a_corrupt_or_foreign_config(model_copy, content, message):
         ({"events": {"window": 10**9}}, "expected events.window to be a whole number from 1 to 16"),
         ({"events": {"votes": 3, "window": 2}}, "expected smoothing >= 1, 1 <= votes <= window"),
         ({"events": {"hold_seconds": "2"}}, "expected events.hold_seconds to be a number from 0 to 3600"),
+        ({"event_recall": []}, "expected event_recall to be an object"),
+        ({"event_recall": {"clips": 1}}, "lacks the field 'event_recall.groups'"),
+        (
+            {"event_recall": {"clips": 1, "groups": 1, "thresholds": [0, 2], "recall": [1, 0]}},
+            "expected event_recall.thresholds to be a list of at most 1000 numbers from 0 to 1",
+        ),
+        (
+            {"event_recall": {"clips": 1, "groups": 1, "thresholds": [0, 1], "recall": [0, 1]}},
+            "shares in .0, 1. that never rise",
+        ),
         ({"events": {"patience": 3}}, "events has an unknown field 'patience'; known: smoothing"),
     ],
 )

@@ -6,15 +6,17 @@ rise above a threshold, in log-odds, is taken to be exponential (peaks over thre
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from yamnet_cry.calibration import log_odds
+from yamnet_cry.calibration import EventRecall, log_odds
+from yamnet_cry.detection import Detection, clock
+from yamnet_cry.errors import YamnetCryError
 from yamnet_cry.events import EventSettings, find_events
-from yamnet_cry.features import PATCH_HOP_SECONDS
+from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
 
 #: With fewer minutes than this, there is little to learn about a room.
 MIN_SECONDS = 60.0
@@ -23,6 +25,45 @@ MIN_SECONDS = 60.0
 _ENOUGH_EVENTS = 16
 _HIGHEST = 0.999
 _LEAST_SCALE = 1e-3
+
+# How many stretches are named, how far apart, and with how many of their classes.
+_MOST_STRETCHES = 5
+_APART_SECONDS = 10.0
+_CLASSES = 3
+
+# No event in so many times 1 / rate hours shows, at 95 %, that the rate is below (the rule of three).
+_RULE_OF_THREE = 3.0
+
+
+def rate_text(rate: float) -> str:
+    """Formats a number of alarms an hour for people.
+
+    Example:
+        >>> rate_text(0.526), rate_text(112.4)
+        ('0.53', '112')
+    """
+    return f"{rate:.2g}" if rate < 10 else f"{rate:.0f}"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a room's sound that is much like crying.
+
+    Attributes:
+        start: In seconds.
+        end: In seconds.
+        level: Highest threshold at which it raises an event, in [0, 1].
+        classes: The AudioSet classes with the largest mean share, and these shares in [0, 1].
+    """
+
+    start: float
+    end: float
+    level: float
+    classes: list[tuple[str, float]]
+
+    def __str__(self) -> str:
+        named = ", ".join(f"{name} {share * 100:.0f} %" for name, share in self.classes)
+        return f"{clock(self.start)}, sounds like {named}"
 
 
 @dataclass(frozen=True)
@@ -34,12 +75,44 @@ class AmbientReport:
         false_alarms_per_hour: Expected at that threshold.
         before: Expected at the threshold until now.
         hours: Length of the sound.
+        hours_to_confirm: Length of a recording that would show the acceptable rate by counting alone: none
+            in it leaves a higher rate improbable (at 95 %).
+        recall: Share of crying clips that still raise an event at the threshold, on validation; None if
+            the model folder does not know.
+        recall_before: The same at the threshold until now.
+        stretches: If the threshold was raised, what in the room's sound raised an alarm at the threshold
+            until now, at least one stretch and at most five, the most like crying first.
     """
 
     threshold: float
     false_alarms_per_hour: float
     before: float
     hours: float
+    hours_to_confirm: float
+    recall: float | None = None
+    recall_before: float | None = None
+    stretches: tuple[Stretch, ...] = ()
+
+    def cost(self) -> str:
+        """Returns what the threshold costs, in words."""
+        if self.recall is None or self.recall_before is None:
+            return "how many crying clips still raise an event is unknown: the model folder does not say"
+        return (
+            f"at this threshold {self.recall * 100:.0f} % of crying clips still raise an event "
+            f"({self.recall_before * 100:.0f} % before)"
+        )
+
+
+class CalibrationError(YamnetCryError, RuntimeError):
+    """A room in which the detector would miss too much crying, or raise too many false alarms.
+
+    Attributes:
+        report: What was found; the detector is as it was.
+    """
+
+    def __init__(self, message: str, report: AmbientReport) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 def trigger(probabilities: NDArray[np.float64], settings: EventSettings) -> NDArray[np.float64]:
@@ -118,7 +191,81 @@ def fit_threshold(
         raise ValueError(f"false_alarms_per_hour is positive. Received: {false_alarms_per_hour}")
     tail = Tail(probabilities, settings)
     before = tail.rate(threshold)
+    to_confirm = _RULE_OF_THREE / false_alarms_per_hour
     if before <= false_alarms_per_hour:
-        return AmbientReport(threshold, before, before, tail.hours)
+        return AmbientReport(threshold, before, before, tail.hours, to_confirm)
     raised = max(threshold, tail.threshold_for(false_alarms_per_hour))
-    return AmbientReport(raised, tail.rate(raised), before, tail.hours)
+    return AmbientReport(raised, tail.rate(raised), before, tail.hours, to_confirm)
+
+
+def fit_room(
+    room: Detection, recall: EventRecall | None, false_alarms_per_hour: float, min_recall: float
+) -> AmbientReport:
+    """Fits a threshold to a room as `fit_threshold` does, and refuses one that costs too much.
+
+    Args:
+        room: What the detector says of the room's sound without crying, with its classes.
+        recall: What a threshold costs, if that is known.
+        false_alarms_per_hour: How many are acceptable; positive.
+        min_recall: Least share of crying clips that must raise an event at a raised threshold, in [0, 1].
+
+    Raises:
+        CalibrationError: If no threshold is high enough, or it is so high that too much crying is missed.
+        ValueError: If an argument is out of its range.
+    """
+    if not 0 <= min_recall <= 1:
+        raise ValueError(f"min_recall is in [0, 1]. Received: {min_recall}")
+    track, settings = room.probabilities, room.event_settings
+    report = fit_threshold(track, settings, room.threshold, false_alarms_per_hour)
+    if recall is not None:
+        report = replace(report, recall=recall.at(report.threshold), recall_before=recall.at(room.threshold))
+    if report.before <= false_alarms_per_hour:
+        return report
+    report = replace(report, stretches=_stretches(room))
+    # Rounding leaves an extrapolated rate a hair above the one that it was made for.
+    if report.false_alarms_per_hour > false_alarms_per_hour * 1.001:
+        found = (
+            f"even at threshold {report.threshold:.3f}, {rate_text(report.false_alarms_per_hour)} false "
+            f"alarms an hour are expected. Acceptable: {rate_text(false_alarms_per_hour)}"
+        )
+    elif report.recall is not None and report.recall < min_recall:
+        found = (
+            f"{rate_text(false_alarms_per_hour)} false alarms an hour need threshold {report.threshold:.3f}: "
+            f"{report.cost()}. Expected: at least {min_recall * 100:.0f} %"
+        )
+    else:
+        return report
+    heard = "; ".join(map(str, report.stretches))
+    if report.stretches[0].level < room.threshold:
+        why = (
+            f"There was no event in {report.hours * 60:.1f} minutes, but they are too few to expect so few "
+            f"alarms. Nearest to an event: {heard}. Record more of the room"
+        )
+    else:
+        why = f"{heard}: was a baby in the room? Record it again without these sounds"
+    kept = None if recall is None else recall.threshold_for(min_recall)
+    if kept is not None and kept > room.threshold:
+        # Extrapolated, but no fewer than were counted.
+        counted = len(find_events(track, kept, settings)) / report.hours
+        rate = max(counted, Tail(track, settings).rate(kept))
+        kept_share = f"{min_recall * 100:.0f} % of crying clips"
+        why += f", or accept {rate_text(rate)} false alarms an hour to keep {kept_share}"
+    raise CalibrationError(f"not calibrated: {found}. {why}", report)
+
+
+def _stretches(room: Detection) -> tuple[Stretch, ...]:
+    level = trigger(room.probabilities, room.event_settings)
+    apart = round(_APART_SECONDS / PATCH_HOP_SECONDS)
+    left = level.copy()
+    found: list[Stretch] = []
+    while len(found) < _MOST_STRETCHES and left.max() >= 0:
+        last = int(left.argmax())
+        if found and left[last] < room.threshold:
+            break
+        left[max(0, last - apart) : last + apart] = -1
+        # The windows that the level was made of.
+        first = max(0, last - room.event_settings.votes + 1)
+        start, end = first * PATCH_HOP_SECONDS, last * PATCH_HOP_SECONDS + PATCH_SECONDS
+        classes = room.top_classes(start, end, count=_CLASSES)
+        found.append(Stretch(round(start, 2), round(end, 2), float(level[last]), classes))
+    return tuple(found)

@@ -1,5 +1,6 @@
-"""From a score to the probability that a baby cries."""
+"""From a score to the probability that a baby cries, and what a threshold on it costs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,3 +75,73 @@ class Calibration:
             [0.25, 0.5]
         """
         return 0.5 * (1.0 + np.tanh(0.5 * (self.slope * log_odds(scores) + self.intercept)))
+
+
+# Denser where thresholds fitted to a room end up.
+_GRID = (*(step / 20 for step in range(20)), 0.96, 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)
+
+
+@dataclass(frozen=True)
+class EventRecall:
+    """Share of crying clips that still raise an event at each threshold, as measured on validation.
+
+    Attributes:
+        clips: Number of crying clips, at least 1.
+        groups: Number of groups (households, uploaders, speakers) that they come from.
+        thresholds: Rising, from 0 to 1.
+        recall: Shares in [0, 1] at those thresholds; they never rise.
+
+    Raises:
+        ValueError: If the numbers are not that.
+
+    Example:
+        >>> table = EventRecall(clips=2, groups=1, thresholds=(0.0, 0.5, 1.0), recall=(1.0, 0.5, 0.0))
+        >>> table.at(0.75), table.threshold_for(0.75)
+        (0.25, 0.25)
+    """
+
+    clips: int
+    groups: int
+    thresholds: tuple[float, ...]
+    recall: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        at, recall = np.asarray(self.thresholds, np.float64), np.asarray(self.recall, np.float64)
+        if not (
+            1 <= self.groups <= self.clips
+            and len(at) == len(recall) >= 2
+            and (at[0], at[-1]) == (0.0, 1.0)
+            and (np.diff(at) > 0).all()
+            and (np.diff(recall) <= 0).all()
+            and 0 <= recall[-1] <= recall[0] <= 1
+        ):
+            raise ValueError(
+                "expected event_recall to hold rising thresholds from 0 to 1, as many shares in [0, 1] that "
+                f"never rise, and at least as many clips as groups. Received: {self}"
+            )
+
+    @classmethod
+    def measured(cls, levels: Sequence[float], groups: int) -> "EventRecall":
+        """Counts clips.
+
+        Args:
+            levels: For each crying clip, the highest threshold at which it raises an event, in [0, 1].
+            groups: Number of groups that they come from.
+        """
+        shares = [float(np.mean(np.asarray(levels) >= threshold)) for threshold in _GRID]
+        return cls(len(levels), groups, _GRID, tuple(round(share, 4) for share in shares))
+
+    def at(self, threshold: float) -> float:
+        """Returns the share of crying clips that raise an event at a threshold, interpolated linearly."""
+        return float(np.interp(threshold, self.thresholds, self.recall))
+
+    def threshold_for(self, recall: float) -> float | None:
+        """Returns the highest threshold that keeps a recall, or None if none does."""
+        kept = [number for number, share in enumerate(self.recall) if share >= recall]
+        if not kept:
+            return None
+        last = kept[-1]
+        if last == len(self.recall) - 1:
+            return 1.0
+        (low, high), (above, below) = self.thresholds[last : last + 2], self.recall[last : last + 2]
+        return float(low + (high - low) * (above - recall) / (above - below))

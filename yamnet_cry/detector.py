@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yamnet_cry import audio, features, hub, model_folder
-from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_threshold
+from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_room
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detection import Detection
@@ -220,30 +220,41 @@ class CryDetector:
         """
         return self._student.logits(log_mel)
 
-    def calibrate(self, ambient: AudioSource, *, false_alarms_per_hour: float = 0.5) -> AmbientReport:
+    def calibrate(
+        self,
+        ambient: AudioSource,
+        *,
+        false_alarms_per_hour: float = 0.5,
+        min_recall: float = 0.8,
+        progress: Callable[[float], object] | None = None,
+    ) -> AmbientReport:
         """Raises the threshold, if it must, so that a room's own sound seldom raises an alarm.
 
         Args:
             ambient: The room without crying, best for ten minutes or more; at least one.
-            false_alarms_per_hour: How many are acceptable.
+            false_alarms_per_hour: How many are acceptable; positive.
+            min_recall: Least share of crying clips that must still raise an event, in [0, 1], as measured
+                on validation; 0 accepts any cost.
+            progress: Called now and then with the seconds of audio scored so far.
 
         Returns:
-            The threshold, which the detector now has, and the false alarms an hour expected of it.
+            The threshold, which the detector now has, the false alarms an hour expected of it, and the
+            share of crying that it still finds.
 
         Raises:
+            CalibrationError: If no threshold gives so few false alarms, or only one that misses too much
+                crying. The threshold is then unchanged.
             AudioError: If the audio cannot be read, or is shorter than a minute.
-            ValueError: If ``false_alarms_per_hour`` is not positive.
+            ValueError: If ``false_alarms_per_hour`` or ``min_recall`` is out of its range.
         """
-        result = self(ambient, strict=True)
+        result = self(ambient, classes=True, progress=progress, strict=True)
         seconds = len(result.scores) * PATCH_HOP_SECONDS
         if seconds < MIN_SECONDS:
             raise AudioError(
                 f"{audio.describe(ambient)}: expected at least {MIN_SECONDS:.0f} s of the room, best ten "
                 f"minutes. Received: {seconds:.1f} s"
             )
-        report = fit_threshold(
-            result.probabilities, self.config.events, self.threshold, false_alarms_per_hour
-        )
+        report = fit_room(result, self.config.event_recall, false_alarms_per_hour, min_recall)
         self.threshold = report.threshold
         return report
 

@@ -57,12 +57,27 @@ def text(pattern: str, meaning: str, *, optional: bool = False) -> Rule:
     )
 
 
+def numbers(low: float, high: float, longest: int) -> Rule:
+    """A list of numbers within bounds.
+
+    Example:
+        >>> numbers(0, 1, 3).holds([0, 0.5]), numbers(0, 1, 3).holds([2]), numbers(0, 1, 3).holds([0] * 4)
+        (True, False, False)
+    """
+    each = number(low, high)
+    return Rule(
+        f"a list of at most {longest} numbers from {low:g} to {high:g}",
+        lambda value: isinstance(value, list) and len(value) <= longest and all(map(each.holds, value)),
+    )
+
+
 #: Names of recipes: they appear in C comments, YAML, Markdown and file names.
 NAME = text(r"[a-z0-9_-]{1,64}", "1 to 64 of the characters a-z, 0-9, _ and -")
 
 VERSION = text(r"[0-9A-Za-z.+!_-]{1,64}", "a version such as 1.2.3")
 
 OBJECT = Rule("an object", lambda value: isinstance(value, dict))
+OPTIONAL_OBJECT = Rule(OBJECT.meaning, OBJECT.holds, optional=True)
 
 
 def parse(content: bytes) -> Any:

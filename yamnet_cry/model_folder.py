@@ -22,7 +22,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from yamnet_cry.calibration import Calibration
+from yamnet_cry.calibration import Calibration, EventRecall
 from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.events import EventSettings
@@ -30,11 +30,13 @@ from yamnet_cry.features import front_end
 from yamnet_cry.fields import (
     NAME,
     OBJECT,
+    OPTIONAL_OBJECT,
     VERSION,
     check,
     check_only,
     integer,
     number,
+    numbers,
     parse,
     shortened,
     text,
@@ -95,6 +97,7 @@ _FIELDS = {
     "parameters": OBJECT,
     "files": OBJECT,
     "package_version": VERSION,
+    "event_recall": OPTIONAL_OBJECT,
 }
 _CALIBRATION = {"slope": number(1e-6, 1e6), "intercept": number(-1e6, 1e6)}
 # The firmware has room for as many windows: YAMNET_CRY_LONGEST_SMOOTHING and _VOTE.
@@ -104,6 +107,12 @@ _EVENTS = {
     "window": integer(1, 16, optional=True),
     "release": number(0, 1, optional=True),
     "hold_seconds": number(0, 3600, optional=True),
+}
+_EVENT_RECALL = {
+    "clips": integer(1, 10**9),
+    "groups": integer(1, 10**9),
+    "thresholds": numbers(0, 1, 1000),
+    "recall": numbers(0, 1, 1000),
 }
 _PARAMETERS = {"total": integer(0, 10**9), "trainable": integer(0, 10**9)}
 _FILE = {
@@ -125,6 +134,7 @@ class ModelConfig:
         parameters: Number of parameters, ``total`` and ``trainable``.
         files: Size in bytes and SHA-256 of each model file.
         package_version: Version of the package that wrote the folder.
+        event_recall: What a higher threshold costs; None in older folders.
         keras: What Keras's own ``config.json`` says of the student, or nothing.
     """
 
@@ -135,6 +145,7 @@ class ModelConfig:
     parameters: dict[str, int]
     files: dict[str, dict[str, int | str]]
     package_version: str
+    event_recall: EventRecall | None = None
     keras: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -148,6 +159,8 @@ class ModelConfig:
             **dataclasses.asdict(self),
         }
         del content["keras"]
+        if self.event_recall is None:
+            del content["event_recall"]
         # A line each: Keras describes every layer, and people read the rest of this file.
         of_keras = "".join(
             f",\n  {json.dumps(key)}: {json.dumps(value)}" for key, value in self.keras.items()
@@ -315,6 +328,7 @@ def _read_config(folder: Path) -> ModelConfig:
 def _config(values: dict[str, Any]) -> ModelConfig:
     found = check(values, _FIELDS)
     calibration = check_only(found["calibration"], _CALIBRATION, "calibration")
+    recall = found.get("event_recall")
     files = {name: check(entry, _FILE, f"files.{name[:80]}") for name, entry in found["files"].items()}
     return ModelConfig(
         recipe=found["recipe"],
@@ -324,5 +338,12 @@ def _config(values: dict[str, Any]) -> ModelConfig:
         parameters=check(found["parameters"], _PARAMETERS, "parameters"),
         files=files,
         package_version=found["package_version"],
+        event_recall=None if recall is None else _event_recall(recall),
         keras={key: values[key] for key in _KERAS_KEYS if key in values},
     )
+
+
+def _event_recall(values: dict[str, Any]) -> EventRecall:
+    found = check_only(values, _EVENT_RECALL, "event_recall")
+    thresholds, recall = (tuple(map(float, found[key])) for key in ("thresholds", "recall"))
+    return EventRecall(found["clips"], found["groups"], thresholds, recall)

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import soundfile
@@ -38,7 +39,7 @@ class Work:
 
     def __init__(self, jobs: Sequence[Job], load: Callable[[], CryDetector], workers: int | None) -> None:
         self._jobs, self._load = jobs, load
-        self._seconds = [_seconds(job) for job in jobs]
+        self._seconds = [seconds_of(job.source) for job in jobs]
         if workers is None:
             small = sum(map(_size, jobs)) < _WORTH_PROCESSES
             workers = 1 if small else os.cpu_count() or 1
@@ -166,10 +167,10 @@ def _size(job: Job) -> int:
         return 0
 
 
-def _seconds(job: Job) -> float:
+def seconds_of(path: Path) -> float:
     """Length by the header, for the progress bar only: it may be wrong, or missing."""
     try:
-        info = soundfile.info(native_name(job.source))
+        info = soundfile.info(native_name(path))
     except (OSError, RuntimeError, TypeError):
         return 0.0
     return min(info.duration, 1e6) if info.duration > 0 else 0.0

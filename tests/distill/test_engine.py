@@ -112,6 +112,13 @@ def test_the_calibration_comes_from_validation(finished, arguments):
     assert detector.config.calibration == evaluate.fit_calibration(evaluate.labels(clips), scores)
 
 
+def test_the_folder_says_what_a_higher_threshold_costs(finished):
+    recall = CryDetector.from_pretrained(finished).config.event_recall
+    assert recall is not None
+    assert recall.clips >= recall.groups >= 1
+    assert recall.at(0.0) == 1.0
+
+
 def test_evaluate_repeats_the_metrics_of_the_run(finished, arguments):
     from yamnet_cry.distill import evaluate
 

@@ -3,10 +3,16 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from yamnet_cry.cli.options import MODEL, REVISION
+from yamnet_cry.cli.status import Progress, StatusLine
+from yamnet_cry.errors import ModelError
+
+if TYPE_CHECKING:
+    from yamnet_cry.ambient import AmbientReport
 
 
 @click.command()
@@ -19,27 +25,81 @@ from yamnet_cry.cli.options import MODEL, REVISION
     show_default=True,
     help="Acceptable false alarms per hour.",
 )
+@click.option(
+    "--min-recall",
+    type=click.FloatRange(0, 1),
+    default=0.8,
+    show_default=True,
+    help="Least share of crying clips that must still raise an event; 0 accepts any cost.",
+)
 @MODEL
 @REVISION
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def calibrate(
-    ambient: str, out: Path, false_alarms: float, model: str | None, revision: str | None, as_json: bool
+    ambient: str,
+    out: Path,
+    false_alarms: float,
+    min_recall: float,
+    model: str | None,
+    revision: str | None,
+    as_json: bool,
 ) -> None:
     """Fit the detector to a noisy room, from its sound without crying.
 
     AMBIENT is a recording of the room as it is when nobody cries, best of ten minutes or more. The
     threshold is raised until the room alone is expected to raise few enough false alarms, and is never
-    lowered. Use the result with `yamnet-cry detect --model OUT`.
+    lowered. A room that would make the detector miss too much crying is refused with exit code 2, and the
+    sounds in it that are most like crying are named. Use the result with `yamnet-cry detect --model OUT`.
     """
+    from yamnet_cry.ambient import CalibrationError
     from yamnet_cry.detector import CryDetector
+    from yamnet_cry.work import seconds_of
 
+    if out.exists():
+        raise ModelError(f"{out} exists; name another folder")
     detector = CryDetector.from_pretrained(model, revision=revision)
-    report = detector.calibrate(ambient, false_alarms_per_hour=false_alarms)
-    detector.save_pretrained(out)
-    if as_json:
-        click.echo(json.dumps(asdict(report)))
-    else:
-        click.echo(
-            f"{out}: threshold {report.threshold:.3f}, {report.false_alarms_per_hour:.2g} false alarms an "
-            f"hour expected ({report.before:.2g} before), from {report.hours * 60:.1f} minutes"
+    status = StatusLine()
+    try:
+        report = detector.calibrate(
+            ambient,
+            false_alarms_per_hour=false_alarms,
+            min_recall=min_recall,
+            progress=Progress(status, seconds_of(Path(ambient))).tell,
         )
+    except CalibrationError as error:
+        if as_json:
+            click.echo(json.dumps({**asdict(error.report), "refused": str(error)}))
+        raise
+    finally:
+        status.clear()
+    detector.save_pretrained(out)
+    click.echo(
+        json.dumps({**asdict(report), "refused": None})
+        if as_json
+        else "\n".join([f"{out}: {_summary(report)}", *_details(report, false_alarms)])
+    )
+
+
+def _summary(report: "AmbientReport") -> str:
+    from yamnet_cry.ambient import rate_text
+
+    return (
+        f"threshold {report.threshold:.3f}, {rate_text(report.false_alarms_per_hour)} false alarms an hour "
+        f"expected ({rate_text(report.before)} before), from {report.hours * 60:.1f} minutes"
+    )
+
+
+def _details(report: "AmbientReport", false_alarms: float) -> list[str]:
+    from yamnet_cry.ambient import rate_text
+    from yamnet_cry.detection import duration
+
+    lines = [f"  {report.cost()}"]
+    if report.stretches:
+        lines.append("  most like crying (was a baby in the room?):")
+        lines += [f"    {stretch}" for stretch in report.stretches]
+    if report.hours < report.hours_to_confirm:
+        lines.append(
+            f"  the rate is an estimate; to be sure of {rate_text(false_alarms)} an hour, record "
+            f"{duration(report.hours_to_confirm * 3600)} of the room"
+        )
+    return lines

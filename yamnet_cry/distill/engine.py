@@ -117,6 +117,7 @@ def distill(
     )
     config = replace(config, calibration=calibration_of["int8"])
     calibrated = CryDetector(config, tflite)
+    config = replace(config, event_recall=evaluate.event_recall(calibrated, corpus.require(clips, "val")))
     results["models"]["int8"]["events"] = evaluate.event_report(calibrated, corpus.require(clips, "test"))
     metrics = {
         **results,

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import auc, roc_curve
 from tqdm import tqdm
 
-from yamnet_cry.calibration import Calibration, log_odds, pooled
+from yamnet_cry.ambient import trigger
+from yamnet_cry.calibration import Calibration, EventRecall, log_odds, pooled
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import plots
 from yamnet_cry.distill.corpus import CRY, Clip
@@ -97,6 +98,19 @@ def event_report(detector: CryDetector, clips: Sequence[Clip]) -> dict[str, Any]
         },
         "recall": _with_intervals(cry, caught.astype(np.float64), 0.5)["recall"],
     }
+
+
+def event_recall(detector: CryDetector, clips: Sequence[Clip]) -> EventRecall:
+    """Measures how many crying clips raise an event at each threshold.
+
+    Args:
+        detector: With its calibration.
+        clips: Of validation; those without crying do not count.
+    """
+    cry = [clip for clip in clips if clip.target == CRY]
+    tracks = [detector((clip.read(), SAMPLE_RATE)).probabilities for clip in cry]
+    levels = [float(trigger(track, detector.config.events).max()) for track in tracks]
+    return EventRecall.measured(levels, len({clip.group for clip in cry}))
 
 
 def fit_calibration(is_cry: NDArray[np.bool_], scores: Float64) -> Calibration:

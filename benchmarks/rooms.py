@@ -1,0 +1,61 @@
+"""What `calibrate` makes of rooms put together from a corpus's training and validation clips, as a table.
+
+    python benchmarks/rooms.py CORPUS
+
+Test clips are never read. The clips of a room are joined in an order drawn once.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from yamnet_cry.ambient import AmbientReport, CalibrationError
+from yamnet_cry.detector import CryDetector
+from yamnet_cry.distill import corpus
+from yamnet_cry.features import SAMPLE_RATE, Float32
+
+#: Rooms: a source of the corpus's manifest, without its crying clips and its test split.
+ROOMS = {
+    "clean ambient": "ambient",
+    "misc": "misc_small",
+    "ESC-50 without crying": "esc50_subset",
+    "uploads rejected as no cries": "donateacry",
+}
+
+
+def room(clips: list[corpus.Clip], source: str) -> Float32:
+    """Returns the sound of a room, float32 of shape (samples,)."""
+    own = [c for c in clips if c.source == source and c.split != "test" and c.target == corpus.NOT_CRY]
+    order = np.random.default_rng(0).permutation(len(own))
+    return np.concatenate([own[index].read() for index in order])
+
+
+def fitted(sound: Float32) -> tuple[AmbientReport, bool]:
+    """Returns the report on a room, and whether it was refused."""
+    detector = CryDetector.from_pretrained()
+    try:
+        return detector.calibrate((sound, SAMPLE_RATE)), False
+    except CalibrationError as error:
+        return error.report, True
+
+
+def main(source: Path) -> None:
+    """Prints the table."""
+    clips = corpus.load(str(source))
+    print(
+        "| room | minutes | alarms an hour at 0.5 | threshold | recall | refused "
+        "| highest level | most like crying |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name, own in ROOMS.items():
+        report, refused = fitted(room(clips, own))
+        heard = f"{report.stretches[0].level:.2f} | {report.stretches[0]}" if report.stretches else " | "
+        print(
+            f"| {name} | {report.hours * 60:.1f} | {report.before:.2g} | {report.threshold:.3f} "
+            f"| {report.recall:.0%} | {'yes' if refused else 'no'} | {heard} |"
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
