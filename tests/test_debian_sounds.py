@@ -127,8 +127,33 @@ def test_test_packages_are_taken_whole(packages, tmp_path, monkeypatch):
         assert {row["group"] for row in csv.DictReader(file)} == {"debian:freecol"}
 
 
+def test_what_test_packages_are(packages, tmp_path, monkeypatch):
+    packages("singularity-music", {"Through Space.wav": noise(3, 1), "Advance.wav": noise(3, 2)})
+    packages("gcin-voice", {"ma3.wav": noise(1, 3)})
+    packages("kolf", {"wind.wav": noise(1, 4), "hole.wav": noise(1, 5)})
+    monkeypatch.setattr(debian_sounds, "SHARED", {"singularity-music/Through Space.wav"})
+    assert run(monkeypatch, tmp_path / "out", "--split", "test") == 0
+    with (tmp_path / "out" / "manifest.csv").open() as file:
+        found = {(row["label"], row["kind"], row["target"]) for row in csv.DictReader(file)}
+    # What training has too is left out, also where training audio is not built beside it.
+    assert found == {
+        ("advance", "music", "not_cry"),
+        ("ma3", "speech", "not_cry"),
+        ("wind", "effect", "unknown"),
+        ("hole", "effect", "unknown"),
+    }
+    assert {name.split("/")[0] for name in debian_sounds.SHARED} <= debian_sounds.TEST
+
+
+def test_test_audio_is_made_only_on_request(packages, tmp_path, monkeypatch):
+    packages("kolf", {"hole.wav": noise(1, 5)})
+    packages("scratch", {"bell.wav": noise(1, 6)})
+    assert run(monkeypatch, tmp_path / "out") == 0
+    assert {clip.group for clip in corpus.load(str(tmp_path / "out"))} == {"debian:scratch"}
+
+
 def test_no_package_is_in_two_splits():
-    assert not set(debian_sounds.TEST) & {
+    assert not debian_sounds.TEST & {
         *debian_sounds.SPEECH,
         *debian_sounds.MUSIC,
         *debian_sounds.EFFECTS,

