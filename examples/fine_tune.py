@@ -74,7 +74,7 @@ def main() -> None:
 
     test = corpus.require(clips, "test")
     for name, detector in (("before", before), ("after", CryDetector.from_pretrained(arguments.out))):
-        found = evaluate.detector_scores(detector, test, progress=False)
+        found = [result.probability for result in evaluate.detector_results(detector, test, progress=False)]
         auc = keras.metrics.AUC(name="auc")
         auc.update_state(evaluate.labels(test), found)
         print(f"{name}: AUC {float(auc.result()):.3f} on {len(test)} test clips")

@@ -35,8 +35,8 @@ def test_detect_prints_a_line_a_file(crying, quiet):
     assert result.exit_code == 0
     detector = CryDetector.from_pretrained()
     assert result.stdout.splitlines() == [f"{file}: {detector(file)}" for file in (crying, quiet)]
-    assert f"{crying}: crying: probability " in result.stdout
-    assert f"{quiet}: no crying: probability 0.0" in result.stdout
+    assert f"{crying}: crying for " in result.stdout
+    assert f"{quiet}: no crying (probability 0.0" in result.stdout
 
 
 def test_detect_prints_json_for_machines(crying, quiet):

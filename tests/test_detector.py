@@ -1,16 +1,23 @@
+import copy
 import io
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from yamnet_cry import CryDetector, Detection, features
-from yamnet_cry.calibration import Calibration, pooled
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
+from yamnet_cry.detection import clock, duration
 from yamnet_cry.errors import AudioError, ModelError
-from yamnet_cry.events import find_events
+from yamnet_cry.events import find_events, trigger
 from yamnet_cry.nursery import nursery
+from yamnet_cry.picture import verdict
+from yamnet_cry.reports import csv_rows
 
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
 
@@ -115,42 +122,92 @@ def test_the_threshold_can_be_changed(detector):
 def test_probabilities_are_the_calibrated_scores(detector):
     result = detector((nursery(), 16_000))
     calibration = detector.config.calibration
-    assert result.probability == calibration(pooled(result.scores))
     np.testing.assert_array_equal(result.probabilities, calibration(result.scores))
-    assert result.is_cry == (result.probability >= 0.5)
+    assert result.probability == trigger(result.probabilities, detector.config.events).max()
+
+
+@given(
+    track=st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60),
+    threshold=st.floats(0, 1),
+)
+def test_verdict_events_and_probability_tell_one_story(track, threshold):
+    result = Detection(np.array(track, np.float32), threshold, Calibration(1.6, 1.0))
+    assert result.is_cry == bool(result.events) == (result.probability >= threshold)
+    data = result.to_dict()
+    assert data["is_cry"] == bool(data["events"]) == (data["probability"] >= data["threshold"])
+    assert str(result).startswith("crying for " if result.is_cry else "no crying (")
+    assert verdict(result).startswith("Crying heard " if result.is_cry else "No crying heard")
+    assert csv_rows("a.wav", result).startswith(f"a.wav,{int(result.is_cry)},")
+    assert (",1," in csv_rows("a.wav", result)[8:]) == result.is_cry
 
 
 def test_a_result_prints_itself():
-    result = Detection(np.array([0.1, 0.8, 0.3], np.float32), 0.25, UNCHANGED)
-    assert (
-        str(result)
-        == "crying: probability 0.50 (threshold 0.25), peak 0.80 at 0:00.5; heard once, 1.4 s in all"
-    )
-    assert repr(result) == f"<Detection {result} in 3 windows>"
+    result = Detection(np.array([0.1, 0.8, 0.4, 0, 0, 0], np.float32), 0.25, UNCHANGED)
+    assert str(result) == "crying for 1.2 s in 1 event: 0:00.5-0:01.7 (probability 0.45, threshold 0.25)"
+    assert repr(result) == f"<Detection {result} in 6 windows>"
     quiet = Detection(np.array([0.1], np.float32), 0.25, UNCHANGED)
-    assert str(quiet) == "no crying: probability 0.10 (threshold 0.25), peak 0.10 at 0:00.0"
-    once, twice = (np.array(track, np.float32) for track in ([1, 1, 1], [1, 1, 1, *[0] * 9, 1, 1, 1]))
-    assert str(Detection(once, 0.5, UNCHANGED)).endswith("; heard once, 1.9 s in all")
-    assert str(Detection(twice, 0.5, UNCHANGED)).endswith("; heard 2 times, 4.3 s in all")
+    assert str(quiet) == "no crying (probability 0.10, threshold 0.25)"
+    many = Detection(np.tile(np.repeat(np.float32([1, 0]), 8), 12), 0.5, UNCHANGED)
+    shown = ", ".join(f"{clock(event.start)}-{clock(event.end)}" for event in many.events[:3])
+    until = clock(many.events[-1].end)
+    total = duration(sum(event.seconds for event in many.events))
+    assert many.when() == f"{total} in 12 events: {shown}, 9 more until {until}"
 
 
 def test_a_result_becomes_plain_data():
-    data = Detection(np.array([0.25, 0.75], np.float32), 0.5, UNCHANGED).to_dict()
+    data = Detection(np.array([0.25, 0.75], np.float32), 0.5, UNCHANGED, seconds=1.2).to_dict()
     assert data.pop("probabilities") == pytest.approx([0.25, 0.75])
     assert data == {
-        "is_cry": True,
-        "probability": pytest.approx(np.sqrt(0.3125)),
+        "is_cry": False,
+        "probability": 0.25,
         "score": 0.5,
         "threshold": 0.5,
         "peak": pytest.approx(0.75),
         "peak_time": 0.48,
         "events": [],
+        "seconds": 1.2,
         "truncated": False,
         "window_seconds": 0.96,
         "times": [0.0, 0.48],
         "scores": [0.25, 0.75],
     }
     assert all(type(value) in (bool, float, list) for value in data.values())
+
+
+@pytest.mark.parametrize("samples", [1, 8_000, 16_000, 40_000])
+def test_no_event_outlasts_its_recording(detector, samples):
+    crying = nursery()[16_000 * 9 :][:samples]
+    result = detector((crying, 16_000))
+    assert result.seconds == samples / 16_000
+    assert all(0 <= event.start <= event.end <= round(result.seconds, 2) for event in result.events)
+    assert samples < 16_000 or result.events[-1].end == result.seconds
+
+
+def test_the_nurserys_crying_is_found_to_a_third_of_a_second(detector):
+    (event,) = detector((nursery(), 16_000)).events
+    assert (event.start, event.end) == (pytest.approx(6.0, abs=0.33), pytest.approx(14.0, abs=0.33))
+
+
+def test_thresholds_are_checked_when_they_are_set():
+    detector = CryDetector.from_pretrained()
+    for value in (2, -1, "a", None, float("nan")):
+        with pytest.raises(ValueError, match="expected a threshold in"):
+            detector.threshold = value
+    with pytest.raises(ValueError, match="expected a threshold in"):
+        detector.listener(16_000, threshold=2)
+    assert detector.threshold == 0.5
+
+
+def test_detectors_can_be_copied_and_sent_to_other_processes(detector):
+    original = CryDetector.from_pretrained()
+    original.threshold = 0.25
+    expected = original((nursery(), 16_000))
+    for other in (copy.deepcopy(original), copy.copy(original), pickle.loads(pickle.dumps(original))):
+        assert other._student is not original._student
+        result = other((nursery(), 16_000))
+        np.testing.assert_array_equal(result.scores, expected.scores)
+        assert (result.threshold, result.events) == (0.25, expected.events)
+        assert other.config == original.config
 
 
 def test_events_of_the_nursery(detector):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamnet_cry.events import Event, EventSettings, EventTracker, find_events
+from yamnet_cry.events import Event, EventSettings, EventTracker, checked_threshold, find_events, trigger
 from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
 
 PLAIN = EventSettings(smoothing=1, votes=1, window=1, release=1.0, hold_seconds=0.0)
@@ -21,29 +21,34 @@ SETTINGS = st.builds(
 )
 
 
-def spans(events: list[Event]) -> list[tuple[int, int]]:
-    """First and last window of each event."""
-    return [
-        (round(e.start / PATCH_HOP_SECONDS), round((e.end - PATCH_SECONDS) / PATCH_HOP_SECONDS))
-        for e in events
-    ]
+def spans(events: list[Event], windows: int) -> list[tuple[int, int]]:
+    """First and last window of each event, of events without smoothing, in a track of so many windows."""
+    length = (windows - 1) * PATCH_HOP_SECONDS + PATCH_SECONDS
+    found = []
+    for event in events:
+        # An event ends in the middle of its last window, but at the end of a track that ends with it.
+        middle = PATCH_SECONDS if event.end > length - 0.01 else PATCH_SECONDS / 2
+        found.append(
+            (round(event.start / PATCH_HOP_SECONDS), round((event.end - middle) / PATCH_HOP_SECONDS))
+        )
+    return found
 
 
 def test_without_smoothing_votes_and_hold_events_are_runs_above_the_threshold():
     track = [0, 0.6, 0.7, 0.2, 0.5, 0, 0, 0.9]
-    assert spans(find_events(track, 0.5, PLAIN)) == [(1, 2), (4, 4), (7, 7)]
+    assert spans(find_events(track, 0.5, PLAIN), 8) == [(1, 2), (4, 4), (7, 7)]
 
 
 def test_an_event_tells_its_peak_and_mean():
     (event,) = find_events([0, 0.6, 0.9, 0.6, 0], 0.5, PLAIN)
-    assert event == Event(start=0.48, end=pytest.approx(0.48 * 3 + 0.96), peak=0.9, mean=pytest.approx(0.7))
-    assert event.seconds == pytest.approx(1.92)
+    assert event == Event(start=0.48, end=pytest.approx(0.48 * 3 + 0.48), peak=0.9, mean=pytest.approx(0.7))
+    assert event.seconds == pytest.approx(1.44)
 
 
 def test_several_windows_must_agree():
     settings = dataclasses.replace(PLAIN, votes=3, window=5)
     assert not find_events([0, 1, 0, 0, 1, 0, 0, 0, 1], 0.5, settings)
-    assert spans(find_events([0, 1, 0, 1, 1, 0], 0.5, settings)) == [(1, 4)]
+    assert spans(find_events([0, 1, 0, 1, 1, 0], 0.5, settings), 6) == [(1, 4)]
 
 
 def test_smoothing_forgives_one_window():
@@ -54,28 +59,65 @@ def test_smoothing_forgives_one_window():
 
 def test_an_event_goes_on_at_lower_probabilities_than_start_it():
     settings = dataclasses.replace(PLAIN, release=0.5)
-    assert spans(find_events([0.3, 0.6, 0.3, 0.3, 0.2, 0.3], 0.5, settings)) == [(1, 3)]
+    assert spans(find_events([0.3, 0.6, 0.3, 0.3, 0.2, 0.3], 0.5, settings), 6) == [(1, 3)]
 
 
 def test_pauses_for_breath_do_not_end_it():
     track = [0.9, 0, 0, 0.9, 0, 0, 0, 0.9]
-    assert spans(find_events(track, 0.5, dataclasses.replace(PLAIN, hold_seconds=1.0))) == [(0, 3), (7, 7)]
+    assert spans(find_events(track, 0.5, dataclasses.replace(PLAIN, hold_seconds=1.0)), 8) == [(0, 3), (7, 7)]
     (event,) = find_events(track[:4], 0.5, dataclasses.replace(PLAIN, hold_seconds=1.0))
     assert event.mean == pytest.approx(1.8 / 4)
 
 
-@given(TRACKS, SETTINGS, st.sampled_from([0.3, 0.5, 0.9]))
-def test_events_of_any_track(track, settings, threshold):
-    events = find_events(track, threshold, settings)
-    total = (len(track) - 1) * PATCH_HOP_SECONDS + PATCH_SECONDS
+@given(TRACKS, SETTINGS, st.sampled_from([0.3, 0.5, 0.9]), st.floats(0.5, 1.0))
+def test_events_of_any_track(track, settings, threshold, padding):
+    total = (len(track) - 1) * PATCH_HOP_SECONDS + padding * PATCH_SECONDS
+    events = find_events(track, threshold, settings, total)
     for event in events:
-        assert 0 <= event.start < event.end <= total + 1e-9
+        assert 0 <= event.start < event.end <= round(total, 2)
+        assert event.seconds > 0
         assert 0 < event.mean <= event.peak <= 1
-        first, last = spans([event])[0]
-        assert event.peak == max(track[first : last + 1])
-        assert event.mean == pytest.approx(np.mean(track[first : last + 1]))
+        first = round(event.start / PATCH_HOP_SECONDS)
+        assert event.peak in track[first:]
     for before, after in pairwise(events):
-        assert spans([before])[0][1] < spans([after])[0][0]
+        assert before.end <= after.start + settings.smoothing * PATCH_HOP_SECONDS
+
+
+@given(TRACKS, SETTINGS, st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_the_trigger_is_the_highest_threshold_with_an_event(track, settings, threshold):
+    """To the last bit, for `Detection.is_cry` and its probability must agree."""
+    level = trigger(track, settings).max() if track else -1.0
+    assert bool(find_events(track, threshold, settings)) == (level >= threshold)
+    if track:
+        assert find_events(track, level, settings)
+        assert not find_events(track, np.nextafter(level, 2), settings)
+
+
+def test_events_end_where_the_recording_ends():
+    (event,) = find_events([1, 1], 0.5, EventSettings(), seconds=1.0)
+    assert (event.start, event.end) == (0.0, 1.0)
+    (event,) = find_events([0, 0, 1, 1, 1], 0.5, EventSettings())
+    assert (event.start, event.end) == (0.96, 4 * 0.48 + 0.96)
+
+
+def test_an_event_ends_in_the_middle_of_what_was_averaged_last():
+    # The last average of 0.5 or more is that of the third and fourth window, whose middle is at 1.68 s.
+    (event,) = find_events([0, 0, 1, 0, 0, 0, 0, 0, 0], 0.5, EventSettings(smoothing=2, votes=1, window=1))
+    assert (event.start, event.end) == (0.96, 1.68)
+
+
+def test_a_recording_too_short_for_the_vote_needs_all_of_its_windows():
+    settings = EventSettings(smoothing=1, votes=3, window=4)
+    (event,) = find_events([0.6, 0.7], 0.5, settings, seconds=1.2)
+    assert (event.start, event.end, event.peak) == (0.0, 1.2, 0.7)
+    assert not find_events([0.6, 0.4], 0.5, settings)
+    assert not find_events([], 0.5, settings)
+
+
+@pytest.mark.parametrize("value", [2, -1, "a", None, float("nan"), True, np.float32(1.5)])
+def test_thresholds_that_are_none(value):
+    with pytest.raises(ValueError, match=r"expected a threshold in \[0, 1\]. Received: "):
+        checked_threshold(value)
 
 
 @given(TRACKS, SETTINGS)

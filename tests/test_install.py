@@ -71,7 +71,7 @@ def test_three_lines_of_python(environment, tmp_path):
         text=True,
         check=True,
     )
-    assert result.stdout.startswith("crying: probability ")
+    assert result.stdout.startswith("crying for ")
 
 
 def test_the_program(environment, tmp_path):

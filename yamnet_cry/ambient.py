@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from yamnet_cry.calibration import EventRecall, log_odds
 from yamnet_cry.detection import Detection, clock
 from yamnet_cry.errors import YamnetCryError
-from yamnet_cry.events import EventSettings, find_events
+from yamnet_cry.events import EventSettings, find_events, trigger
 from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
 
 #: With fewer minutes than this, there is little to learn about a room.
@@ -113,20 +112,6 @@ class CalibrationError(YamnetCryError, RuntimeError):
     def __init__(self, message: str, report: AmbientReport) -> None:
         super().__init__(message)
         self.report = report
-
-
-def trigger(probabilities: NDArray[np.float64], settings: EventSettings) -> NDArray[np.float64]:
-    """Returns, for each window, the highest threshold at which an event could start there.
-
-    Example:
-        >>> trigger(np.array([0.0, 0.6, 0.8, 0.0]), EventSettings(1, 2, 3)).tolist()
-        [0.0, 0.0, 0.6, 0.6]
-    """
-    count = np.minimum(np.arange(1, len(probabilities) + 1), settings.smoothing)
-    sums = np.cumsum(np.concatenate([np.zeros(settings.smoothing), probabilities]))
-    averages = (sums[settings.smoothing :] - sums[: -settings.smoothing]) / count
-    padded = np.concatenate([np.zeros(settings.window - 1), averages])
-    return np.sort(sliding_window_view(padded, settings.window), axis=1)[:, -settings.votes]
 
 
 class Tail:
@@ -266,6 +251,7 @@ def _stretches(room: Detection) -> tuple[Stretch, ...]:
         # The windows that the level was made of.
         first = max(0, last - room.event_settings.votes + 1)
         start, end = first * PATCH_HOP_SECONDS, last * PATCH_HOP_SECONDS + PATCH_SECONDS
-        classes = room.top_classes(start, end, count=_CLASSES)
+        middle = PATCH_SECONDS / 2
+        classes = room.top_classes(start + middle, end - middle, count=_CLASSES)
         found.append(Stretch(round(start, 2), round(end, 2), float(level[last]), classes))
     return tuple(found)

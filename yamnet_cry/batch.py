@@ -14,6 +14,8 @@ from yamnet_cry.audio import NEED_FFMPEG, SUFFIXES
 from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import AudioError
+from yamnet_cry.events import Event
+from yamnet_cry.features import PATCH_SECONDS
 from yamnet_cry.files import write_whole
 from yamnet_cry.reports import label_track, web_vtt
 
@@ -200,7 +202,7 @@ def process(job: Job, detector: CryDetector, progress: Callable[[float], object]
             # The result says whether it is cut short.
             warnings.simplefilter("ignore", UserWarning)
             result = detector(job.source, classes=job.explain, progress=progress, strict=job.strict)
-        heard = [_heard(result, event.start, event.end) for event in result.events] if job.explain else []
+        heard = [_heard(result, event) for event in result.events] if job.explain else []
         writers: dict[str, Callable[[], str | bytes]] = {
             "labels": lambda: label_track(result.events),
             "vtt": lambda: web_vtt(result.events),
@@ -217,8 +219,10 @@ def process(job: Job, detector: CryDetector, progress: Callable[[float], object]
     return Outcome(job.recording, result.without_logits(), heard)
 
 
-def _heard(result: Detection, start: float, end: float) -> str:
-    classes = result.top_classes(start, end, count=CLASSES_SHOWN)
+def _heard(result: Detection, event: Event) -> str:
+    # Of an event that ends before the middle of its first window, that window.
+    end = max(event.end, event.start + PATCH_SECONDS / 2)
+    classes = result.top_classes(event.start, end, count=CLASSES_SHOWN)
     return ", ".join(f"{name} {share * 100:.0f} %" for name, share in classes)
 
 

@@ -25,7 +25,7 @@ def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def pooled(scores: ArrayLike) -> float:
-    """Returns what is calibrated: the quadratic mean of window scores, over the loudest ten seconds.
+    """Returns what calibrations are fitted on: the quadratic mean of scores, over the loudest ten seconds.
 
     Babies breathe between cries, and a plain mean counts the breaths against them; a maximum believes
     the worst single mistake. Chosen on validation (docs/experiments/006). Ten seconds of crying are

@@ -118,9 +118,9 @@ def render(
 
 Hears a baby cry: a student of Google's YAMNet with {total:,} parameters, a {kilobytes:.1f} KB full-integer
 TFLite file. It takes YAMNet's own log-mel patches (16 kHz, 0.96 s) and gives logits for AudioSet's 521
-classes. The score of a window is softmax(logits)[19] + softmax(logits)[20]. The quadratic mean of the scores
-over the loudest ten seconds, calibrated on validation clips, is the probability that a baby cries in a
-recording; from {config.threshold} on, it counts as crying.
+classes. The score of a window is softmax(logits)[19] + softmax(logits)[20], which is calibrated to a
+probability. Windows that agree make an event; the probability that a baby cries in a recording is the highest
+threshold at which there still is one. From {config.threshold} on, it counts as crying.
 
 ```python
 from yamnet_cry import CryDetector  # pip install yamnet-cry
@@ -169,10 +169,10 @@ validation audio set the ranges for INT8. Every setting is in `recipe.json`.
 
 ## Calibration
 
-The probability is sigmoid({slope:.3f} * log-odds {intercept:+.3f}) of the pooled score (Platt scaling),
-fitted on validation clips. On the clips above, it is off by {off["value"]:.3f} on average (expected
-calibration error). To fit the threshold to a room, `yamnet-cry calibrate` listens to ten minutes of it
-without crying.
+The probability of a window is sigmoid({slope:.3f} * log-odds {intercept:+.3f}) of its score (Platt scaling),
+fitted on the quadratic mean of validation clips over their loudest ten seconds. On the clips above, the
+probability of a clip is off by {off["value"]:.3f} on average (expected calibration error). To fit the
+threshold to a room, `yamnet-cry calibrate` listens to ten minutes of it without crying.
 
 ## Memory and speed
 

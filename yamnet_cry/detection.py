@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.calibration import Calibration, pooled
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import class_names, softmax
-from yamnet_cry.events import Event, EventSettings, find_events
+from yamnet_cry.events import Event, EventSettings, find_events, trigger
 from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
 from yamnet_cry.runtime import QuantizedLogits
 
@@ -43,18 +43,27 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+# So many events are named one by one in a line of text.
+_MOST_EVENTS = 4
+
+
 @dataclass(frozen=True, eq=False)
 class Detection:
     """What a detector heard in one recording.
 
+    One rule decides everything that is said of it: crying is what raises an event. The probability is the
+    highest threshold at which the recording still raises one, so that ``is_cry``, ``events`` and
+    ``probability >= threshold`` always agree.
+
     Attributes:
         scores: float32 array of shape (windows,), each softmax(logits)[19] + softmax(logits)[20],
             in [0, 1].
-        threshold: The probability from which the recording counts as crying.
+        threshold: The probability from which an event starts, and with it the recording counts as crying.
         calibration: What turns scores into probabilities.
         event_settings: How events are made of probabilities.
         logits: The logits of all classes, if they were asked for.
         truncated: Whether the file ended before its audio did, as after a power cut.
+        seconds: Length of the audio; that of its windows, if nobody knows better.
     """
 
     scores: Float32
@@ -63,6 +72,11 @@ class Detection:
     event_settings: EventSettings = field(default_factory=EventSettings)
     logits: QuantizedLogits | None = None
     truncated: bool = False
+    seconds: float = math.inf
+
+    def __post_init__(self) -> None:
+        windows = (len(self.scores) - 1) * PATCH_HOP_SECONDS + PATCH_SECONDS
+        object.__setattr__(self, "seconds", min(self.seconds, windows))
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -74,32 +88,32 @@ class Detection:
         """The mean score of all windows, in [0, 1]."""
         return float(self.scores.mean(dtype=np.float64))
 
-    @property
+    @cached_property
     def probability(self) -> float:
         """How probable it is that a baby cries in the recording, in [0, 1].
 
-        The quadratic mean of the windows' scores, over the loudest ten seconds, calibrated.
+        That of its surest stretch, long enough for an event: the highest threshold that raises one.
         """
-        return float(self.calibration(pooled(self.scores)))
+        return float(trigger(self.probabilities, self.event_settings).max())
 
-    @property
+    @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """The scores of the windows through the same calibration, float64 of shape (windows,)."""
+        """The scores of the windows, calibrated: float64 of shape (windows,)."""
         return self.calibration(self.scores)
 
     @cached_property
     def events(self) -> list[Event]:
         """The stretches of crying, in the order of time."""
-        return find_events(self.probabilities, self.threshold, self.event_settings)
+        return find_events(self.probabilities, self.threshold, self.event_settings, self.seconds)
 
     @property
     def is_cry(self) -> bool:
-        """Whether the probability reaches the threshold."""
-        return self.probability >= self.threshold
+        """Whether a baby cries in it: whether there is an event."""
+        return bool(self.events)
 
     @property
     def peak(self) -> float:
-        """The highest probability of any window."""
+        """The highest probability of any single window, which alone makes no event."""
         return float(self.probabilities.max())
 
     @property
@@ -113,12 +127,12 @@ class Detection:
         """Tells what else could be heard: the AudioSet classes with the largest mean share.
 
         Args:
-            start: In seconds; windows that begin before it do not count.
-            end: In seconds; windows that end after it do not count.
+            start: In seconds; windows whose middle lies before it do not count.
+            end: In seconds; windows whose middle lies after it do not count.
             count: How many classes.
 
         Returns:
-            Names and shares in [0, 1], the largest first; empty if no window lies between.
+            Names and shares in [0, 1], the largest first; empty if no window's middle lies between.
 
         Raises:
             ValueError: If the detector was not asked to keep the classes.
@@ -132,10 +146,11 @@ class Detection:
         """
         if self.logits is None:
             raise ValueError("classes were not kept; call the detector with classes=True")
-        first = math.ceil(round(start / PATCH_HOP_SECONDS, 6))
+        middle = PATCH_SECONDS / 2
+        first = max(0, math.ceil(round((start - middle) / PATCH_HOP_SECONDS, 6)))
         last = len(self.scores)
         if math.isfinite(end):
-            last = min(last, math.floor(round((end - PATCH_SECONDS) / PATCH_HOP_SECONDS, 6)) + 1)
+            last = min(last, math.floor(round((end - middle) / PATCH_HOP_SECONDS, 6)) + 1)
         if last <= first:
             return []
         # In parts, for floats of hours at once would take gigabytes.
@@ -162,6 +177,7 @@ class Detection:
             "peak": self.peak,
             "peak_time": self.peak_time,
             "events": [asdict(event) for event in self.events],
+            "seconds": round(self.seconds, 2),
             "truncated": self.truncated,
             "window_seconds": PATCH_SECONDS,
             "times": [round(time, 2) for time in self.times.tolist()],
@@ -169,16 +185,25 @@ class Detection:
             "probabilities": self.probabilities.tolist(),
         }
 
+    def when(self) -> str:
+        """Says in words how long and when crying was heard; empty if it was not.
+
+        Example:
+            >>> track = np.repeat(np.float32([0, 1, 0, 1, 0]), 10)
+            >>> Detection(track, 0.5, Calibration(1.0, 0.0)).when()
+            '10.1 s in 2 events: 0:04.8-0:09.8, 0:14.4-0:19.4'
+        """
+        if not self.events:
+            return ""
+        count = "1 event" if len(self.events) == 1 else f"{len(self.events)} events"
+        named = [f"{clock(event.start)}-{clock(event.end)}" for event in self.events[:_MOST_EVENTS]]
+        if len(self.events) > _MOST_EVENTS:
+            named[-1] = f"{len(self.events) - _MOST_EVENTS + 1} more until {clock(self.events[-1].end)}"
+        return f"{duration(sum(event.seconds for event in self.events))} in {count}: {', '.join(named)}"
+
     def __str__(self) -> str:
-        verdict = "crying" if self.is_cry else "no crying"
-        heard = ""
-        if self.events:
-            count = "once" if len(self.events) == 1 else f"{len(self.events)} times"
-            heard = f"; heard {count}, {duration(sum(event.seconds for event in self.events))} in all"
-        return (
-            f"{verdict}: probability {self.probability:.2f} (threshold {self.threshold:.2f}), "
-            f"peak {self.peak:.2f} at {clock(self.peak_time)}{heard}"
-        )
+        verdict = f"crying for {self.when()}" if self.is_cry else "no crying"
+        return f"{verdict} (probability {self.probability:.2f}, threshold {self.threshold:.2f})"
 
     def __repr__(self) -> str:
         return f"<Detection {self} in {len(self.scores)} windows>"

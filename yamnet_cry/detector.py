@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,8 @@ from yamnet_cry.audio import AudioSource
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detection import Detection
 from yamnet_cry.errors import AudioError, ModelError
-from yamnet_cry.events import EventTracker
-from yamnet_cry.features import PATCH_HOP_SECONDS, Float32
+from yamnet_cry.events import EventTracker, checked_threshold
+from yamnet_cry.features import PATCH_HOP_SECONDS, SAMPLE_RATE, Float32
 from yamnet_cry.model_folder import CONFIG, KERAS, RELEASE_FILES, ModelConfig
 from yamnet_cry.runtime import QuantizedLogits, Student
 from yamnet_cry.streaming import Listener, Update
@@ -49,6 +49,14 @@ def _ahead(items: Iterator[Item]) -> Iterator[Item]:
             item = following.result()
 
 
+def _copied(
+    kind: "type[CryDetector]", config: ModelConfig, model: bytes, source: hub.Source | None, threshold: float
+) -> "CryDetector":
+    detector = kind(config, model, source)
+    detector.threshold = threshold
+    return detector
+
+
 class CryDetector:
     """Hears a baby cry, with YAMNet's front end and a student of YAMNet.
 
@@ -56,7 +64,8 @@ class CryDetector:
 
     Attributes:
         config: What the model folder says of its model.
-        threshold: Probability from which a recording counts as crying; the model's own, changeable.
+        threshold: Probability from which an event starts, and with it a recording counts as crying; the
+            model's own, changeable, in [0, 1].
         model: The bytes of the INT8 TFLite model.
 
     Example:
@@ -72,6 +81,18 @@ class CryDetector:
         self.model = model
         self._source = source
         self._student = Student(model)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy, in this process or another, has an interpreter of its own from the same bytes.
+        return _copied, (type(self), self.config, self.model, self._source, self.threshold)
+
+    @property
+    def threshold(self) -> float:  # noqa: D102 (documented with the class)
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self._threshold = checked_threshold(value)
 
     @classmethod
     def from_pretrained(
@@ -135,8 +156,15 @@ class CryDetector:
         kept: list[QuantizedLogits] = []
         windows = 0
         cuts: list[str] = []
-        blocks = audio.blocks(source, on_cut=None if strict else cuts.append)
-        for log_mel in _ahead(map(features.log_mel, features.whole_patches(blocks))):
+        samples = 0
+
+        def counted() -> Iterator[Float32]:
+            nonlocal samples
+            for block in audio.blocks(source, on_cut=None if strict else cuts.append):
+                samples += len(block)
+                yield block
+
+        for log_mel in _ahead(map(features.log_mel, features.whole_patches(counted()))):
             logits = self._student.quantized_logits(log_mel)
             scores.append(cry_score(logits.dequantized()))
             windows += len(logits.values)
@@ -154,6 +182,7 @@ class CryDetector:
             self.config.events,
             every,
             truncated=bool(cuts),
+            seconds=samples / SAMPLE_RATE,
         )
 
     def stream(self, blocks: Iterable[ArrayLike], sample_rate: int) -> Iterator[Update]:
@@ -189,13 +218,14 @@ class CryDetector:
 
         Args:
             sample_rate: Of the audio, in hertz.
-            threshold: For events; the detector's of now by default.
+            threshold: For events, in [0, 1]; the detector's of now by default.
 
         Returns:
             An object to push blocks into, one a microphone.
 
         Raises:
             AudioError: If the sample rate cannot be used.
+            ValueError: If the threshold is none.
 
         Example:
             >>> listener = CryDetector.from_pretrained().listener(44_100)
@@ -206,7 +236,8 @@ class CryDetector:
         def probabilities_of(log_mel: Float32) -> NDArray[np.float64]:
             return self.config.calibration(cry_score(self._student.logits(log_mel)))
 
-        tracker = EventTracker(self.threshold if threshold is None else threshold, self.config.events)
+        chosen = self.threshold if threshold is None else checked_threshold(threshold)
+        tracker = EventTracker(chosen, self.config.events)
         return Listener(sample_rate, probabilities_of, tracker)
 
     def logits(self, log_mel: Float32) -> Float32:

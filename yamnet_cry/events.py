@@ -5,9 +5,15 @@ smoothed, several windows must agree before an event starts, it goes on at lower
 those that start it (hysteresis), and pauses for breath do not end it (hold).
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Real
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
 
 from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
 
@@ -18,7 +24,8 @@ class EventSettings:
 
     Attributes:
         smoothing: Windows in the moving average, at least 1.
-        votes: Number of the last ``window`` averages required to reach the threshold to start an event.
+        votes: Number of the last ``window`` averages required to reach the threshold to start an event. Of a
+            recording with fewer windows than that, all must reach it.
         window: See ``votes``; at least as many.
         release: An event goes on while the average is at least this share of the threshold, in (0, 1].
         hold_seconds: An event ends when the average has stayed below that for longer than this.
@@ -46,13 +53,33 @@ class EventSettings:
             )
 
 
+def checked_threshold(value: float) -> float:
+    """Returns a threshold, as a float in [0, 1].
+
+    Raises:
+        ValueError: If it is no number, or none in [0, 1].
+
+    Example:
+        >>> checked_threshold(1)
+        1.0
+    """
+    # True is a number to Python, and NaN is not in any range.
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+        raise ValueError(f"expected a threshold in [0, 1]. Received: {value!r}")
+    return float(value)
+
+
 @dataclass(frozen=True)
 class Event:
     """A stretch of crying.
 
+    It starts where its first window starts, and ends in the middle of the windows that were averaged last.
+    There is the median of where crying starts and ends (docs/experiments/015); to the ends of windows,
+    events would last half a second too long. One that goes on to the end of the recording ends with it.
+
     Attributes:
-        start: Start of its first window, in seconds.
-        end: End of its last window, in seconds.
+        start: In seconds.
+        end: In seconds.
         peak: Highest probability of a window in it.
         mean: Mean probability of the windows in it.
     """
@@ -108,10 +135,14 @@ class EventTracker:
         number = self._count
         self._count += 1
         self._recent.append(probability)
-        average = sum(self._recent) / len(self._recent)
+        # Added one by one, as in C and in `trigger`: from Python 3.12 on, sum() rounds in another way.
+        total = 0.0
+        for recent in self._recent:
+            total += recent
+        average = total / len(self._recent)
         self._votes.append((probability, average >= self.threshold))
         if self._begin is None:
-            self._maybe_start(number)
+            self._maybe_start(number, self.settings.votes)
             return None
         self._pending_peak = max(self._pending_peak, probability)
         self._pending_sum += probability
@@ -121,16 +152,26 @@ class EventTracker:
             return self.finish()
         return None
 
-    def finish(self) -> Event | None:
+    def finish(self, seconds: float = math.inf) -> Event | None:
         """Ends the track; returns the event that was going on, if there was one.
 
         Probabilities pushed afterwards continue the count of windows.
+
+        Args:
+            seconds: Length of the audio, which is shorter than its windows if the last one was padded.
         """
+        if self._begin is None and 0 < self._count < self.settings.votes:
+            self._maybe_start(self._count - 1, votes=self._count)
         if self._begin is None:
             return None
+        if self._last == self._count - 1:
+            end = _seconds(self._last, PATCH_SECONDS)
+        else:
+            middle = (PATCH_SECONDS - (self.settings.smoothing - 1) * PATCH_HOP_SECONDS) / 2
+            end = max(_seconds(self._last, middle), _seconds(self._begin, PATCH_HOP_SECONDS))
         event = Event(
             start=_seconds(self._begin),
-            end=_seconds(self._last, PATCH_SECONDS),
+            end=min(end, round(seconds, 2)),
             peak=self._peak,
             mean=self._sum / (self._last - self._begin + 1),
         )
@@ -138,8 +179,8 @@ class EventTracker:
         self._votes.clear()
         return event
 
-    def _maybe_start(self, number: int) -> None:
-        if sum(vote for _, vote in self._votes) < self.settings.votes:
+    def _maybe_start(self, number: int, votes: int) -> None:
+        if sum(vote for _, vote in self._votes) < votes:
             return
         windows = list(self._votes)
         first = next(index for index, (_, vote) in enumerate(windows) if vote)
@@ -163,7 +204,10 @@ def _seconds(window: int, after: float = 0.0) -> float:
 
 
 def find_events(
-    probabilities: Iterable[float], threshold: float, settings: EventSettings | None = None
+    probabilities: Iterable[float],
+    threshold: float,
+    settings: EventSettings | None = None,
+    seconds: float = math.inf,
 ) -> list[Event]:
     """Finds the events of a whole track.
 
@@ -171,11 +215,41 @@ def find_events(
         probabilities: One a window, every 0.48 s, in [0, 1].
         threshold: Average probability that starts an event.
         settings: How; the defaults if None.
+        seconds: Length of the audio, which is shorter than its windows if the last one was padded.
 
     Example:
         >>> [(event.start, event.end) for event in find_events([0, 0, 1, 1, 1, 0, 0, 0], 0.5)]
-        [(0.96, 3.36)]
+        [(0.96, 2.64)]
     """
     tracker = EventTracker(threshold, settings or EventSettings())
     ended = [tracker.push(float(probability)) for probability in probabilities]
-    return [event for event in [*ended, tracker.finish()] if event is not None]
+    return [event for event in [*ended, tracker.finish(seconds)] if event is not None]
+
+
+def trigger(probabilities: ArrayLike, settings: EventSettings) -> NDArray[np.float64]:
+    """Returns, for each window, the highest threshold at which an event could start there.
+
+    Args:
+        probabilities: One a window, in [0, 1].
+        settings: How events are made of them.
+
+    Returns:
+        float64 of shape (windows,), in [0, 1].
+
+    Example:
+        >>> trigger([0.0, 0.6, 0.8, 0.0], EventSettings(1, 2, 3)).tolist()
+        [0.0, 0.0, 0.6, 0.6]
+        >>> trigger([0.9], EventSettings(1, 2, 3)).tolist()
+        [0.9]
+    """
+    track = np.asarray(probabilities, np.float64)
+    # Summed in the order in which `EventTracker` sums, for the very same averages.
+    sums = np.zeros(len(track))
+    for lag in reversed(range(min(settings.smoothing, len(track)))):
+        sums[lag:] += track[: len(track) - lag]
+    averages = sums / np.minimum(np.arange(1, len(track) + 1), settings.smoothing)
+    padded = np.concatenate([np.zeros(settings.window - 1), averages])
+    levels = np.sort(sliding_window_view(padded, settings.window), axis=1)[:, -settings.votes]
+    if 0 < len(track) < settings.votes:
+        levels[-1] = averages.min()
+    return levels

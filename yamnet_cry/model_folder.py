@@ -119,7 +119,7 @@ _FILE = {
     "bytes": integer(0, 10**10),
     "sha256": text("[0-9a-f]{64}", "64 hexadecimal digits"),
 }
-SCORE = "softmax(logits)[19] + softmax(logits)[20], quadratic mean over the loudest 10 s"
+SCORE = "softmax(logits)[19] + softmax(logits)[20]"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import io
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,13 +34,12 @@ def picture(result: Detection, source: AudioSource, title: str, file_format: str
     Raises:
         AudioError: If the recording cannot be read any more.
     """
-    return draw(result, *overview(source, len(result.scores)), title, file_format)
+    return draw(result, overview(source, len(result.scores)), title, file_format)
 
 
 def draw(
     result: Detection,
     spectrogram: Float32,
-    seconds: float,
     title: str,
     file_format: str = "png",
     *,
@@ -52,7 +50,6 @@ def draw(
     Args:
         result: What was heard.
         spectrogram: float32 array of shape (columns, 64), see `overview`.
-        seconds: Length of the recording.
         title: Usually the recording's name; without one, there is no verdict above the picture either.
         file_format: ``png``, ``jpg``, ``svg`` or ``pdf``.
         dark: Whether it is shown on a dark page.
@@ -60,6 +57,7 @@ def draw(
     Returns:
         The file, 1350 pixels wide and as high, legible on a phone.
     """
+    seconds = max(result.seconds, FRAME_HOP / SAMPLE_RATE)
     # The last window is padded: the spectrogram reaches further than the recording, and is cut by xlim.
     covered = _frames(len(result.scores)) * FRAME_HOP / SAMPLE_RATE
     figure = Figure(figsize=(9, 9), layout="constrained", facecolor="white")
@@ -80,9 +78,8 @@ def draw(
     # A second of a night would be thinner than a pixel: in the strip no event is.
     least = seconds / 200
     for event in result.events:
-        end = min(event.end, seconds)
-        strip.axvspan(event.start, max(end, event.start + least), color=_CRYING, linewidth=0)
-        lower.axvspan(event.start, end, color=_CRYING, alpha=0.25, linewidth=0)
+        strip.axvspan(event.start, max(event.end, event.start + least), color=_CRYING, linewidth=0)
+        lower.axvspan(event.start, event.end, color=_CRYING, alpha=0.25, linewidth=0)
     # A window speaks for its middle.
     middles = result.times + features.PATCH_SECONDS / 2
     times, track = _peaks(np.minimum(middles, seconds), result.probabilities)
@@ -131,18 +128,16 @@ def verdict(result: Detection) -> str:
         >>> verdict(Detection(np.zeros(3, np.float32), 0.5, Calibration(1.0, 0.0)))
         'No crying heard'
     """
-    if not result.events:
-        return "Crying heard, too short for an event" if result.is_cry else "No crying heard"
+    if not result.is_cry:
+        return "No crying heard"
     total = sum(event.seconds for event in result.events)
     count = "once" if len(result.events) == 1 else f"{len(result.events)} times"
     surest = max(result.events, key=lambda event: event.peak)
-    return (
-        f"Crying heard {count}, {duration(total)} in all; most sure ({surest.peak * 100:.0f} %) "
-        f"at {clock(result.peak_time)}"
-    )
+    sure = f"most sure from {clock(surest.start)}, " if len(result.events) > 1 else ""
+    return f"Crying heard {count}, {duration(total)} in all; {sure}up to {surest.peak * 100:.0f} %"
 
 
-def overview(source: AudioSource, windows: int) -> tuple[Float32, float]:
+def overview(source: AudioSource, windows: int) -> Float32:
     """Shrinks a log-mel spectrogram to the width of a picture.
 
     Args:
@@ -150,28 +145,19 @@ def overview(source: AudioSource, windows: int) -> tuple[Float32, float]:
         windows: How many windows it has.
 
     Returns:
-        float32 array of shape (columns, 64), the loudest frame of each column, and the length of the
-        recording in seconds.
+        float32 array of shape (columns, 64), the loudest frame of each column.
     """
     frames = _frames(windows)
     step = max(1, math.ceil(frames / _COLUMNS))
     columns: Float32 = np.full((math.ceil(frames / step), MEL_BANDS), -np.inf, np.float32)
-    samples = 0
-
-    def counted() -> Iterator[Float32]:
-        nonlocal samples
-        # The result says whether it is cut short.
-        for block in audio.blocks(source, on_cut=lambda cut: None):
-            samples += len(block)
-            yield block
-
     first = 0
-    for piece in features.whole_patches(counted()):
+    # Of a recording that is cut short, the result says so.
+    for piece in features.whole_patches(audio.blocks(source, on_cut=lambda cut: None)):
         log_mel = features.log_mel(piece)
         index = (first + np.arange(len(log_mel))) // step
         np.maximum.at(columns, index, log_mel)
         first += len(log_mel) - features.PATCH_HOP
-    return columns, max(samples, FRAME_HOP) / SAMPLE_RATE
+    return columns
 
 
 def _frames(windows: int) -> int:

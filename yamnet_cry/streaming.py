@@ -1,7 +1,7 @@
 """Audio that never ends: what a detector can say at every moment, in memory that does not grow."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +27,8 @@ class Update:
         started: Start of an event that became known with this window, in seconds; usually None.
         finished: The events that ended with it; usually none.
         closing: Whether this repeats the last window because the stream ended within an event,
-            which ``finished`` then holds.
+            which ``finished`` then holds. One that the end alone made an event of, for the audio is
+            shorter than an event needs, is ``started`` with it too.
     """
 
     time: float
@@ -74,7 +75,7 @@ class Listener:
         self._cutter = features.PatchCutter()
         self._probabilities_of = probabilities_of
         self._tracker = tracker
-        self._windows = 0
+        self._windows = self._samples = 0
         self._latest: Update | None = None
 
     def push(self, part: ArrayLike) -> list[Update]:
@@ -90,8 +91,7 @@ class Listener:
         Raises:
             AudioError: If the samples cannot be used.
         """
-        pieces = (piece for block in self._audio.push(part) for piece in self._cutter.push(block))
-        return [update for piece in pieces for update in self._updates(piece)]
+        return [update for piece in self._cut(self._audio.push(part)) for update in self._updates(piece)]
 
     def finish(self) -> list[Update]:
         """Ends the audio.
@@ -102,13 +102,19 @@ class Listener:
         Raises:
             AudioError: If there were no samples at all.
         """
-        rest = [piece for block in self._audio.finish() for piece in self._cutter.push(block)]
-        updates = [update for piece in [*rest, *self._cutter.finish()] for update in self._updates(piece)]
-        event, update = self._tracker.finish(), self._latest
+        rest = [*self._cut(self._audio.finish()), *self._cutter.finish()]
+        updates = [update for piece in rest for update in self._updates(piece)]
+        known = self._tracker.active
+        event, update = self._tracker.finish(self._samples / features.SAMPLE_RATE), self._latest
         if event is not None and update is not None:
-            closing = Update(update.time, update.probability, update.level, finished=(event,), closing=True)
-            updates.append(closing)
+            started = None if known else event.start
+            updates.append(replace(update, crying=False, started=started, finished=(event,), closing=True))
         return updates
+
+    def _cut(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
+        for block in blocks:
+            self._samples += len(block)
+            yield from self._cutter.push(block)
 
     def _updates(self, piece: Float32) -> Iterator[Update]:
         # The last window's level is that of its padding too, which is what was classified.

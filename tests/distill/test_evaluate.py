@@ -110,21 +110,43 @@ def test_false_alarms_and_events_caught(released, synthetic_corpus):
 
     clips = corpus.require(corpus.load(str(synthetic_corpus)), "test")
     detector = CryDetector.from_pretrained(released)
-    report = evaluate.event_report(detector, clips)
+
+    def reported():
+        results = evaluate.detector_results(detector, clips, progress=False)
+        return evaluate.event_report(detector, clips, results)
+
+    report = reported()
     assert report["hours"] == pytest.approx(4 * 2.5 / 3600)
-    assert report == evaluate.event_report(detector, clips)
+    assert report == reported()
     detector.threshold = 0.0
-    always = evaluate.event_report(detector, clips)
+    always = reported()
     assert (always["false_alarms"], always["recall"]["value"]) == (1, 1.0)
     # Garwood's interval of one event, from tables: 0.0253 to 5.572.
     rate = always["false_alarms_per_hour"]
     assert rate["low"] * always["hours"] == pytest.approx(0.0253, abs=1e-4)
     assert rate["high"] * always["hours"] == pytest.approx(5.572, abs=1e-3)
-    detector.threshold = 1.1
-    never = evaluate.event_report(detector, clips)
+    # Probabilities of 1 are rounding; none of the clips is so sure.
+    detector.threshold = 1.0
+    never = reported()
     assert (never["false_alarms"], never["recall"]["value"]) == (0, 0.0)
     assert never["false_alarms_per_hour"]["low"] == 0.0
     assert never["false_alarms_per_hour"]["high"] * never["hours"] == pytest.approx(3.689, abs=1e-3)
+
+
+def test_metrics_are_of_the_verdict_that_users_get(released, synthetic_corpus):
+    from yamnet_cry import CryDetector
+    from yamnet_cry.distill import corpus
+
+    clips = corpus.require(corpus.load(str(synthetic_corpus)), "test")
+    detector = CryDetector.from_pretrained(released)
+    is_cry, results = evaluate.labels(clips), evaluate.detector_results(detector, clips, progress=False)
+    measured = evaluate.evaluate(detector, clips, "test", progress=False)["models"]["int8"]["all"]
+    said = np.array([result.is_cry for result in results])
+    assert measured["recall"]["value"] == said[is_cry].mean()
+    assert measured["fpr"]["value"] == said[~is_cry].mean()
+    tracks = [result.scores for result in results]
+    again = evaluate.clip_probabilities(tracks, detector.config.calibration, detector.config.events)
+    np.testing.assert_array_equal(again, [result.probability for result in results])
 
 
 def test_a_calibration_that_is_known_is_found():

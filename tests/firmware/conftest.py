@@ -1,7 +1,6 @@
 """The kit of the released model, and its C code as a library that Python can call."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,6 @@ from firmware_chain import Firmware
 
 from yamnet_cry import CryDetector, formats
 from yamnet_cry.firmware.kit import BUILDS
-
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +23,6 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("firmware") / "kit"
     formats.write(CryDetector.from_pretrained(), "firmware", folder)
     return folder
-
-
-def compiled(compiler: str, out: Path, *arguments: str | Path) -> Path:
-    subprocess.run([compiler, *arguments, "-o", out, "-lm"], check=True)
-    return out
 
 
 @pytest.fixture(scope="session", params=BUILDS)

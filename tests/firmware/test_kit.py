@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import STRICT, compiled
+from compiling import STRICT, compiled
 
 from yamnet_cry import CryDetector, formats
 from yamnet_cry.errors import ExportError

@@ -7,6 +7,7 @@ import soundfile
 from yamnet_cry import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.nursery import nursery
+from yamnet_cry.picture import verdict
 from yamnet_cry.space import recording
 from yamnet_cry.space.recording import hear
 
@@ -36,7 +37,8 @@ def test_what_it_says_is_what_the_detector_says(detector, recordings):
     expected = detector(recordings / "night.wav")
     assert heard.result.events == expected.events
     assert heard.result.logits is None
-    assert "Crying heard once, 9.1 s in all" in heard.headline()
+    assert f"{verdict(expected)}</strong>" in heard.headline()
+    assert f"with a probability of {expected.probability * 100:.0f} %" in heard.headline()
     assert heard.table().count("<tr>") == 1 + len(expected.events)
     table, labels = heard.files().items()
     assert table[0] == "night.csv"

@@ -73,7 +73,7 @@ def detect(
     """Say of each recording whether a baby cries in it, and when.
 
     PATH is a recording of any length, a folder of them, or - for a recording on standard input. Prints
-    a line for each: name, verdict, probability, and the moment at which it is highest. What cannot be read
+    a line for each: name, verdict, when crying was heard, and how probable it is. What cannot be read
     is reported on stderr, and the exit code is then 2; the others are still done. What is cut short is
     scored as far as it goes, with a warning. Files that are there already are replaced with --overwrite
     only, and recordings never. Ctrl-C keeps finished results.

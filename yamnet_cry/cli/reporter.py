@@ -71,10 +71,10 @@ class Reporter:
         for update in updates:
             if self._updates and not update.closing:
                 self._print(json.dumps(self._numbers(update)))
-            for event in update.finished:
-                self._end(event, interrupted=update.closing)
             if update.started is not None:
                 self._start(update.started, update.probability)
+            for event in update.finished:
+                self._end(event, interrupted=update.closing)
             self._status.show(_meter(update))
 
     def _start(self, start: float, probability: float) -> None:

@@ -112,13 +112,7 @@ def distill(
         files={},
         package_version=version("yamnet-cry"),
     )
-    results, probabilities, calibration_of = _evaluate(
-        clips, windows, student, CryDetector(config, tflite), progress
-    )
-    config = replace(config, calibration=calibration_of["int8"])
-    calibrated = CryDetector(config, tflite)
-    config = replace(config, event_recall=evaluate.event_recall(calibrated, corpus.require(clips, "val")))
-    results["models"]["int8"]["events"] = evaluate.event_report(calibrated, corpus.require(clips, "test"))
+    config, results, probabilities = measure(clips, windows, student, config, tflite, progress=progress)
     metrics = {
         **results,
         "training": {"windows": _counts(windows, recipe), "history": history},
@@ -191,17 +185,36 @@ def _calibration_windows(windows: Windows, recipe: Recipe, seed: int) -> np.ndar
     return np.random.default_rng(seed).choice(available, count, replace=False)
 
 
-def _evaluate(
-    clips: Sequence[Clip], windows: Windows, student: keras.Model, detector: CryDetector, progress: bool
-) -> tuple[dict[str, Any], dict[str, Float64], dict[str, Calibration]]:
-    """Measures teacher and student on the same clips, each calibrated on validation in the same way."""
-    splits = {split: corpus.require(clips, split) for split in ("val", "test")}
+def measure(
+    clips: Sequence[Clip],
+    windows: Windows,
+    student: keras.Model,
+    config: ModelConfig,
+    tflite: bytes,
+    *,
+    progress: bool = True,
+) -> tuple[ModelConfig, dict[str, Any], dict[str, Float64]]:
+    """Calibrates teacher and student on validation in the same way, and measures them on the same clips.
 
-    def scored(split: str, window_scores: Float32) -> Float64:
+    Args:
+        clips: The corpus.
+        windows: What the teacher says of it.
+        student: In Keras.
+        config: Of the student; its calibration and recall are not looked at.
+        tflite: The student as TFLite.
+        progress: Whether to show progress bars.
+
+    Returns:
+        The configuration with the student's calibration, the metrics, and the probabilities of the test
+        clips by model.
+    """
+    splits = {split: corpus.require(clips, split) for split in ("val", "test")}
+    is_cry = {split: evaluate.labels(own) for split, own in splits.items()}
+
+    def tracks_of(split: str, window_scores: Float32) -> list[Float32]:
         of_clip = np.split(window_scores, np.flatnonzero(np.diff(windows.clip_index)) + 1)
         chosen = {id(clip) for clip in splits[split]}
-        pairs = zip(windows.clips, of_clip, strict=True)
-        return np.array([pooled(scores) for clip, scores in pairs if id(clip) in chosen])
+        return [scores for clip, scores in zip(windows.clips, of_clip, strict=True) if id(clip) in chosen]
 
     used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
     student_scores = np.zeros(len(windows.logits), np.float32)
@@ -212,20 +225,30 @@ def _evaluate(
         "teacher_sigmoid": sigmoid_score(windows.logits) * np.float32(0.5),
         "fp32": student_scores,
     }
-    scores = {
-        name: {split: scored(split, values) for split in splits} for name, values in window_scores.items()
+    tracks = {
+        name: {split: tracks_of(split, values) for split in splits} for name, values in window_scores.items()
     }
-    scores["int8"] = {
-        split: evaluate.detector_scores(detector, own, progress=progress) for split, own in splits.items()
+    detector = CryDetector(config, tflite)
+    heard = {
+        split: evaluate.detector_results(detector, own, progress=progress) for split, own in splits.items()
     }
-    models, probabilities, calibrations = {}, {}, {}
-    for name, of_split in scores.items():
-        calibrations[name] = evaluate.fit_calibration(evaluate.labels(splits["val"]), of_split["val"])
-        probabilities[name] = calibrations[name](of_split["test"])
+    tracks["int8"] = {split: [result.scores for result in results] for split, results in heard.items()}
+    models: dict[str, Any] = {}
+    probabilities: dict[str, Float64] = {}
+    for name, of_split in tracks.items():
+        calibration = evaluate.fit_calibration(is_cry["val"], np.array(list(map(pooled, of_split["val"]))))
+        if name == "int8":
+            config = replace(config, calibration=calibration)
+        probabilities[name] = evaluate.clip_probabilities(of_split["test"], calibration, config.events)
         models[name] = evaluate.report(
             splits["test"], probabilities[name], DEFAULT_THRESHOLD, progress=progress
         )
-    return {"evaluation": evaluate.method("test"), "models": models}, probabilities, calibrations
+    levels = evaluate.clip_probabilities(tracks["int8"]["val"], config.calibration, config.events)
+    config = replace(config, event_recall=evaluate.event_recall(splits["val"], levels))
+    calibrated = [replace(result, calibration=config.calibration) for result in heard["test"]]
+    detector = CryDetector(config, tflite)
+    models["int8"]["events"] = evaluate.event_report(detector, splits["test"], calibrated)
+    return config, {"evaluation": evaluate.method("test"), "models": models}, probabilities
 
 
 def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:

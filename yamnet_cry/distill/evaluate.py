@@ -11,11 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import auc, roc_curve
 from tqdm import tqdm
 
-from yamnet_cry.ambient import trigger
-from yamnet_cry.calibration import Calibration, EventRecall, log_odds, pooled
+from yamnet_cry.calibration import Calibration, EventRecall, log_odds
+from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import plots
 from yamnet_cry.distill.corpus import CRY, Clip
+from yamnet_cry.events import EventSettings
 from yamnet_cry.features import SAMPLE_RATE
 from yamnet_cry.files import whole
 
@@ -27,14 +28,28 @@ REPLICATES = 1000
 _SEED = 0
 
 
-def detector_scores(detector: CryDetector, clips: Sequence[Clip], *, progress: bool = True) -> Float64:
-    """Scores clips with the detector that users call; not yet calibrated.
+def detector_results(
+    detector: CryDetector, clips: Sequence[Clip], *, progress: bool = True
+) -> list[Detection]:
+    """Scores clips with the detector that users call."""
+    bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
+    return [detector((clip.read(), SAMPLE_RATE)) for clip in bar]
+
+
+def clip_probabilities(
+    tracks: Iterable[NDArray[np.float32]], calibration: Calibration, settings: EventSettings
+) -> Float64:
+    """Returns the probability of each clip as `Detection.probability` defines it.
+
+    Args:
+        tracks: The scores of each clip's windows, in [0, 1].
+        calibration: What turns them into probabilities.
+        settings: How events are made of these.
 
     Returns:
         float64 array of shape (clips,), in [0, 1].
     """
-    bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
-    return np.array([pooled(detector((clip.read(), SAMPLE_RATE)).scores) for clip in bar])
+    return np.array([Detection(track, 0.5, calibration, settings).probability for track in tracks])
 
 
 def evaluate(
@@ -60,33 +75,42 @@ def evaluate(
     Raises:
         OSError: If the plot cannot be written.
     """
-    probabilities = detector.config.calibration(detector_scores(detector, clips, progress=progress))
+    results = detector_results(detector, clips, progress=progress)
+    probabilities = np.array([result.probability for result in results])
     measured = report(clips, probabilities, detector.threshold, progress=progress)
-    measured["events"] = event_report(detector, clips)
+    measured["events"] = event_report(detector, clips, results)
     if plot is not None:
         with whole(plot) as unfinished:
             plots.evaluation(unfinished, labels(clips), {"int8": probabilities})
     return {"evaluation": method(split), "models": {"int8": measured}}
 
 
-def event_report(detector: CryDetector, clips: Sequence[Clip]) -> dict[str, Any]:
+def event_report(
+    detector: CryDetector, clips: Sequence[Clip], results: Sequence[Detection]
+) -> dict[str, Any]:
     """Counts false alarms and events caught.
 
     All clips without crying are joined, in an order drawn once, into one recording: every event in it
     is a false alarm. A crying clip is caught if there is any event in it.
+
+    Args:
+        detector: The detector.
+        clips: Labelled clips.
+        results: What the detector says of each.
 
     Returns:
         ``hours``, the length of the joined recording; ``false_alarms``, the events in it;
         ``false_alarms_per_hour`` with the exact interval of a Poisson rate (Garwood 1936); and
         ``recall``, the share of crying clips caught, with an interval from groups.
     """
+    is_cry = labels(clips)
     cry = [clip for clip in clips if clip.target == CRY]
     other = [clip for clip in clips if clip.target != CRY]
     order = np.random.default_rng(_SEED).permutation(len(other))
     joined = np.concatenate([other[index].read() for index in order])
     hours = len(joined) / SAMPLE_RATE / 3600
     alarms = len(detector((joined, SAMPLE_RATE)).events)
-    caught = np.array([bool(detector((clip.read(), SAMPLE_RATE)).events) for clip in cry])
+    caught = np.array([result.is_cry for result in results])[is_cry]
     tail = (1 - CONFIDENCE) / 2
     return {
         "hours": hours,
@@ -100,17 +124,15 @@ def event_report(detector: CryDetector, clips: Sequence[Clip]) -> dict[str, Any]
     }
 
 
-def event_recall(detector: CryDetector, clips: Sequence[Clip]) -> EventRecall:
+def event_recall(clips: Sequence[Clip], probabilities: Float64) -> EventRecall:
     """Measures how many crying clips raise an event at each threshold.
 
     Args:
-        detector: With its calibration.
         clips: Of validation; those without crying do not count.
+        probabilities: Of each clip: the highest threshold at which it raises an event.
     """
-    cry = [clip for clip in clips if clip.target == CRY]
-    tracks = [detector((clip.read(), SAMPLE_RATE)).probabilities for clip in cry]
-    levels = [float(trigger(track, detector.config.events).max()) for track in tracks]
-    return EventRecall.measured(levels, len({clip.group for clip in cry}))
+    groups = {clip.group for clip in clips if clip.target == CRY}
+    return EventRecall.measured(probabilities[labels(clips)].tolist(), len(groups))
 
 
 def fit_calibration(is_cry: NDArray[np.bool_], scores: Float64) -> Calibration:
@@ -121,7 +143,7 @@ def fit_calibration(is_cry: NDArray[np.bool_], scores: Float64) -> Calibration:
 
     Args:
         is_cry: bool array of shape (clips,), of validation clips.
-        scores: Their scores, in [0, 1].
+        scores: Their scores, in [0, 1], see `pooled`.
     """
     # Platt's targets: as if each side had seen one clip of the other kind more.
     cry, other = is_cry.sum(), (~is_cry).sum()
@@ -167,8 +189,8 @@ def method(split: str) -> dict[str, Any]:
     """Returns how the figures of `report` were obtained, for the record."""
     return {
         "split": split,
-        "clip_score": "quadratic mean over windows, of the loudest 10 s, calibrated",
-        "calibration": "Platt scaling, fitted on validation",
+        "clip_score": "the highest threshold at which the clip raises an event",
+        "calibration": "Platt scaling of the quadratic mean over the loudest 10 s, fitted on validation",
         "intervals": {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"},
     }
 

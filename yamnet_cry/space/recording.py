@@ -23,14 +23,12 @@ class Heard:
         name: The recording's name.
         result: Without the logits, which take megabytes a visitor.
         spectrogram: For the picture.
-        seconds: Length of the recording.
         classes: The largest mean shares of AudioSet's classes over the whole recording.
     """
 
     name: str
     result: Detection
     spectrogram: Float32
-    seconds: float
     classes: dict[str, float]
 
     def at(self, sensitivity: float) -> "Heard":
@@ -39,11 +37,10 @@ class Heard:
 
     def headline(self) -> str:
         """Says in one sentence what was heard, and how sure it is, as HTML."""
-        crying = self.result.is_cry or bool(self.result.events)
         sure = f"A baby cries in it with a probability of {self.result.probability * 100:.0f} %."
         if self.result.truncated:
             sure += " The file is cut short; this is what there is of it."
-        return card("crying" if crying else "quiet", verdict(self.result), sure)
+        return card("crying" if self.result.is_cry else "quiet", verdict(self.result), sure)
 
     def table(self) -> str:
         """Returns a row an event, as HTML."""
@@ -58,7 +55,7 @@ class Heard:
 
     def picture(self, *, dark: bool = False) -> bytes:
         """Returns spectrogram, probability and events as a PNG file; the headline says the rest."""
-        return draw(self.result, self.spectrogram, self.seconds, title="", dark=dark)
+        return draw(self.result, self.spectrogram, title="", dark=dark)
 
     def downloads(self) -> str:
         """Returns links to the files of `files`, as HTML that holds them: the server keeps none."""
@@ -107,7 +104,7 @@ def hear(detector: CryDetector, path: str | Path) -> Heard:
     try:
         result = detector(path, classes=True, progress=limit)
         classes = dict(result.top_classes(count=8))
-        return Heard(name, result.without_logits(), *overview(path, len(result.scores)), classes)
+        return Heard(name, result.without_logits(), overview(path, len(result.scores)), classes)
     except AudioError as error:
         # Visitors know the name of their file, and nothing of where it lies on the server.
         raise AudioError(str(error).replace(str(path), name)) from None

@@ -66,8 +66,8 @@ double yamnet_cry_probability(float score);
 
 /* A stretch of crying. Times in seconds since the reset. */
 typedef struct {
-    double start; /* of its first window */
-    double end;   /* of its last window */
+    double start; /* start of its first window */
+    double end;   /* middle of the windows that were averaged last; end of the sound if it goes on until then */
     double peak;  /* highest probability of a window in it */
     double mean;
 } yamnet_cry_event;

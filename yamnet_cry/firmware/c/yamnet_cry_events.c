@@ -29,8 +29,9 @@ double yamnet_cry_probability(float score) {
     return 0.5 * (1.0 + tanh(0.5 * (YAMNET_CRY_SLOPE * (log(s) - log1p(-s)) + YAMNET_CRY_INTERCEPT)));
 }
 
-/* Hundredths of a second are whole: no error adds up over months. */
-static double seconds(uint32_t window) { return window * 48.0 / 100.0; }
+/* Half a hop after the start of a window, so many times: hundredths of a second are whole, and no error adds
+   up over months. */
+static double seconds(uint32_t window, int half_hops) { return (window * 48.0 + half_hops * 24.0) / 100.0; }
 
 static double largest(double a, double b) { return a > b ? a : b; }
 
@@ -56,10 +57,10 @@ static void vote(yamnet_cry_events *events, double probability, bool in_favour) 
     events->votes_held++;
 }
 
-static void maybe_start(yamnet_cry_events *events, uint32_t number) {
+static void maybe_start(yamnet_cry_events *events, uint32_t number, unsigned votes) {
     unsigned n, first = 0, in_favour = 0;
     for (n = 0; n < events->votes_held; n++) in_favour += events->vote[n] ? 1u : 0u;
-    if (in_favour < YAMNET_CRY_VOTES) return;
+    if (in_favour < votes) return;
     while (!events->vote[first]) first++;
     events->active = true;
     events->begin = number - (events->votes_held - 1 - first);
@@ -87,7 +88,7 @@ bool yamnet_cry_events_push(yamnet_cry_events *events, double probability, yamne
     average /= held;
     vote(events, probability, average >= events->threshold);
     if (!events->active) {
-        maybe_start(events, number);
+        maybe_start(events, number, YAMNET_CRY_VOTES);
         return false;
     }
     events->pending_peak = largest(events->pending_peak, probability);
@@ -101,9 +102,15 @@ bool yamnet_cry_events_push(yamnet_cry_events *events, double probability, yamne
 }
 
 bool yamnet_cry_events_finish(yamnet_cry_events *events, yamnet_cry_event *ended) {
+    /* Of less sound than the vote needs, all windows must be in favour. */
+    if (!events->active && events->count > 0 && events->count < YAMNET_CRY_VOTES)
+        maybe_start(events, events->count - 1, (unsigned)events->count);
     if (!events->active) return false;
-    ended->start = seconds(events->begin);
-    ended->end = seconds(events->last + 2);
+    ended->start = seconds(events->begin, 0);
+    /* The middle of the windows that were averaged last; or the end of the sound, if it ends with it. */
+    ended->end = events->last == events->count - 1
+                     ? seconds(events->last, 4)
+                     : largest(seconds(events->last, 3 - (int)YAMNET_CRY_SMOOTHING), seconds(events->begin, 2));
     ended->peak = events->peak;
     ended->mean = events->sum / (double)(events->last - events->begin + 1);
     events->active = false;
