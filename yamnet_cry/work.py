@@ -75,19 +75,23 @@ class Work:
         # Workers end when this end of the pipe is closed, or its process dies, by whatever signal.
         theirs, ours = context.Pipe(duplex=False)
         futures: list[Future[Outcome]] = []
+        broken = False
         with native_notes.shown() as hide:
             pool = ProcessPoolExecutor(
                 self._workers, context, _start_worker, (self._load, heard, theirs, hide)
             )
             try:
-                # The first job starts the processes.
+                # A job starts a process if none is idle, and so any of them may.
                 with _interrupts_held():
-                    futures.append(pool.submit(_in_worker, 0, self._jobs[0]))
+                    futures += [pool.submit(_in_worker, n, job) for n, job in enumerate(self._jobs)]
+            except BrokenProcessPool:
+                broken = True
             except BaseException:
                 ours.close()
                 raise
         try:
-            futures += [pool.submit(_in_worker, n, job) for n, job in enumerate(self._jobs[1:], start=1)]
+            if broken:
+                raise BrokenProcessPool
             for number, future in enumerate(futures):
                 yield self._awaited(future, lambda: tell(sum(heard)))
                 heard[number] = self._seconds[number]
