@@ -27,6 +27,7 @@ FLOORS = [
     {"space.page"},
     {"space.__init__"},
     {"__init__"},
+    {"distill.settings"},
     {
         "distill.recipes",
         "distill.corpus",
@@ -42,7 +43,7 @@ FLOORS = [
     {"distill.__init__"},
     {"cli.options", "cli.status", "cli.hook", "cli.interruption", "cli.outputs"},
     {"cli.reporter"},
-    {"cli.calibrate", "cli.detect", "cli.export", "cli.listen", "cli.push", "cli.space"},
+    {"cli.calibrate", "cli.detect", "cli.export", "cli.listen", "cli.push", "cli.recipes", "cli.space"},
     {"cli.distill"},
     {"cli.__init__"},
     {"__main__"},
@@ -97,6 +98,7 @@ def test_no_module_is_long(name):
         "import yamnet_cry",
         "from yamnet_cry import CryDetector; CryDetector.from_pretrained()",
         "import yamnet_cry.cli",
+        "from yamnet_cry.distill import recipes; recipes.get('cry', ['train.epochs=5'])",
     ],
 )
 def test_light_imports_stay_light(statement):

@@ -165,6 +165,10 @@ def test_evaluate_explains_what_it_cannot_do(released, synthetic_corpus, tmp_pat
     [
         (["--recipe", "best"], "no such recipe; there are: cry, reference"),
         (["--set", "train.epoch=1"], "a setting is KEY=VALUE with one of"),
+        (
+            ["--set", "train.epochs=0"],
+            "expected train.epochs to be a whole number from 1 to 100000. Received: 0",
+        ),
         (["--teacher", "nowhere"], "a teacher is tfhub, yamnet_folded.npz"),
         (["--audio", "nowhere"], "a corpus is a folder with manifest.csv"),
     ],

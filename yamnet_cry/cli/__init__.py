@@ -14,6 +14,7 @@ from yamnet_cry.cli.distill import distill, evaluate
 from yamnet_cry.cli.export import export
 from yamnet_cry.cli.listen import listen
 from yamnet_cry.cli.push import push
+from yamnet_cry.cli.recipes import recipes
 from yamnet_cry.cli.space import space
 from yamnet_cry.errors import YamnetCryError
 
@@ -34,7 +35,7 @@ class _Failure(click.ClickException):
 
 @click.group(
     cls=_Group,
-    commands=[detect, listen, calibrate, distill, evaluate, export, push, space],
+    commands=[detect, listen, calibrate, distill, recipes, evaluate, export, push, space],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__)

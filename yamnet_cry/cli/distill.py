@@ -32,13 +32,20 @@ from yamnet_cry.files import write_whole
     help="YAMNet: its weights, a SavedModel, or tfhub to download it.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make.")
-@click.option("--recipe", "recipe_name", default="cry", show_default=True, help="Recipe to follow.")
+@click.option(
+    "--recipe",
+    "recipe_name",
+    default="cry",
+    show_default=True,
+    help="Recipe to follow; `yamnet-cry recipes` lists them.",
+)
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change a setting, such as train.epochs=5; may be repeated.",
+    help="Change a setting, such as train.epochs=5; may be repeated. "
+    "`yamnet-cry recipes show cry` lists them all.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."
@@ -68,15 +75,17 @@ def distill(
     folder then goes to the Hugging Face Hub; whether you are logged in is asked before the work begins.
     """
     _require_extra()
+    from yamnet_cry.distill import recipes
+
+    # First of all: what follows takes seconds to import.
+    recipe = recipes.get(recipe_name, settings)
     from yamnet_cry import card, release
     from yamnet_cry.distill import distill as run
-    from yamnet_cry.distill import recipes
 
     _log_to_stderr()
     if repo is not None:
         hub.check_repo_id(repo)
         hub.check_login()
-    recipe = recipes.get(recipe_name, settings)
     try:
         run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache)
     except KeyboardInterrupt:
@@ -139,8 +148,10 @@ def evaluate(
 
 
 def _require_extra() -> None:
+    from yamnet_cry.distill import require_extra
+
     try:
-        import yamnet_cry.distill  # noqa: F401
+        require_extra()
     except ImportError as error:
         raise RunError(str(error)) from None
 

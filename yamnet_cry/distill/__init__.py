@@ -1,10 +1,18 @@
 """Distillation: a teacher, a recipe and a corpus become a model folder.
 
-Needs the extra ``distill``: ``pip install "yamnet-cry[distill]"``.
+Recipes need nothing else. The rest needs the extra ``distill``: ``pip install "yamnet-cry[distill]"``.
 """
 
 import os
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from yamnet_cry.distill.recipes import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    from yamnet_cry.distill.engine import distill
+
+__all__ = ["RECIPES", "Recipe", "distill", "require_extra"]
 
 _NEEDED = (
     "datasets",
@@ -17,17 +25,31 @@ _NEEDED = (
     "tensorflow_hub",
     "tqdm",
 )
-_missing = [name for name in _NEEDED if find_spec(name) is None]
-if _missing:
-    raise ImportError(
-        f"distillation needs {', '.join(_missing)}, which the base install leaves out: "
-        'pip install "yamnet-cry[distill]"'
-    )
 
 # TensorFlow reads this when imported: its notes on GPUs and rounding would drown everything else.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from yamnet_cry.distill.engine import distill  # noqa: E402
-from yamnet_cry.distill.recipes import RECIPES, Recipe  # noqa: E402
 
-__all__ = ["RECIPES", "Recipe", "distill"]
+def require_extra() -> None:
+    """Checks that the extra is installed.
+
+    Raises:
+        ImportError: If it is not; the message says what is missing and how to install it.
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"distillation needs {', '.join(missing)}, which the base install leaves out: "
+            'pip install "yamnet-cry[distill]"'
+        )
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what needs the extra when it is asked for: `distill`, and modules named in a from-import."""
+    if not name.startswith("__"):
+        require_extra()
+    if name == "distill":
+        from yamnet_cry.distill.engine import distill
+
+        return distill
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,15 +1,22 @@
 """Recipes: everything that decides what a student becomes, as data.
 
 A further recipe is a further constant here; if it needs a change of the engine, something is wrong.
+Every setting carries the rule for its value, and a recipe that breaks one cannot be made.
 """
 
 import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
+from yamnet_cry import fields
+from yamnet_cry.distill.settings import FLAG, one_of, pairs, rules, sections, span
 from yamnet_cry.errors import RecipeError
+from yamnet_cry.fields import integer, number
+
+#: A builder in `students.BUILDERS`.
+Architecture = Literal["ds_cnn"]
 
 #: What the student's logits are compared with, see `losses.DistillationLoss`.
 Target = Literal["raw_sigmoid", "softmax", "sigmoid"]
@@ -19,22 +26,29 @@ Schedule = Literal["drop", "cosine"]
 
 Range = tuple[float, float]
 
+Probability = Annotated[float, number(0, 1)]
+
 
 @dataclass(frozen=True)
 class StudentSettings:
     """The student's shape.
 
     Attributes:
-        architecture: A builder in `students.BUILDERS`.
+        architecture: Kind of network; ``ds_cnn`` is a depthwise-separable CNN.
         stem_filters: Filters of the first 3x3 convolution, of stride 2.
-        blocks: Filters and stride of each depthwise-separable block.
+        blocks: Filters and stride of each depthwise-separable block, one after the other.
         head_rank: Width of a linear layer before the logits, which factorises the last layer; 0 for none.
     """
 
-    architecture: str = "ds_cnn"
-    stem_filters: int = 8
-    blocks: tuple[tuple[int, int], ...] = ((16, 1), (32, 2), (64, 2), (128, 2))
-    head_rank: int = 0
+    architecture: Annotated[Architecture, one_of(get_args(Architecture))] = "ds_cnn"
+    stem_filters: Annotated[int, integer(1, 1024)] = 8
+    blocks: Annotated[tuple[tuple[int, int], ...], pairs(32, ("filters", 1, 1024), ("stride", 1, 4))] = (
+        (16, 1),
+        (32, 2),
+        (64, 2),
+        (128, 2),
+    )
+    head_rank: Annotated[int, integer(0, 1024)] = 0
 
 
 @dataclass(frozen=True)
@@ -42,41 +56,49 @@ class Augmentation:
     """Augmented recordings that are made of the training clips, and judged by the teacher as well.
 
     Attributes:
-        views: How many; 0 for none.
+        views: Number of augmented recordings; 0 for none.
         seconds: Longest part of a clip that a view shows.
         cry_share: Share of views with a crying clip in the foreground.
-        pitch: Probability of a shift in pitch, by ``semitones``.
-        speed: Probability of another tempo, ``rates`` times the clip's.
-        mix: Probability of another clip under it, at ``snr_db``.
-        room: Probability of an echo of ``room_seconds``, with the direct sound at ``direct_db`` over it.
-        noise: Probability of coloured noise, at ``noise_snr_db``.
+        pitch: Probability of a shift in pitch.
+        semitones: By how much the pitch is shifted.
+        speed: Probability of another tempo.
+        rates: The tempo, as a multiple of the clip's.
+        mix: Probability of another clip under it.
+        snr_db: Level of the clip over that other one, in decibels.
+        room: Probability of an echo.
+        room_seconds: Time in which the echo decays by 60 dB.
+        direct_db: Level of the direct sound over the echo, in decibels.
+        noise: Probability of coloured noise.
+        noise_snr_db: Level of the clip over the noise, in decibels.
         clip: Probability of clipped peaks.
-        curve: Probability of a microphone's frequency response, of standard deviation ``curve_db``.
-        low_pass: Probability of a low-pass at ``low_pass_hertz``: without it, a corpus in which only one
-            class comes from telephones teaches bandwidth instead of crying.
+        curve: Probability of a microphone's frequency response.
+        curve_db: Standard deviation of that response, in decibels.
+        low_pass: Probability of a low-pass: without it, a corpus in which only one class comes from
+            telephones teaches bandwidth instead of crying.
+        low_pass_hertz: Frequency above which nothing passes.
         level_dbfs: Level of every view, in decibels below full scale.
     """
 
-    views: int = 0
-    seconds: float = 5.0
-    cry_share: float = 0.5
-    pitch: float = 0.3
-    semitones: Range = (-3.0, 3.0)
-    speed: float = 0.2
-    rates: Range = (0.8, 1.25)
-    mix: float = 0.6
-    snr_db: Range = (-5.0, 20.0)
-    room: float = 0.4
-    room_seconds: Range = (0.1, 0.8)
-    direct_db: Range = (-3.0, 12.0)
-    noise: float = 0.4
-    noise_snr_db: Range = (0.0, 30.0)
-    clip: float = 0.1
-    curve: float = 0.5
-    curve_db: float = 6.0
-    low_pass: float = 0.4
-    low_pass_hertz: Range = (3000.0, 8000.0)
-    level_dbfs: Range = (-50.0, -10.0)
+    views: Annotated[int, integer(0, 10_000_000)] = 0
+    seconds: Annotated[float, number(0.5, 600)] = 5.0
+    cry_share: Probability = 0.5
+    pitch: Probability = 0.3
+    semitones: Annotated[Range, span(-24, 24)] = (-3.0, 3.0)
+    speed: Probability = 0.2
+    rates: Annotated[Range, span(0.25, 4)] = (0.8, 1.25)
+    mix: Probability = 0.6
+    snr_db: Annotated[Range, span(-60, 60)] = (-5.0, 20.0)
+    room: Probability = 0.4
+    room_seconds: Annotated[Range, span(0.01, 10)] = (0.1, 0.8)
+    direct_db: Annotated[Range, span(-60, 60)] = (-3.0, 12.0)
+    noise: Probability = 0.4
+    noise_snr_db: Annotated[Range, span(-60, 60)] = (0.0, 30.0)
+    clip: Probability = 0.1
+    curve: Probability = 0.5
+    curve_db: Annotated[float, number(0, 60)] = 6.0
+    low_pass: Probability = 0.4
+    low_pass_hertz: Annotated[Range, span(100, 8000)] = (3000.0, 8000.0)
+    level_dbfs: Annotated[Range, span(-120, 0)] = (-50.0, -10.0)
 
 
 @dataclass(frozen=True)
@@ -84,12 +106,12 @@ class Selection:
     """Which windows are trained on, by the teacher's sigmoid(19) + sigmoid(20).
 
     Attributes:
-        positive_above: Windows above this are positive.
+        positive_above: Windows of which the teacher's score of crying is above this are positive.
         negative_below: Windows below this are negative; those between the two are dropped.
     """
 
-    positive_above: float = 0.30
-    negative_below: float = 0.05
+    positive_above: Annotated[float, number(0, 2)] = 0.30
+    negative_below: Annotated[float, number(0, 2)] = 0.05
 
 
 @dataclass(frozen=True)
@@ -101,7 +123,7 @@ class Sampling:
             for each, drawn anew.
     """
 
-    negatives_per_positive: int = 3
+    negatives_per_positive: Annotated[int, integer(1, 10_000)] = 3
 
 
 @dataclass(frozen=True)
@@ -113,13 +135,13 @@ class Loss:
         temperature: Divides the logits of both; gradients keep their size (Hinton et al. 2015).
         label_weight: Weight, in [0, 1], of "is it crying?" against all 521 classes: a window of a clip
             without crying is a negative one, a window of a crying clip is a positive one if the teacher's
-            score there is not below `Selection.negative_below`, and of an unlabelled clip the teacher's
+            score there is not below ``selection.negative_below``, and of an unlabelled clip the teacher's
             score is the answer. 0 for pure distillation.
     """
 
-    target: Target = "raw_sigmoid"
-    temperature: float = 1.0
-    label_weight: float = 0.0
+    target: Annotated[Target, one_of(get_args(Target))] = "raw_sigmoid"
+    temperature: Annotated[float, number(0.01, 100)] = 1.0
+    label_weight: Annotated[float, number(0, 1)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -132,17 +154,18 @@ class Train:
         learning_rate: Learning rate at the start.
         weight_decay: Decoupled weight decay.
         schedule: ``drop`` keeps the rate until ``drop_epoch``, ``cosine`` lowers it all along.
-        drop_epoch: First epoch, counted from 0, at the lower learning rate.
+        drop_epoch: First epoch, counted from 0, at the lower learning rate; a run of fewer epochs keeps the
+            rate to the end.
         dropped_learning_rate: Learning rate from then on, or at the end of the cosine.
     """
 
-    epochs: int = 60
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    schedule: Schedule = "drop"
-    drop_epoch: int = 30
-    dropped_learning_rate: float = 1e-4
+    epochs: Annotated[int, integer(1, 100_000)] = 60
+    batch_size: Annotated[int, integer(1, 65_536)] = 32
+    learning_rate: Annotated[float, number(1e-9, 1)] = 1e-3
+    weight_decay: Annotated[float, number(0, 1)] = 1e-4
+    schedule: Annotated[Schedule, one_of(get_args(Schedule))] = "drop"
+    drop_epoch: Annotated[int, integer(0, 100_000)] = 30
+    dropped_learning_rate: Annotated[float, number(0, 1)] = 1e-4
 
 
 @dataclass(frozen=True)
@@ -155,13 +178,50 @@ class Export:
             24 bytes an output, and older microcontroller runtimes cannot run it.
     """
 
-    calibration_patches: int = 200
-    dense_per_channel: bool = True
+    calibration_patches: Annotated[int, integer(1, 1_000_000)] = 200
+    dense_per_channel: Annotated[bool, FLAG] = True
+
+
+def _instance(section: type) -> fields.Rule:
+    return fields.Rule(f"{section.__name__}(...)", lambda value: isinstance(value, section))
+
+
+_PARTS = {
+    "name": fields.NAME,
+    "student": _instance(StudentSettings),
+    "augmentation": _instance(Augmentation),
+    "selection": _instance(Selection),
+    "sampling": _instance(Sampling),
+    "loss": _instance(Loss),
+    "train": _instance(Train),
+    "export": _instance(Export),
+}
+
+# Settings of which the first must not exceed the second.
+_IN_ORDER = (
+    ("selection.negative_below", "selection.positive_above"),
+    ("train.dropped_learning_rate", "train.learning_rate"),
+)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe, from the student's shape to its quantisation."""
+    """A whole recipe, from the student's shape to its quantisation.
+
+    Attributes:
+        name: What it is called in files and cards: 1 to 64 of the characters a-z, 0-9, _ and -.
+        student: The student's shape.
+        augmentation: Recordings that are made of the training clips.
+        selection: Which windows are trained on.
+        sampling: What an epoch consists of.
+        loss: What the student learns to match.
+        train: How it is fitted.
+        export: How it is quantised.
+        about: What is special about it, in a line.
+
+    Raises:
+        RecipeError: If a setting is not what its rule says, or two contradict each other.
+    """
 
     name: str
     student: StudentSettings = field(default_factory=StudentSettings)
@@ -171,19 +231,42 @@ class Recipe:
     loss: Loss = field(default_factory=Loss)
     train: Train = field(default_factory=Train)
     export: Export = field(default_factory=Export)
+    about: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            fields.check(vars(self), _PARTS)
+            for name, section in sections(self).items():
+                fields.check(vars(section), rules(type(section)), name)
+        except ValueError as error:
+            raise RecipeError(str(error)) from None
+        for lower, higher in _IN_ORDER:
+            received, limit = self[lower], self[higher]
+            if received > limit:
+                raise RecipeError(
+                    f"expected {lower} to be at most {higher}, which is {limit!r}. Received: {received!r}"
+                )
+
+    def __getitem__(self, key: str) -> Any:
+        """Returns a setting by its key, such as ``train.epochs``."""
+        section, _, name = key.partition(".")
+        return getattr(getattr(self, section), name)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the recipe as plain data, as ``recipe.json`` holds it."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        del plain["about"]
         return plain
 
 
-#: The published model chayuto/yamnet-cry-distill-int8 v0.2.0, whose card names these values.
-REFERENCE = Recipe(name="reference")
+REFERENCE = Recipe(
+    name="reference",
+    about="the published model chayuto/yamnet-cry-distill-int8 v0.2.0, whose card names these values",
+)
 
-#: The released model: a wider body under a factorised head, taught on augmented audio and by labels too.
 CRY = Recipe(
     name="cry",
+    about="the released model: a wider body, a factorised head, taught on augmented audio and by labels too",
     student=StudentSettings(blocks=((24, 2), (32, 1), (64, 2), (128, 2), (208, 2)), head_rank=48),
     augmentation=Augmentation(views=20_000),
     selection=Selection(positive_above=0.1, negative_below=0.1),
@@ -196,16 +279,16 @@ CRY = Recipe(
 RECIPES = {recipe.name: recipe for recipe in (CRY, REFERENCE)}
 
 
-def get(name: str, settings: Iterable[str] = ()) -> Recipe:
+def get(name: str, changes: Iterable[str] = ()) -> Recipe:
     """Looks up a recipe and changes some of its settings.
 
     Args:
         name: Name of a recipe in `RECIPES`.
-        settings: Changes such as ``"train.epochs=5"``; values are written as in JSON, plain words
+        changes: Settings such as ``"train.epochs=5"``; values are written as in JSON, plain words
             may go without quotes.
 
     Raises:
-        RecipeError: If there is no such recipe or setting, or the value is of another type.
+        RecipeError: If there is no such recipe or setting, or a value cannot be used.
 
     Example:
         >>> get("reference", ["train.epochs=5", "loss.target=softmax"]).train.epochs
@@ -214,38 +297,31 @@ def get(name: str, settings: Iterable[str] = ()) -> Recipe:
     if name not in RECIPES:
         raise RecipeError(f"no such recipe; there are: {', '.join(RECIPES)}. Received: {name!r}")
     recipe = RECIPES[name]
-    for setting in settings:
-        recipe = _changed(recipe, setting)
-    return recipe
+    changed = sections(recipe)
+    # All of them before the recipe is made and checked: two may contradict each other only in between.
+    for change in changes:
+        section, setting, value = _parsed(recipe, change)
+        changed[section] = dataclasses.replace(changed[section], **{setting: value})
+    return dataclasses.replace(recipe, **changed)
 
 
-def _changed(recipe: Recipe, setting: str) -> Recipe:
-    key, equals, text = setting.partition("=")
-    section_name, _, field_name = key.strip().partition(".")
-    known = [
-        f"{section.name}.{item.name}"
-        for section in dataclasses.fields(Recipe)
-        if dataclasses.is_dataclass(value := getattr(recipe, section.name))
-        for item in dataclasses.fields(value)
-    ]
-    if not equals or key.strip() not in known:
-        raise RecipeError(f"a setting is KEY=VALUE with one of {', '.join(known)}. Received: {setting!r}")
-    section = getattr(recipe, section_name)
-    before = getattr(section, field_name)
-    return dataclasses.replace(
-        recipe, **{section_name: dataclasses.replace(section, **{field_name: _parsed(key, text, before)})}
-    )
-
-
-def _parsed(key: str, text: str, before: object) -> object:
+def _parsed(recipe: Recipe, change: str) -> tuple[str, str, Any]:
+    key, equals, text = change.partition("=")
+    key = key.strip()
+    known = [f"{name}.{item}" for name, section in sections(recipe).items() for item in vars(section)]
+    if not equals or key not in known:
+        raise RecipeError(
+            f"a setting is KEY=VALUE with one of {', '.join(known)}. Received: {change!r}. "
+            f"`yamnet-cry recipes show {recipe.name}` explains them"
+        )
     try:
-        value = json.loads(text)
+        value = fields.parse(text.encode())
     except ValueError:
-        value = text
-    if isinstance(before, float) and type(value) is int:
+        value = text.strip()
+    # JSON knows neither tuples nor floats that are whole.
+    if isinstance(recipe[key], float) and type(value) is int:
         value = float(value)
-    if isinstance(before, tuple) and isinstance(value, list):
+    if isinstance(value, list):
         value = tuple(tuple(item) if isinstance(item, list) else item for item in value)
-    if type(value) is not type(before):
-        raise RecipeError(f"{key} takes a value such as {before!r}. Received: {text!r}")
-    return value
+    section, _, setting = key.partition(".")
+    return section, setting, value

@@ -1,0 +1,53 @@
+"""yamnet-cry recipes."""
+
+import dataclasses
+import json
+from typing import Any
+
+import click
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def recipes(context: click.Context) -> None:
+    """List the recipes that `yamnet-cry distill` can follow.
+
+    `yamnet-cry recipes show NAME` explains all settings of one.
+    """
+    from yamnet_cry.distill.recipes import RECIPES
+
+    if context.invoked_subcommand is None:
+        for name, recipe in RECIPES.items():
+            click.echo(f"{name:<10} {recipe.about}")
+
+
+@recipes.command()
+@click.argument("name", metavar="NAME")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def show(name: str, as_json: bool) -> None:
+    """Print every setting of a recipe as --set takes it, with its meaning and what it may be."""
+    from yamnet_cry.distill.recipes import get
+    from yamnet_cry.distill.settings import described
+
+    recipe = get(name)
+    settings = described(recipe)
+    if as_json:
+        told = {
+            "name": recipe.name,
+            "about": recipe.about,
+            "settings": list(map(dataclasses.asdict, settings)),
+        }
+        click.echo(json.dumps(told, indent=2))
+        return
+    click.echo(f"{recipe.name}: {recipe.about}")
+    for setting in settings:
+        meaning = f"{setting.meaning} Expected: {setting.expected}."
+        click.echo(f"\n{setting.key}={_as_typed(setting.value)}\n{_indented(meaning)}")
+
+
+def _as_typed(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _indented(text: str) -> str:
+    return click.wrap_text(text, width=100, initial_indent="    ", subsequent_indent="    ")

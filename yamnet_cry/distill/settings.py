@@ -1,0 +1,126 @@
+"""Settings of a recipe: what each must be and what it means, read from where it is declared.
+
+A section of a recipe is a dataclass. The annotation of a field holds the rule for its value, and the
+``Attributes`` of the docstring hold its meaning; whatever checks or explains a setting reads them there.
+"""
+
+import dataclasses
+import inspect
+import re
+from typing import Any, get_type_hints
+
+from yamnet_cry import fields
+from yamnet_cry.fields import Rule
+
+#: True or false, for ``Annotated[bool, FLAG]``.
+FLAG = Rule("true or false", lambda value: type(value) is bool)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One setting of a recipe.
+
+    Attributes:
+        key: Its section and name, such as ``train.epochs``.
+        value: What it is set to.
+        expected: What it must be, in words.
+        meaning: What it decides, in words.
+    """
+
+    key: str
+    value: Any
+    expected: str
+    meaning: str
+
+
+def one_of(names: tuple[str, ...]) -> Rule:
+    """One of some words.
+
+    Example:
+        >>> one_of(("a", "b", "c")).meaning
+        'a, b or c'
+    """
+    return Rule(
+        " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))),
+        lambda value: isinstance(value, str) and value in names,
+    )
+
+
+def span(low: float, high: float) -> Rule:
+    """Bounds between which numbers are drawn, themselves within bounds.
+
+    Example:
+        >>> [span(0, 9).holds(value) for value in ((1, 2), (2, 2), (2, 1), (1, 10), (1,), 1)]
+        [True, True, False, False, False, False]
+    """
+    each = fields.number(low, high)
+    return Rule(
+        f"two numbers from {low:g} to {high:g}, the lower one first",
+        lambda value: _has_length(value, 2) and all(map(each.holds, value)) and value[0] <= value[1],
+    )
+
+
+def pairs(longest: int, *each: tuple[str, int, int]) -> Rule:
+    """A list whose items are lists of whole numbers, each named and within bounds of its own.
+
+    Example:
+        >>> rule = pairs(2, ("filters", 1, 64), ("stride", 1, 2))
+        >>> rule.meaning
+        'a list of 1 to 2 [filters, stride], with filters from 1 to 64 and stride from 1 to 2'
+        >>> rule.holds([[8, 1]]), rule.holds([[8, 3]]), rule.holds([8, 1]), rule.holds([])
+        (True, False, False, False)
+    """
+    names = ", ".join(name for name, _, _ in each)
+    bounds = " and ".join(f"{name} from {low} to {high}" for name, low, high in each)
+    rules = [fields.integer(low, high) for _, low, high in each]
+    return Rule(
+        f"a list of 1 to {longest} [{names}], with {bounds}",
+        lambda value: (
+            isinstance(value, list | tuple)
+            and 1 <= len(value) <= longest
+            and all(
+                _has_length(item, len(rules))
+                and all(rule.holds(v) for rule, v in zip(rules, item, strict=True))
+                for item in value
+            )
+        ),
+    )
+
+
+def rules(section: type) -> dict[str, Rule]:
+    """Returns the rule for each field of a section."""
+    hints = get_type_hints(section, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(section)}
+
+
+def meanings(section: type) -> dict[str, str]:
+    """Returns what the docstring of a section says of each field, as plain text.
+
+    Example:
+        >>> meanings(Setting)["value"]
+        'What it is set to.'
+    """
+    _, _, attributes = inspect.cleandoc(section.__doc__ or "").partition("Attributes:\n")
+    found = re.findall(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", attributes, re.MULTILINE)
+    return {name: " ".join(text.replace("`", "").split()) for name, text in found}
+
+
+def sections(recipe: Any) -> dict[str, Any]:
+    """Returns the sections of a recipe, by name."""
+    values = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    return {name: value for name, value in values.items() if dataclasses.is_dataclass(value)}
+
+
+def described(recipe: Any) -> list[Setting]:
+    """Returns every setting of a recipe."""
+    found = []
+    for name, section in sections(recipe).items():
+        meaning = meanings(type(section))
+        for key, rule in rules(type(section)).items():
+            value = getattr(section, key)
+            found.append(Setting(f"{name}.{key}", value, rule.meaning, meaning.get(key, "")))
+    return found
+
+
+def _has_length(value: object, length: int) -> bool:
+    return isinstance(value, list | tuple) and len(value) == length
