@@ -97,7 +97,10 @@ def locate(
     """
     if model is None:
         if revision is not None:
-            raise ModelError(f"the bundled model has no revisions. Received: revision={revision!r}")
+            raise ModelError(
+                "the bundled model has no revisions; name a repository as well. "
+                f"Received: revision={revision!r}"
+            )
         return Source(_bundled())
     name = fspath(model)
     if name and Path(name).is_dir():

@@ -152,3 +152,24 @@ def test_another_model_may_be_named(tmp_path, named):
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "Error: no such model folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("", "the bundled model has no revisions; name a repository"),
+        ("hub", "hub is a folder, which has no revisions"),
+    ],
+)
+def test_a_revision_is_of_the_model_that_the_variable_names(named, message):
+    result = subprocess.run(
+        [sys.executable, "-m", "yamnet_cry", "space", "--revision", "v9"],
+        env={**os.environ, "YAMNET_CRY_MODEL": named},
+        cwd=SPACE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 2
+    assert f"Error: {message}" in result.stderr

@@ -1,5 +1,7 @@
 """yamnet-cry space."""
 
+import os
+
 import click
 
 from yamnet_cry.cli.options import MODEL, REVISION
@@ -16,16 +18,17 @@ def space(model: str | None, revision: str | None, host: str, port: int, in_brow
     """Serve the web page: drop a recording, or talk to it, and see what it hears.
 
     Browsers give pages a microphone only at localhost or over HTTPS. Without --model, the environment
-    variable YAMNET_CRY_MODEL names one. Ctrl-C ends it.
+    variable YAMNET_CRY_MODEL names one, of which --revision is then a revision. Ctrl-C ends it.
     """
     try:
-        from yamnet_cry.space import build, serve
+        from yamnet_cry.space import MODEL_VARIABLE, build, serve
     except ImportError as error:
         raise RunError(str(error)) from None
     from yamnet_cry.detector import CryDetector
 
-    detector = None if model is None else CryDetector.from_pretrained(model, revision=revision)
-    page = build(detector)
+    if model is None:
+        model = os.environ.get(MODEL_VARIABLE) or None
+    page = build(CryDetector.from_pretrained(model, revision=revision))
     try:
         _, address, _ = serve(
             page,
