@@ -151,6 +151,34 @@ def test_evaluate_writes_the_metrics(released, synthetic_corpus, tmp_path):
     assert json.loads(printed.stdout)["evaluation"]["split"] == "val"
 
 
+def test_evaluate_takes_several_corpora(released, synthetic_corpus, quiet, tmp_path):
+    folder = tmp_path / "more"
+    folder.mkdir()
+    manifest = ["file,target,split,group", "quiet.flac,not_cry,test,another"]
+    (folder / "quiet.flac").write_bytes(Path(quiet).read_bytes())
+    (folder / "manifest.csv").write_text("\n".join(manifest))
+    result = run("evaluate", released, "--audio", synthetic_corpus, "--audio", folder)
+    assert result.exit_code == 0, result.output
+    measured = json.loads(result.stdout)["models"]["int8"]["all"]
+    assert (measured["cry"], measured["not_cry"]) == (4, 5)
+
+
+@pytest.mark.parametrize("command", ["detect", "listen", "calibrate", "export"])
+def test_a_revision_without_a_model_is_refused(command, quiet, tmp_path):
+    new = ["--out", tmp_path / "new"]
+    more = {
+        "detect": [quiet],
+        "listen": [],
+        "calibrate": [quiet, *new],
+        "export": ["--format", "tflite", *new],
+    }
+    result = run(command, "--revision", "v9", *more[command])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: the bundled model has no revisions; name a repository as well. Received: revision='v9'\n"
+    )
+
+
 def test_evaluate_explains_what_it_cannot_do(released, synthetic_corpus, tmp_path):
     result = run("evaluate", released, "--audio", tmp_path / "nothing")
     assert result.exit_code == 2

@@ -100,7 +100,13 @@ def distill(
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.option("--audio", required=True, metavar="DIR|hf://...", help="Corpus, as for distill.")
+@click.option(
+    "--audio",
+    required=True,
+    multiple=True,
+    metavar="DIR|hf://...",
+    help="Corpus, as for distill; may be repeated.",
+)
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
@@ -114,7 +120,7 @@ def distill(
 @OVERWRITE
 @REVISION
 def evaluate(
-    model: str, audio: str, split: str, out: Path | None, overwrite: bool, revision: str | None
+    model: str, audio: tuple[str, ...], split: str, out: Path | None, overwrite: bool, revision: str | None
 ) -> None:
     """Measure MODEL, a model folder or a repository, on a corpus.
 
@@ -134,7 +140,7 @@ def evaluate(
         if not out.parent.is_dir():
             raise RunError(f"{out} cannot be written ({os.strerror(errno.ENOENT)})")
     detector = CryDetector.from_pretrained(model, revision=revision)
-    clips = corpus.require(corpus.load(audio), split)
+    clips = corpus.require(corpus.load(*audio), split)
     try:
         metrics = evaluation.evaluate(detector, clips, split, plot=plot)
         text = json.dumps(metrics, indent=2) + "\n"
