@@ -30,6 +30,7 @@ FLOORS = [
     {"distill.settings"},
     {
         "distill.recipes",
+        "distill.fitness",
         "distill.corpus",
         "distill.teachers",
         "distill.export",

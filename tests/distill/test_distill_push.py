@@ -5,7 +5,7 @@ from loopback_hub import LoopbackHub, Machine
 
 from yamnet_cry import release
 
-SETTINGS = ("train.epochs=2", "train.batch_size=8", "augmentation.views=4", "augmentation.seconds=2")
+SETTINGS = ("train.epochs=6", "train.batch_size=8", "augmentation.views=4", "augmentation.seconds=2")
 
 
 @pytest.fixture
@@ -48,6 +48,24 @@ def test_a_push_that_fails_after_training_loses_nothing(command, tmp_path):
         again = here.run("push", str(out), "user/tiny")
         assert again.returncode == 0, again.stderr
         assert set(server.files("user/tiny")) == {*release.RELEASE_FILES, ".gitattributes"}
+
+
+def test_a_student_that_hears_nothing_is_written_but_not_pushed(command, tmp_path):
+    with LoopbackHub() as server:
+        here = Machine(server, tmp_path / "here", HF_HUB_DISABLE_XET="1")
+        out = tmp_path / "model"
+        result = here.run(*command, "--set", "train.epochs=1", "--out", str(out))
+        assert result.returncode == 2
+        assert f"Warning: {out} is written, but the INT8 student does not hear crying: AUC " in result.stderr
+        assert "is ready" not in result.stderr
+        *_, error, last = result.stderr.splitlines()
+        assert error.startswith(
+            "Error: not pushed to user/tiny, because the INT8 student does not hear crying"
+        )
+        assert "train for more epochs" in error
+        assert last == f"The model is safe in {out}; push it with: yamnet-cry push {out} user/tiny"
+        release.check(out)
+        assert not server.repositories
 
 
 def test_whoever_is_not_logged_in_hears_it_before_the_work(command, tmp_path):

@@ -188,6 +188,7 @@ def test_a_run_killed_while_training_goes_on(finished, arguments, tmp_path):
     message = resumed.communicate()[0].decode()
     assert resumed.returncode == 0, message
     assert f"resuming after epoch {done} of 6" in message
+    assert f"{out} is ready" in message
     assert contents(out) == contents(finished)
 
 

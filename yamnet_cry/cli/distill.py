@@ -14,6 +14,7 @@ from yamnet_cry.cli.outputs import OVERWRITE, check_outputs
 from yamnet_cry.cli.push import again, told
 from yamnet_cry.errors import HubError, RunError
 from yamnet_cry.files import write_whole
+from yamnet_cry.model_folder import METRICS
 
 
 @click.command()
@@ -71,8 +72,11 @@ def distill(
     """Distil a teacher into an INT8 student, and write the model folder.
 
     The teacher scores every window of the corpus once (its logits are remembered); a student is
-    trained on them, quantised and measured. An interrupted run goes on with --resume. With --push, the
-    folder then goes to the Hugging Face Hub; whether you are logged in is asked before the work begins.
+    trained on them, quantised and measured. An interrupted run goes on with --resume. A student that hears
+    no crying, or far less than before it was quantised, is written with a warning.
+
+    With --push, the folder then goes to the Hugging Face Hub, unless there was such a warning; whether you
+    are logged in is asked before the work begins.
     """
     _require_extra()
     from yamnet_cry.distill import recipes
@@ -81,6 +85,7 @@ def distill(
     recipe = recipes.get(recipe_name, settings)
     from yamnet_cry import card, release
     from yamnet_cry.distill import distill as run
+    from yamnet_cry.distill import fitness
 
     _log_to_stderr()
     if repo is not None:
@@ -90,8 +95,11 @@ def distill(
         run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache)
     except KeyboardInterrupt:
         raise RunError("stopped; the same command with --resume goes on from here") from None
-    click.echo(card.results_table(json.loads((out / "metrics.json").read_text(encoding="utf-8"))))
+    metrics = json.loads((out / METRICS).read_text(encoding="utf-8"))
+    click.echo(card.results_table(metrics))
     if repo is not None:
+        if doubt := fitness.doubt(metrics):
+            raise again(HubError(f"not pushed to {repo}, because {doubt}"), out, repo, private)
         try:
             click.echo(told(release.push(out, repo, private=private)))
         except HubError as error:

@@ -20,7 +20,17 @@ from yamnet_cry import card, model_folder
 from yamnet_cry.calibration import Calibration, pooled
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import corpus, evaluate, export, plots, targets, teachers, training, views
+from yamnet_cry.distill import (
+    corpus,
+    evaluate,
+    export,
+    fitness,
+    plots,
+    targets,
+    teachers,
+    training,
+    views,
+)
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.evaluate import Float64
 from yamnet_cry.distill.recipes import CRY, Recipe
@@ -70,7 +80,8 @@ def distill(
 ) -> CryDetector:
     """Distils a teacher into a student, and writes the model folder.
 
-    Work in progress is kept in ``<out>.partial``; ``out`` itself appears whole, in one step, at the end.
+    Work in progress is kept in ``<out>.partial``; ``out`` itself appears whole, in one step, at the end. A
+    student that is of no use, see `fitness.doubt`, is written as well, and a warning is logged.
 
     Args:
         audio: The corpus or corpora, see `corpus.load`.
@@ -132,7 +143,11 @@ def distill(
             f"{out} cannot be made ({error.strerror}); the result is in {partial / 'model'}"
         ) from None
     shutil.rmtree(partial)
-    _LOG.info("%s is ready", out)
+    doubt = fitness.doubt(metrics)
+    if doubt:
+        _LOG.warning("Warning: %s is written, but %s", out, doubt)
+    else:
+        _LOG.info("%s is ready", out)
     return CryDetector.from_pretrained(out)
 
 

@@ -1,0 +1,51 @@
+"""A student that is of no use must not be called ready."""
+
+import json
+
+import pytest
+
+from yamnet_cry.distill import fitness
+
+
+def metrics(int8: tuple[float, float], fp32: tuple[float, float]) -> dict[str, object]:
+    return {
+        "models": {
+            name: {"all": {"auc": {"value": auc}, "f1": {"value": f1}}}
+            for name, (auc, f1) in (("int8", int8), ("fp32", fp32))
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("int8", "fp32"),
+    [
+        ((0.95, 0.85), (0.96, 0.87)),
+        ((0.7, 0.1), (0.7, 0.1)),
+        ((0.9, 0.5), (0.89, 0.0)),
+        ((0.86, 0.5), (0.95, 0.6)),
+    ],
+)
+def test_students_that_may_be_used(int8, fp32):
+    assert fitness.doubt(metrics(int8, fp32)) == ""
+
+
+def test_the_released_model_may_be_used(released):
+    assert fitness.doubt(json.loads((released / "metrics.json").read_text())) == ""
+
+
+@pytest.mark.parametrize(
+    ("int8", "fp32", "what", "patches"),
+    [
+        ((0.19, 0.3), (0.69, 0.4), "does not hear crying", True),
+        ((0.95, 0.0), (0.95, 0.0), "does not hear crying", False),
+        ((0.5, 0.4), (0.5, 0.4), "does not hear crying", False),
+        ((0.8, 0.5), (0.95, 0.9), "has lost by quantisation what the FP32 student had learnt", True),
+    ],
+)
+def test_a_doubt_names_both_figures_and_what_to_do(int8, fp32, what, patches):
+    told = fitness.doubt(metrics(int8, fp32))
+    assert told.startswith(
+        f"the INT8 student {what}: AUC {int8[0]:.3f}, F1 {int8[1]:.3f} "
+        f"(the FP32 student: AUC {fp32[0]:.3f}, F1 {fp32[1]:.3f}); train for more epochs"
+    )
+    assert ("export.calibration_patches" in told) == patches
