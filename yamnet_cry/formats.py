@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,6 @@ from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit
 from yamnet_cry.nursery import nursery
 from yamnet_cry.runtime import Student
-
-if TYPE_CHECKING:
-    import keras
 
 # Float students and their INT8 copies differ by this much in the score of a recording.
 _TOLERANCE = 0.05
@@ -45,6 +41,12 @@ def write(detector: CryDetector, name: str, out: Path) -> str:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole(out) as unfinished:
             return FORMATS[name](detector, unfinished)
+    except ImportError as error:
+        missing = (error.name or "Keras").partition(".")[0]
+        raise ExportError(
+            f"the format {name} needs {missing}, which the base install leaves out: "
+            f'pip install "yamnet-cry[{_EXTRAS[name]}]"'
+        ) from None
     except OSError as error:
         raise ExportError(f"{out} cannot be written ({error.strerror})") from None
 
@@ -67,11 +69,12 @@ def _keras(detector: CryDetector, out: Path) -> str:
 
 
 def _onnx(detector: CryDetector, out: Path) -> str:
-    try:
-        import onnxruntime
-        import tf2onnx  # noqa: F401
-    except ImportError as error:
-        raise ExportError(f'ONNX needs {error.name}: pip install "yamnet-cry[onnx]"') from None
+    # What writes the file imports the rest; all of it is asked for before any work.
+    import keras
+    import onnx  # noqa: F401
+    import onnxruntime
+    import tf2onnx  # noqa: F401
+
     model: keras.Model = detector.keras_model
     # Keras wants to have seen an input before it traces the graph.
     model(np.zeros((1, *model.input_shape[1:]), np.float32))
@@ -115,6 +118,9 @@ FORMATS: dict[str, Callable[[CryDetector, Path], str]] = {
     "keras": _keras,
     "onnx": _onnx,
 }
+
+# What has to be installed for those that need more than the base.
+_EXTRAS = {"firmware": "firmware", "keras": "distill", "onnx": "onnx"}
 
 
 def _agrees(detector: CryDetector, logits_of: Callable[[Float32], Float32]) -> str:

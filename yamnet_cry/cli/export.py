@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from yamnet_cry.cli.options import REVISION
-from yamnet_cry.errors import ExportError
 
 
 @click.command()
@@ -36,7 +35,4 @@ def export(model: str | None, name: str, out: Path, revision: str | None) -> Non
     from yamnet_cry.detector import CryDetector
 
     detector = CryDetector.from_pretrained(model, revision=revision)
-    try:
-        click.echo(f"{out}: {formats.write(detector, name, out)}")
-    except ImportError as error:
-        raise ExportError(str(error)) from None
+    click.echo(f"{out}: {formats.write(detector, name, out)}")

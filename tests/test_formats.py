@@ -1,0 +1,30 @@
+"""What exporting needs besides the base install."""
+
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from yamnet_cry.cli import main
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "extra"),
+    [
+        ("keras", "keras", "distill"),
+        ("onnx", "keras", "onnx"),
+        ("onnx", "onnx", "onnx"),
+        ("onnx", "onnxruntime", "onnx"),
+        ("onnx", "tf2onnx", "onnx"),
+        ("firmware", "tflite_micro", "firmware"),
+    ],
+)
+def test_a_format_that_needs_more_says_how_to_get_it(monkeypatch, tmp_path, name, missing, extra):
+    monkeypatch.setitem(sys.modules, missing, None)
+    for module in [module for module in sys.modules if module.startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, module)
+    result = CliRunner().invoke(main, ["export", "--format", name, "--out", str(tmp_path / "new")])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.endswith(f'which the base install leaves out: pip install "yamnet-cry[{extra}]"\n')
+    assert not list(tmp_path.iterdir())
