@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -130,9 +131,13 @@ def test_evaluate_repeats_the_metrics_of_the_run(finished, arguments):
     assert again["evaluation"] == metrics["evaluation"]
 
 
-def test_one_seed_gives_one_model(finished, arguments, tmp_path):
+def test_one_seed_gives_one_model_and_leaves_other_draws_alone(finished, arguments, tmp_path):
+    random.seed(7)
+    np.random.seed(7)  # noqa: NPY002 (what others still draw from)
     distill(out=tmp_path / "again", **{**arguments, "cache": tmp_path / "fresh.sqlite"})
     assert contents(tmp_path / "again") == contents(finished)
+    assert random.random() == random.Random(7).random()
+    assert np.random.random() == np.random.RandomState(7).random()  # noqa: NPY002
 
 
 def test_another_seed_gives_another_model(finished, arguments, tmp_path):

@@ -83,6 +83,9 @@ def distill(
     Work in progress is kept in ``<out>.partial``; ``out`` itself appears whole, in one step, at the end. A
     student that is of no use, see `fitness.doubt`, is written as well, and a warning is logged.
 
+    Afterwards the seeds of Keras and TensorFlow in this process are ``seed``, and TensorFlow's operations
+    stay deterministic, which makes some of them slower.
+
     Args:
         audio: The corpus or corpora, see `corpus.load`.
         teacher: The teacher, see `teachers.load`.

@@ -3,6 +3,9 @@
 import json
 import logging
 import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,37 +51,45 @@ def fit(
     known = labels(windows, recipe.selection)
     checked = np.concatenate(select(windows, "val", recipe.selection))
 
-    keras.utils.set_random_seed(seed)
-    _make_deterministic()
-    checkpoints = Checkpoints(folder)
-    history = checkpoints.history
-    if history:
-        model = checkpoints.load_last()
-        _LOG.info("resuming after epoch %d of %d", len(history), recipe.train.epochs)
-    else:
-        model = students.build(recipe.student)
-        model.compile(
-            keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay),
-            DistillationLoss(recipe.loss.target, recipe.loss.temperature, recipe.loss.label_weight),
+    with seeded(seed):
+        checkpoints = Checkpoints(folder)
+        history = checkpoints.history
+        if history:
+            model = checkpoints.load_last()
+            _LOG.info("resuming after epoch %d of %d", len(history), recipe.train.epochs)
+        else:
+            model = students.build(recipe.student)
+            model.compile(
+                keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay),
+                DistillationLoss(recipe.loss.target, recipe.loss.temperature, recipe.loss.label_weight),
+            )
+        start = len(history)
+        model.fit(
+            Epochs(
+                windows,
+                positive,
+                negative,
+                known,
+                recipe.sampling,
+                recipe.train.batch_size,
+                seed,
+                epoch=start,
+            ),
+            validation_data=(windows.patches(checked), targets(windows, checked, known)),
+            validation_batch_size=256,
+            initial_epoch=start,
+            epochs=recipe.train.epochs,
+            shuffle=False,  # Epochs shuffles windows; Keras would shuffle batches, with a seed of its own
+            verbose=0,
+            callbacks=[
+                keras.callbacks.LearningRateScheduler(
+                    lambda epoch, _rate: learning_rate(recipe.train, epoch)
+                ),
+                checkpoints,
+                _Progress(start, recipe.train.epochs, disable=not progress),
+            ],
         )
-    start = len(history)
-    model.fit(
-        Epochs(
-            windows, positive, negative, known, recipe.sampling, recipe.train.batch_size, seed, epoch=start
-        ),
-        validation_data=(windows.patches(checked), targets(windows, checked, known)),
-        validation_batch_size=256,
-        initial_epoch=start,
-        epochs=recipe.train.epochs,
-        shuffle=False,  # Epochs shuffles windows; Keras would shuffle batches, with a seed of its own
-        verbose=0,
-        callbacks=[
-            keras.callbacks.LearningRateScheduler(lambda epoch, _rate: learning_rate(recipe.train, epoch)),
-            checkpoints,
-            _Progress(start, recipe.train.epochs, disable=not progress),
-        ],
-    )
-    return checkpoints.load_best(), checkpoints.history
+        return checkpoints.load_best(), checkpoints.history
 
 
 def learning_rate(train: Train, epoch: int) -> float:
@@ -97,11 +108,24 @@ def learning_rate(train: Train, epoch: int) -> float:
     return train.learning_rate if epoch < train.drop_epoch else train.dropped_learning_rate
 
 
-def _make_deterministic() -> None:
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Makes Keras draw from a seed and compute the same every time, as far as its backend can.
+
+    Python's and NumPy's own generators, which Keras seeds as well, go on afterwards where they were. There is
+    no way back for Keras's and TensorFlow's seeds, nor for TensorFlow's deterministic operations.
+    """
+    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (Keras seeds it)
+    keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+    try:
+        yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)  # noqa: NPY002
 
 
 class Checkpoints(keras.callbacks.Callback):
