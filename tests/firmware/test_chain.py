@@ -20,7 +20,7 @@ def heard(shared) -> tuple[list[np.ndarray], np.ndarray]:
     return recordings(str(shared / "audio"))
 
 
-def test_tflite_micro_is_litert_to_one_step(detector, heard):
+def test_tflite_micro_is_litert_to_one_step(micro, detector, heard):
     kernels = Interpreter(
         model_content=detector.model,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,

@@ -148,7 +148,7 @@ def test_a_model_that_answers_otherwise_is_not_kept(detector, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_too_large_for_tflite_micro_is_explained(detector, monkeypatch):
+def test_a_model_too_large_for_tflite_micro_is_explained(micro, detector, monkeypatch):
     monkeypatch.setattr(network, "_LARGEST_ARENA", 16)
     with pytest.raises(ExportError, match="TFLite-Micro cannot run the model in an arena of 16 KB"):
         network.arena_kilobytes(detector.model)

@@ -49,7 +49,8 @@ def _runs(model: bytes, kilobytes: int) -> bool:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError:
         raise ExportError(
-            "the arena is measured with TFLite-Micro, which the base install leaves out: "
+            "the arena is measured with TFLite-Micro (on Linux x86-64 only), "
+            "which the base install leaves out: "
             'pip install "yamnet-cry[firmware]"'
         ) from None
     with _quiet():
