@@ -121,7 +121,8 @@ def test_a_corpus_of_everything(clones, tmp_path, monkeypatch, capsys):
         info = soundfile.info(out / row["file"])
         assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
     printed = capsys.readouterr()
-    assert "clips of" in printed.out
+    groups = len({row["group"] for row in rows.values()})
+    assert printed.out == f"{len(rows)} clips of {groups} groups in {out}\n"
     assert "files that cannot be decoded, or that a clone lacks: 1" in printed.err
     assert len(corpus.load(str(out))) == len(rows)
 

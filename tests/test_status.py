@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -69,13 +70,15 @@ def test_listening_shows_a_meter_on_a_terminal(tmp_path):
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=theirs,
-            check=True,
+            check=False,
             timeout=60,
         )
     os.close(theirs)
     shown = os.read(ours, 4096).decode(errors="ignore")
     os.close(ours)
-    assert "0:01.0  " in shown
-    assert "dBFS" in shown
-    assert "crying" in shown
+    # Nobody asked for the end: the sound ended by itself.
+    assert result.returncode == 3
+    meter = r"0:\d\d\.\d  [█·]{16}  *-?\d+ dBFS  [█·]{16}  *\d+ %"
+    assert re.match(rf"\r{meter}", shown)
+    assert re.search(rf"{meter}  crying", shown)
     assert len(result.stdout.splitlines()) == 2

@@ -11,7 +11,10 @@ import pytest
 import soundfile
 
 from yamnet_cry import CryDetector
+from yamnet_cry.detection import clock
 from yamnet_cry.nursery import nursery
+from yamnet_cry.picture import verdict
+from yamnet_cry.reports import label_track
 from yamnet_cry.space.live import Session, show
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
@@ -84,10 +87,11 @@ def visitor(request, browser, address) -> Iterator[Visitor]:
 
 def test_upload_read_move_and_take_away(visitor, recordings, tmp_path):
     page = visitor.page
-    assert "Crying heard once, 9.1 s in all" in visitor.upload(recordings / "night.wav")
+    expected = CryDetector.from_pretrained()(recordings / "night.wav")
+    assert verdict(expected) in visitor.upload(recordings / "night.wav")
     page.wait_for_selector("#events td")
     rows = page.locator("#events tr").all_inner_texts()
-    assert rows[1].split("\t")[0].strip() == "0:05.8"
+    assert [row.split("\t")[0].strip() for row in rows[1:]] == [clock(e.start) for e in expected.events]
     page.wait_for_function("[...document.images].some(image => image.naturalWidth >= 1000)")
     assert visitor.cut_off() == []
 
@@ -98,7 +102,7 @@ def test_upload_read_move_and_take_away(visitor, recordings, tmp_path):
     with page.expect_download() as download:
         page.get_by_text("Events for Audacity").click()
     download.value.save_as(tmp_path / "labels.txt")
-    assert "\tcrying 100 %" in (tmp_path / "labels.txt").read_text()
+    assert (tmp_path / "labels.txt").read_text() == label_track(expected.events)
 
     page.get_by_text("What does it hear?").click()
     page.wait_for_selector("text=Baby cry, infant cry")
@@ -206,12 +210,14 @@ def test_a_microphone_recording_is_heard_like_a_file(visitor):
     page.locator("button:visible", has_text=re.compile(r"^\s*Record\s*$")).first.click()
     time.sleep(3)
     page.locator("button:visible", has_text=re.compile(r"^\s*Stop\s*$")).first.click()
-    assert "heard" in visitor.headline("heard")
+    # "This cannot be heard" would be an answer too.
+    assert re.match(r"(Crying|No crying) heard", visitor.headline("heard"))
 
 
 def test_five_minutes_take_a_moment(visitor, recordings):
     told = visitor.upload(recordings / "five minutes.wav")
-    assert "Crying heard 15 times" in told
+    assert verdict(CryDetector.from_pretrained()(recordings / "five minutes.wav")) in told
+    assert re.match(r"Crying heard \d+ times", told)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -53,7 +53,7 @@ from yamnet_cry.model_folder import METRICS
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option(
-    "--cache", type=click.Path(path_type=Path), help="File that remembers the teacher's logits, for all runs."
+    "--cache", type=click.Path(path_type=Path), help="File that keeps the teacher's logits, for all runs."
 )
 @click.option("--push", "repo", metavar="REPO", help="Push the result to this repository on the Hub.")
 @PRIVATE
@@ -71,7 +71,7 @@ def distill(
 ) -> None:
     """Distil a teacher into an INT8 student, and write the model folder.
 
-    The teacher scores every window of the corpus once (its logits are remembered); a student is
+    The teacher scores every window of the corpus once (its logits are cached); a student is
     trained on them, quantised and measured. An interrupted run goes on with --resume. A student that hears
     no crying, or far less than before it was quantised, is written with a warning.
 
