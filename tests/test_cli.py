@@ -198,6 +198,10 @@ def test_evaluate_explains_what_it_cannot_do(released, synthetic_corpus, tmp_pat
             ["--set", "train.epochs=0"],
             "expected train.epochs to be a whole number from 1 to 100000. Received: 0",
         ),
+        (
+            ["--set", "student.blocks=[[1024,1],[1024,1]]"],
+            "expected a student of at most 200,000,000 multiply-acc",
+        ),
         (["--teacher", "nowhere"], "a teacher is tfhub, yamnet_folded.npz"),
         (["--audio", "nowhere"], "a corpus is a folder with manifest.csv"),
     ],

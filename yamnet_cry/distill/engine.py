@@ -26,6 +26,7 @@ from yamnet_cry.distill import (
     export,
     fitness,
     plots,
+    students,
     targets,
     teachers,
     training,
@@ -37,16 +38,18 @@ from yamnet_cry.distill.recipes import CRY, Recipe
 from yamnet_cry.distill.sampling import select, sigmoid_score
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.teachers import Teacher
-from yamnet_cry.errors import RunError
+from yamnet_cry.errors import RecipeError, RunError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.features import Float32
 from yamnet_cry.files import write_whole
+from yamnet_cry.model_check import MAX_MULTIPLY_ACCUMULATES
 from yamnet_cry.model_folder import (
     CARD,
     CONFIG,
     EVALUATION_PLOT,
     KERAS,
     KERAS_WEIGHTS,
+    LARGEST,
     METRICS,
     RECIPE,
     TFLITE,
@@ -106,6 +109,7 @@ def distill(
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     _check_free(out, partial, resume)
+    _check_size(recipe, seed)
     clips = corpus.load(*([audio] if isinstance(audio, str) else audio))
     for split in ("val", "test"):
         corpus.require(clips, split)
@@ -162,6 +166,21 @@ def _check_free(out: Path, partial: Path, resume: bool) -> None:
     # It is deleted in the end, with all that is in it.
     if partial.exists() and not (partial / _RUN).exists() and any(partial.iterdir()):
         raise RunError(f"{partial} is no unfinished run, for it has no {_RUN}; move it away first")
+
+
+def _check_size(recipe: Recipe, seed: int) -> None:
+    """Refuses, before any work, a student that no detector would load in the end."""
+    with training.seeded(seed):
+        student = students.build(recipe.student)
+    for what, received, limit in (
+        ("multiply-accumulates a window", export.multiply_accumulates(student), MAX_MULTIPLY_ACCUMULATES),
+        ("parameters", student.count_params(), LARGEST[TFLITE]),
+    ):
+        if received > limit:
+            raise RecipeError(
+                f"expected a student of at most {limit:,} {what}. Received: {received:,}; make "
+                "student.blocks smaller, or fewer"
+            )
 
 
 def _identity(recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) -> dict[str, Any]:
