@@ -9,9 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 # Scores of exactly 0 and 1 have no log-odds; int8 logits come close to both.
 _SMALLEST = 1e-6
 
-#: Windows in ten seconds, as long as the clips that calibrations are fitted on, or longer.
-POOLED_WINDOWS = 20
-
 
 def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
     """Returns log(s / (1 - s)) of scores in [0, 1], kept finite.
@@ -22,28 +19,6 @@ def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
     """
     clipped = np.clip(np.asarray(scores, np.float64), _SMALLEST, 1 - _SMALLEST)
     return np.log(clipped) - np.log1p(-clipped)
-
-
-def pooled(scores: ArrayLike) -> float:
-    """Returns what calibrations are fitted on: the quadratic mean of scores, over the loudest ten seconds.
-
-    Babies breathe between cries, and a plain mean counts the breaths against them; a maximum believes
-    the worst single mistake. Chosen on validation (docs/experiments/006). Ten seconds of crying are
-    ten seconds of crying in a whole night, too; shorter recordings are taken whole.
-
-    Args:
-        scores: Of shape (windows,), in [0, 1].
-
-    Example:
-        >>> round(pooled([0.0, 1.0, 0.0, 1.0]), 3)
-        0.707
-        >>> pooled([1.0] * 20 + [0.0] * 1_000)
-        1.0
-    """
-    squares = np.square(np.asarray(scores, np.float64))
-    count = min(len(squares), POOLED_WINDOWS)
-    sums = np.cumsum(np.concatenate([[0.0], squares]))
-    return float(np.sqrt(max(0.0, (sums[count:] - sums[:-count]).max()) / count))
 
 
 @dataclass(frozen=True)

@@ -170,9 +170,9 @@ validation audio set the ranges for INT8. Every setting is in `recipe.json`.
 ## Calibration
 
 The probability of a window is sigmoid({slope:.3f} * log-odds {intercept:+.3f}) of its score (Platt scaling),
-fitted on the quadratic mean of validation clips over their loudest ten seconds. On the clips above, the
-probability of a clip is off by {off["value"]:.3f} on average (expected calibration error). To fit the
-threshold to a room, `yamnet-cry calibrate` listens to ten minutes of it without crying.
+fitted on validation so that the probabilities of clips are right: on the clips above, they are off by
+{off["value"]:.3f} on average (expected calibration error). To fit the threshold to a room,
+`yamnet-cry calibrate` listens to ten minutes of it without crying.
 
 ## Memory and speed
 

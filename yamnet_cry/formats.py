@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from yamnet_cry import features
-from yamnet_cry.calibration import pooled
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import ExportError
@@ -125,8 +124,10 @@ _EXTRAS = {"firmware": "firmware", "keras": "distill", "onnx": "onnx"}
 
 def _agrees(detector: CryDetector, logits_of: Callable[[Float32], Float32]) -> str:
     log_mel = features.log_mel(nursery())
-    expected = pooled(cry_score(detector.logits(log_mel)))
-    found = pooled(cry_score(logits_of(np.ascontiguousarray(features.patches(log_mel)[..., np.newaxis]))))
+    patches = np.ascontiguousarray(features.patches(log_mel)[..., np.newaxis])
+    expected, found = (
+        float(cry_score(logits).mean()) for logits in (detector.logits(log_mel), logits_of(patches))
+    )
     if abs(found - expected) > _TOLERANCE:
         raise ExportError(f"its score of a test scene is {found:.3f}, and the detector's {expected:.3f}")
     return f"its score of a test scene is {found:.3f}, the detector's {expected:.3f}"

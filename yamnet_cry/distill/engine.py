@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry import card, model_folder
-from yamnet_cry.calibration import Calibration, pooled
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import (
@@ -273,7 +273,7 @@ def measure(
     models: dict[str, Any] = {}
     probabilities: dict[str, Float64] = {}
     for name, of_split in tracks.items():
-        calibration = evaluate.fit_calibration(is_cry["val"], np.array(list(map(pooled, of_split["val"]))))
+        calibration = evaluate.fit_calibration(is_cry["val"], of_split["val"], config.events)
         if name == "int8":
             config = replace(config, calibration=calibration)
         probabilities[name] = evaluate.clip_probabilities(of_split["test"], calibration, config.events)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from scipy.stats import chi2
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import auc, roc_curve
 from tqdm import tqdm
 
@@ -26,6 +26,7 @@ RECALL = 0.94
 CONFIDENCE = 0.95
 REPLICATES = 1000
 _SEED = 0
+_LOG_SLOPES = (np.log(1e-3), np.log(1e3))
 
 
 def detector_results(
@@ -135,24 +136,35 @@ def event_recall(clips: Sequence[Clip], probabilities: Float64) -> EventRecall:
     return EventRecall.measured(probabilities[labels(clips)].tolist(), len(groups))
 
 
-def fit_calibration(is_cry: NDArray[np.bool_], scores: Float64) -> Calibration:
-    """Fits Platt scaling, without regularisation.
+def fit_calibration(
+    is_cry: NDArray[np.bool_], tracks: Sequence[NDArray[np.float32]], settings: EventSettings
+) -> Calibration:
+    """Fits Platt scaling, so that the probabilities of clips are those with which they are crying.
 
-    Should scores be so good that the fit would run away, or so bad that it would turn them round, the
-    penalty of Platt's target smoothing keeps it finite, and a floor keeps the order.
+    What is calibrated are the scores of windows, before they are averaged and vote, so the likelihood of
+    the clips has no closed form; it is searched for its maximum (Nelder and Mead 1965). Should scores be
+    so good that the fit would run away, or so bad that it would turn them round, Platt's target smoothing
+    keeps it finite, and a floor keeps the order.
 
     Args:
         is_cry: bool array of shape (clips,), of validation clips.
-        scores: Their scores, in [0, 1], see `pooled`.
+        tracks: The scores of each clip's windows, in [0, 1].
+        settings: How events are made of the probabilities of windows.
     """
     # Platt's targets: as if each side had seen one clip of the other kind more.
     cry, other = is_cry.sum(), (~is_cry).sum()
     soft = np.where(is_cry, (cry + 1) / (cry + 2), 1 / (other + 2))
-    features = np.tile(log_odds(scores)[:, None], (2, 1))
-    sides = np.repeat([True, False], len(scores))
-    model = LogisticRegression(C=np.inf, max_iter=1000)
-    model.fit(features, sides, sample_weight=np.concatenate([soft, 1 - soft]))
-    return Calibration(slope=max(float(model.coef_[0, 0]), 1e-3), intercept=float(model.intercept_[0]))
+
+    def calibration_of(point: Float64) -> Calibration:
+        return Calibration(slope=float(np.exp(np.clip(point[0], *_LOG_SLOPES))), intercept=float(point[1]))
+
+    def loss(point: Float64) -> float:
+        odds = log_odds(clip_probabilities(tracks, calibration_of(point), settings))
+        return float(np.mean(np.logaddexp(0, odds) - soft * odds))
+
+    start = np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 1.0]])
+    options = {"initial_simplex": start, "xatol": 1e-6, "fatol": 1e-9}
+    return calibration_of(minimize(loss, start[0], method="Nelder-Mead", options=options).x)
 
 
 def report(
@@ -190,7 +202,7 @@ def method(split: str) -> dict[str, Any]:
     return {
         "split": split,
         "clip_score": "the highest threshold at which the clip raises an event",
-        "calibration": "Platt scaling of the quadratic mean over the loudest 10 s, fitted on validation",
+        "calibration": "Platt scaling, fitted on validation",
         "intervals": {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"},
     }
 

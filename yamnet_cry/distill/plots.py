@@ -11,7 +11,7 @@ from scipy.stats import norm
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import DetCurveDisplay, precision_recall_curve
 
-_COLOURS = {"int8": "tab:blue", "fp32": "tab:cyan", "teacher": "tab:orange", "teacher_sigmoid": "tab:brown"}
+_COLOURS = {"int8": "tab:blue", "fp32": "tab:green", "teacher": "tab:orange", "teacher_sigmoid": "tab:brown"}
 _DPI = 120
 
 
@@ -42,7 +42,9 @@ def evaluation(
     precision.set(xlim=(0, 1.01), ylim=(0, 1.01))
     low, high = norm.ppf(0.002), norm.ppf(0.6)
     det.set(xlim=(low, high), ylim=(low, high))
+    det.legend(loc="lower left")
     _titled(det, "Misses against false alarms", "false positive rate", "miss rate")
+    reliability.legend(loc="upper left")
     _titled(reliability, "Reliability", "mean probability", "share of clips with crying")
     name, values = next(iter(probabilities.items()))
     bins = np.linspace(0, 1, 21)
