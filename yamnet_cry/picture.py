@@ -132,9 +132,7 @@ def verdict(result: Detection) -> str:
         return "No crying heard"
     total = sum(event.seconds for event in result.events)
     count = "once" if len(result.events) == 1 else f"{len(result.events)} times"
-    surest = max(result.events, key=lambda event: event.peak)
-    sure = f"most sure from {clock(surest.start)}, " if len(result.events) > 1 else ""
-    return f"Crying heard {count}, {duration(total)} in all; {sure}up to {surest.peak * 100:.0f} %"
+    return f"Crying heard {count}, {duration(total)} in all"
 
 
 def overview(source: AudioSource, windows: int) -> Float32:
