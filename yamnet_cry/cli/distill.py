@@ -109,11 +109,13 @@ def distill(
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.option(
-    "--audio",
-    required=True,
-    multiple=True,
-    metavar="DIR|hf://...",
-    help="Corpus, as for distill; may be repeated.",
+    "--audio", multiple=True, metavar="DIR|hf://...", help="Corpus, as for distill; may be repeated."
+)
+@click.option(
+    "--nights",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Instead of a corpus: long recordings in which nobody cries, to count false alarms in.",
 )
 @click.option(
     "--split",
@@ -128,15 +130,27 @@ def distill(
 @OVERWRITE
 @REVISION
 def evaluate(
-    model: str, audio: tuple[str, ...], split: str, out: Path | None, overwrite: bool, revision: str | None
+    model: str,
+    audio: tuple[str, ...],
+    nights: Path | None,
+    split: str,
+    out: Path | None,
+    overwrite: bool,
+    revision: str | None,
 ) -> None:
-    """Measure MODEL, a model folder or a repository, on a corpus.
+    """Measure MODEL, a model folder or a repository, on a corpus or on nights without crying.
 
     Writes metrics as JSON, each with a 95 % interval, for all clips and for each source. With --out,
     also draws them (as .png beside the file) and prints the main ones as a table. Every clip is scored
-    by the detector that `yamnet-cry detect` uses.
+    by the detector that `yamnet-cry detect` uses. With --nights, the JSON says how many false alarms an hour
+    there are at the model's threshold and at others.
     """
+    if bool(audio) == (nights is not None):
+        raise click.UsageError("name a corpus with --audio, or long recordings with --nights")
     _require_extra()
+    if nights is not None:
+        _evaluate_nights(model, nights, out, overwrite, revision)
+        return
     from yamnet_cry import card
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.distill import corpus
@@ -159,6 +173,28 @@ def evaluate(
     except OSError as error:
         raise RunError(f"{error.filename} cannot be written ({error.strerror})") from None
     click.echo(card.results_table(metrics))
+
+
+def _evaluate_nights(
+    model: str, folder: Path, out: Path | None, overwrite: bool, revision: str | None
+) -> None:
+    from yamnet_cry import batch
+    from yamnet_cry.detector import CryDetector
+    from yamnet_cry.distill import nights
+
+    if out is not None:
+        recordings = batch.find([str(folder)])[0] if folder.is_dir() else []
+        check_outputs([("--out", out)], recordings, existing=overwrite)
+    measured = nights.measure(CryDetector.from_pretrained(model, revision=revision), folder)
+    text = json.dumps(measured, indent=2) + "\n"
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        write_whole(out, text)
+    except OSError as error:
+        raise RunError(f"{error.filename} cannot be written ({error.strerror})") from None
+    click.echo(nights.summary(measured))
 
 
 def _require_extra() -> None:

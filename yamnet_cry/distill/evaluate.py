@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.stats import chi2
 from sklearn.metrics import auc, roc_curve
 from tqdm import tqdm
 
 from yamnet_cry.calibration import Calibration, EventRecall, log_odds
 from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import plots
+from yamnet_cry.distill import intervals, plots
 from yamnet_cry.distill.corpus import CRY, Clip
+from yamnet_cry.distill.intervals import CONFIDENCE, REPLICATES
 from yamnet_cry.events import EventSettings
 from yamnet_cry.features import SAMPLE_RATE
 from yamnet_cry.files import whole
@@ -23,8 +23,6 @@ from yamnet_cry.files import whole
 Float64 = NDArray[np.float64]
 
 RECALL = 0.94
-CONFIDENCE = 0.95
-REPLICATES = 1000
 _SEED = 0
 _LOG_SLOPES = (np.log(1e-3), np.log(1e3))
 
@@ -112,15 +110,10 @@ def event_report(
     hours = len(joined) / SAMPLE_RATE / 3600
     alarms = len(detector((joined, SAMPLE_RATE)).events)
     caught = np.array([result.is_cry for result in results])[is_cry]
-    tail = (1 - CONFIDENCE) / 2
     return {
         "hours": hours,
         "false_alarms": alarms,
-        "false_alarms_per_hour": {
-            "value": alarms / hours,
-            "low": float(chi2.ppf(tail, 2 * alarms)) / 2 / hours if alarms else 0.0,
-            "high": float(chi2.ppf(1 - tail, 2 * alarms + 2)) / 2 / hours,
-        },
+        "false_alarms_per_hour": intervals.poisson(alarms, hours),
         "recall": _with_intervals(cry, caught.astype(np.float64), 0.5)["recall"],
     }
 

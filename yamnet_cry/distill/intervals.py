@@ -1,0 +1,82 @@
+"""Intervals around what was counted: rates, shares, and anything that comes in groups."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2, norm
+
+CONFIDENCE = 0.95
+REPLICATES = 1000
+_SEED = 0
+
+
+def poisson(count: int, exposure: float) -> dict[str, float]:
+    """Returns a rate with its exact interval (Garwood 1936).
+
+    Args:
+        count: How often something happened.
+        exposure: In how many hours, or any other unit; positive.
+
+    Returns:
+        ``value``, ``low`` and ``high``, all per unit.
+
+    Example:
+        >>> {name: round(value, 2) for name, value in poisson(0, 6.0).items()}
+        {'value': 0.0, 'low': 0.0, 'high': 0.61}
+    """
+    tail = (1 - CONFIDENCE) / 2
+    return {
+        "value": count / exposure,
+        "low": float(chi2.ppf(tail, 2 * count)) / 2 / exposure if count else 0.0,
+        "high": float(chi2.ppf(1 - tail, 2 * count + 2)) / 2 / exposure,
+    }
+
+
+def share(count: int, total: int) -> dict[str, float]:
+    """Returns a share with its score interval (Wilson 1927).
+
+    Args:
+        count: How many have a property.
+        total: Of how many; positive.
+
+    Example:
+        >>> {name: round(value, 3) for name, value in share(1, 10).items()}
+        {'value': 0.1, 'low': 0.018, 'high': 0.404}
+    """
+    z2 = float(norm.ppf((1 + CONFIDENCE) / 2)) ** 2
+    value = count / total
+    middle = (value + z2 / (2 * total)) / (1 + z2 / total)
+    half = (z2 * (value * (1 - value) / total + z2 / (4 * total**2))) ** 0.5 / (1 + z2 / total)
+    # Rounding leaves 0 and 1 a hair outside their own intervals.
+    return {
+        "value": value,
+        "low": max(0.0, min(value, middle - half)),
+        "high": min(1.0, max(value, middle + half)),
+    }
+
+
+def over_groups(groups: Sequence[str], statistic: Callable[[NDArray[np.float64]], float]) -> dict[str, float]:
+    """Returns a statistic with its bootstrap interval, for observations that come in groups.
+
+    Observations of one group are alike, so replicates draw groups, not observations.
+
+    Args:
+        groups: The group of each observation.
+        statistic: Takes how often each observation counts, float64 of shape (observations,); what it
+            cannot tell for a draw is NaN, and left out.
+
+    Example:
+        >>> found = np.array([1.0, 1.0, 0.0, 0.0])
+        >>> over_groups(["a", "a", "b", "b"], lambda weights: float(np.average(found, weights=weights)))
+        {'value': 0.5, 'low': 0.0, 'high': 1.0}
+    """
+    names, group_of = np.unique(groups, return_inverse=True)
+    generator = np.random.default_rng(_SEED)
+    replicates = []
+    for _ in range(REPLICATES):
+        drawn = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
+        replicates.append(statistic(drawn[group_of].astype(np.float64)))
+    low, high = np.nanquantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    value = statistic(np.ones(len(group_of)))
+    return {"value": value, "low": float(low), "high": float(high)}
