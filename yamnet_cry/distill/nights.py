@@ -1,6 +1,7 @@
 """False alarms an hour, counted in long recordings without crying."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +54,43 @@ def threshold_for(tracks: Sequence[Track], settings: EventSettings, per_hour: fl
     """
     accepted = per_hour * hours_of(tracks)
     # Averages decide, so a threshold just above one of them is the next that changes anything.
-    levels = np.unique(np.concatenate([_averages(track, settings.smoothing) for track in tracks]))
-    # Events are the fewer the higher the threshold, as long as they are too few to run into each other.
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        if false_alarms(tracks, _above(levels[middle]), settings) <= accepted:
-            high = middle
-        else:
-            low = middle + 1
-    return _above(levels[min(low, len(levels) - 1)])
+    levels = np.unique(np.concatenate([averages(track, settings.smoothing) for track in tracks]))[::-1]
+
+    def too_many(rank: int) -> bool:
+        return false_alarms(tracks, above(levels[rank]), settings) > accepted
+
+    # From the top down: a lower threshold gives more events only while they do not run into each other; at
+    # the bottom all is one.
+    good, bad = 0, 1
+    while bad < len(levels) and not too_many(bad):
+        good, bad = bad, 2 * bad
+    bad = min(bad, len(levels))
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (good, middle) if too_many(middle) else (middle, bad)
+    return above(levels[good])
 
 
-def _averages(track: Track, smoothing: int) -> NDArray[np.float64]:
+def averages(track: Track, smoothing: int) -> NDArray[np.float64]:
+    """Returns the moving average that events are made of: of each window and those before it."""
     values = np.asarray(track, np.float64)
     counts = np.minimum(np.arange(1, len(values) + 1), smoothing)
     return np.convolve(values, np.ones(smoothing))[: len(values)] / counts
 
 
-def _above(level: float) -> float:
+def peaks(track: Track, settings: EventSettings) -> NDArray[np.float64]:
+    """Returns the highest average of every ten seconds: thresholds at which false alarms come and go.
+
+    Example:
+        >>> peaks([0.0] * 20 + [0.5, 0.7, 0.1], EventSettings()).round(2).tolist()
+        [0.0, 0.6]
+    """
+    values = averages(track, settings.smoothing)
+    return np.array([values[start : start + 20].max() for start in range(0, len(values), 20)])
+
+
+def above(level: float) -> float:
+    """Returns a threshold that a level just fails to reach."""
     # Further away than the last bits, in which a moving average depends on the order of its sum.
     return min(1.0, float(level) * (1 + 1e-9) + 1e-15)
 
@@ -100,26 +119,29 @@ def measure(detector: CryDetector, folder: Path, *, progress: bool = True) -> di
     if left_out:
         raise AudioError(f"{folder} holds {batch.need_ffmpeg(left_out)}")
     tracks: list[NDArray[np.float64]] = []
-    by_recording = []
-    total = sum(map(seconds_of, files))
-    with tqdm(total=round(total), desc="nights", unit="s", disable=not progress) as bar:
+    by_recording: list[dict[str, Any]] = []
+    alarms = 0
+    with tqdm(total=round(sum(map(seconds_of, files))), desc="nights", unit="s", disable=not progress) as bar:
         for file in files:
-            before = bar.n
-            heard = detector(file, progress=lambda seconds, before=before: _advance(bar, before + seconds))
+            heard = detector(file, progress=_Advance(bar))
             tracks.append(heard.probabilities)
-            events = [{"start": event.start, "end": event.end, "peak": event.peak} for event in heard.events]
+            alarms += len(heard.events)
+            events = [asdict(event) for event in heard.events]
             name = file.relative_to(folder).as_posix()
             by_recording.append({"file": name, "hours": hours_of(tracks[-1:]), "events": events})
     hours = hours_of(tracks)
-    alarms = sum(len(each["events"]) for each in by_recording)
     recall = detector.config.event_recall
-    curve = []
+    curve: list[dict[str, Any]] = []
     for threshold in sorted({*THRESHOLDS, detector.threshold}):
         count = false_alarms(tracks, threshold, detector.config.events)
-        point = {"threshold": threshold, "false_alarms": count}
-        point["false_alarms_per_hour"] = intervals.poisson(count, hours)
-        point["recall"] = None if recall is None else recall.at(threshold)
-        curve.append(point)
+        curve.append(
+            {
+                "threshold": threshold,
+                "false_alarms": count,
+                "false_alarms_per_hour": intervals.poisson(count, hours),
+                "recall": None if recall is None else recall.at(threshold),
+            }
+        )
     return {
         "hours": hours,
         "recordings": len(files),
@@ -131,8 +153,14 @@ def measure(detector: CryDetector, folder: Path, *, progress: bool = True) -> di
     }
 
 
-def _advance(bar: Any, seconds: float) -> None:
-    bar.update(max(0, round(seconds) - bar.n))
+class _Advance:
+    """Moves a bar by what a recording's own progress says, which begins at 0 for each."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar, self._before = bar, bar.n
+
+    def __call__(self, seconds: float) -> None:
+        self._bar.update(max(0, self._before + round(seconds) - self._bar.n))
 
 
 def summary(measured: dict[str, Any]) -> str:

@@ -1,0 +1,359 @@
+"""Makes the benchmark's scenes up: which clips, where, how loud. What it draws is then kept in the manifest.
+
+Only clips whose split is `test` sound in what is measured, and only those of `val` in the validation nights,
+by which thresholds are chosen; no training of ours may use the first, and none fits weights to the second.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from hearing_manifest import (
+    CRIES,
+    CRYING_NIGHT,
+    LOOK_ALIKES,
+    MIXTURES,
+    NIGHTS,
+    VALIDATION,
+    VERSION,
+    Benchmark,
+    ClipId,
+    Scene,
+    Sound,
+    digest,
+    render,
+)
+from tqdm import tqdm
+
+from yamnet_cry.distill.corpus import CRY, NOT_CRY, Clip
+from yamnet_cry.errors import CorpusError
+from yamnet_cry.features import SAMPLE_RATE, Float32
+
+SEED = 42
+
+#: Kinds of sound of which nights are made, and how often a mixture has one as its background.
+KINDS = {"room": 0.4, "effect": 0.2, "speech": 0.2, "music": 0.2}
+
+# No package or author fills more of a night than this.
+MOST_OF_A_GROUP = 20 * 60 * SAMPLE_RATE
+NIGHT_PIECE = 30 * 60 * SAMPLE_RATE
+
+MIXTURE_COUNT = 500
+MIXTURE_SAMPLES = 30 * SAMPLE_RATE
+RATIOS_DB = (-6, 0, 6)
+LONGEST_CRY = 10 * SAMPLE_RATE
+QUIETEST_BACKGROUND = 1e-3
+LOUDEST = 0.99
+
+CRYING_PIECES = 16
+CRYING_COUNT = 20
+APART = 60 * SAMPLE_RATE
+
+# A cry begins and ends where 20 ms of it come this close to its loudest 20 ms: what is softer is lost in a
+# background as loud as the cry. On validation clips events begin nearest to it, among 25, 20, 15 and 12.
+FRAME = SAMPLE_RATE // 50
+BELOW_LOUDEST_DB = 15.0
+
+# Around a look-alike, so that windows lie on it as in a quiet room.
+AROUND = 2 * SAMPLE_RATE
+
+# What ESC-50 and others call what resembles crying.
+LOOK_ALIKE_LABELS = {
+    "cat": "cats",
+    "noise/dude_miaowing": "cats",
+    "dog": "dogs",
+    "sheep": "sheep and goats",
+    **dict.fromkeys(("rooster", "hen", "crow", "chirping_birds"), "birds"),
+    **dict.fromkeys(("cow", "pig", "frog", "insects", "crickets"), "other animals"),
+    **dict.fromkeys(("siren", "car_horn", "church_bells", "clock_alarm"), "sirens and alarms"),
+    "door_wood_creaks": "squeaks",
+    "laughing": "laughter",
+}
+UPLOADS = "uploads without crying"
+ROOM_LABELS = {
+    *(
+        "rain",
+        "sea_waves",
+        "thunderstorm",
+        "wind",
+        "crackling_fire",
+        "pouring_water",
+        "water_drops",
+        "clock_tick",
+    ),
+    *("washing_machine", "vacuum_cleaner", "engine", "train", "helicopter", "airplane", "noise/running_tap"),
+    *("toilet_flush", "chainsaw", "fireworks", "keyboard_typing", "mouse_click", "brushing_teeth"),
+}
+
+# Debian's games are unlabelled. The names of all of their sounds were read, and none names a baby; left out
+# is what may hold children or resembles crying by its name.
+LEFT_OUT = re.compile(
+    r"child|kid|playground|crowd|cheering|baby|babies|infant|cry|wail|scream|tavern|village|main_square|bark|growl|"
+    r"snarl|dog|meow|baa|sheep|cow|moo|gull|bird|hawk|rooster|rabbit|frog|siren|policecar|firetruck|ooh|ouch|death|die",
+    re.IGNORECASE,
+)
+SPOKEN = {"debian:fillets-ng-data-nl"}
+
+
+def place_of(clip: Clip) -> tuple[str, str] | None:
+    """Says where a clip without crying belongs: nights or look-alikes, and which kind or category."""
+    kind, label = clip.extra.get("kind", ""), clip.extra.get("label", "")
+    if clip.target == CRY or clip.target == "ir":
+        return None
+    if clip.source.startswith("speech_commands"):
+        return NIGHTS, "speech"
+    if clip.target != NOT_CRY:
+        if clip.source != "debian_sounds" or LEFT_OUT.search(label):
+            return None
+        return NIGHTS, "speech" if clip.group in SPOKEN else kind
+    if kind == "look-alike":
+        return LOOK_ALIKES, clip.extra.get("category", "")
+    if kind:
+        return NIGHTS, kind
+    if clip.source == "donateacry":
+        return LOOK_ALIKES, UPLOADS
+    if label in LOOK_ALIKE_LABELS:
+        return LOOK_ALIKES, LOOK_ALIKE_LABELS[label]
+    if clip.source.startswith("librispeech"):
+        return NIGHTS, "speech"
+    return NIGHTS, "room" if label in ROOM_LABELS else "effect"
+
+
+def loud_part(samples: Float32) -> tuple[int, int]:
+    """Returns where the sound of a clip begins and ends.
+
+    Example:
+        >>> loud_part(np.concatenate([np.zeros(6400), np.ones(3200), np.zeros(640)]).astype(np.float32))
+        (6400, 9600)
+    """
+    count = len(samples) // FRAME
+    if not count:
+        return 0, len(samples)
+    power = np.mean(np.square(samples[: count * FRAME].reshape(count, FRAME), dtype=np.float64), axis=1)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-BELOW_LOUDEST_DB / 10))
+    return int(loud[0]) * FRAME, (int(loud[-1]) + 1) * FRAME
+
+
+def rms(samples: Float32) -> float:
+    """Returns the root mean square."""
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+class Builder:
+    """Makes scenes of the clips of corpora.
+
+    Args:
+        clips: Of all corpora.
+    """
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self._known: dict[str, int] = {}
+        self._read: dict[int, Float32] = {}
+        self._ids: list[ClipId] = []
+        self._generator = np.random.default_rng(SEED)
+        placed: dict[tuple[str, str, str], list[Clip]] = defaultdict(list)
+        for clip in sorted(clips, key=lambda clip: (_hash(clip.group), clip.group, clip.name)):
+            place = place_of(clip)
+            if place is not None and clip.split in ("val", "test"):
+                placed[clip.split, *place].append(clip)
+        self._placed = placed
+        self._cries: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        for clip in sorted(clips, key=lambda clip: (clip.group, clip.name)):
+            if clip.target == CRY and clip.split == "test":
+                number = self._number(clip)
+                start, stop = loud_part(self._read[number])
+                self._cries[clip.group].append((number, start, min(stop, start + LONGEST_CRY)))
+        if not self._cries:
+            raise CorpusError("the benchmark needs crying clips of the split test, and there are none")
+        rooms = sorted(
+            (clip for clip in clips if clip.target == "ir" and clip.split == "test"),
+            key=lambda clip: clip.name,
+        )
+        self._responses = tuple(self._number(clip) for clip in rooms)
+
+    def build(self) -> Benchmark:
+        """Makes all scenes."""
+        scenes: list[Scene] = []
+        stages: list[tuple[str, Iterable[Scene]]] = [
+            (VALIDATION, self._nights("val", VALIDATION)),
+            (NIGHTS, self._nights("test", NIGHTS)),
+            (MIXTURES, self._mixtures()),
+            (LOOK_ALIKES, self._look_alikes()),
+            (CRIES, self._lone_cries()),
+            (CRYING_NIGHT, self._crying_night()),
+        ]
+        for name, made in stages:
+            for scene in tqdm(made, desc=name, unit="scene"):
+                samples = render(scene, self._read.__getitem__)
+                peak = float(np.abs(samples).max())
+                if scene.sounds and peak > LOUDEST:
+                    scene = replace(scene, gain=float(np.float32(LOUDEST / peak)))
+                    samples = render(scene, self._read.__getitem__)
+                scenes.append(replace(scene, sha256=digest(samples)))
+        return Benchmark(VERSION, SEED, tuple(self._ids), tuple(scenes), self._responses)
+
+    def _number(self, clip: Clip) -> int:
+        if clip.name not in self._known:
+            samples = clip.read()
+            number = self._known[clip.name] = len(self._ids)
+            self._ids.append(ClipId(clip.name, clip.group, clip.target == CRY, len(samples), digest(samples)))
+            self._read[number] = samples
+        return self._known[clip.name]
+
+    def _timeline(self, split: str, kind: str) -> list[tuple[int, int]]:
+        """Clips of a kind in a split's nights, and where each begins when they are joined."""
+        found: list[tuple[int, int]] = []
+        position = 0
+        used: dict[str, int] = defaultdict(int)
+        for clip in self._placed[split, NIGHTS, kind]:
+            number = self._number(clip)
+            length = self._ids[number].samples
+            if used[clip.group] + length <= MOST_OF_A_GROUP:
+                used[clip.group] += length
+                found.append((number, position))
+                position += length
+        return found
+
+    def _nights(self, split: str, part: str) -> Iterator[Scene]:
+        for kind in KINDS:
+            pieces: list[list[tuple[int, int, int]]] = []
+            filled = NIGHT_PIECE
+            for number, _ in self._timeline(split, kind):
+                length = self._ids[number].samples
+                if filled + length > NIGHT_PIECE:
+                    pieces.append([])
+                    filled = 0
+                pieces[-1].append((number, 0, length))
+                filled += length
+            for count, piece in enumerate(pieces, start=1):
+                yield _scene(f"{part}/{kind} {count}", part, kind, piece, [])
+
+    def _background(self, kind: str, samples: int) -> list[tuple[int, int, int]]:
+        line = self._timeline("test", kind)
+        total = line[-1][1] + self._ids[line[-1][0]].samples
+        first = int(self._generator.integers(max(1, total - samples)))
+        return _cut(line, self._ids, first, first + samples)
+
+    def _cry(self) -> tuple[int, int, int]:
+        groups = sorted(self._cries)
+        own = self._cries[groups[int(self._generator.integers(len(groups)))]]
+        return own[int(self._generator.integers(len(own)))]
+
+    def _laid(self, scene: Scene, cry: tuple[int, int, int], at: int, ratio_db: int) -> Scene | None:
+        """Lays a cry over a scene at a ratio to what it covers; None if that is as good as silent."""
+        number, start, stop = cry
+        covered = rms(render(scene, self._read.__getitem__)[at : at + stop - start])
+        if covered < QUIETEST_BACKGROUND:
+            return None
+        gain = covered * 10 ** (ratio_db / 20) / max(rms(self._read[number][start:stop]), 1e-9)
+        sound = Sound(number, start, stop, at, float(np.float32(gain)))
+        return replace(scene, sounds=tuple(sorted((*scene.sounds, sound), key=lambda each: each.at)))
+
+    def _mixtures(self) -> Iterator[Scene]:
+        kinds = [kind for kind in KINDS if self._placed["test", NIGHTS, kind]]
+        shares = np.array([KINDS[kind] for kind in kinds])
+        for count in range(MIXTURE_COUNT):
+            ratio = RATIOS_DB[count // 2 % len(RATIOS_DB)]
+            label = f"{ratio:+d} dB" if count % 2 == 0 else "no cry"
+            while True:
+                kind = str(self._generator.choice(kinds, p=shares / shares.sum()))
+                background = self._background(kind, MIXTURE_SAMPLES)
+                scene = _scene(f"{MIXTURES}/{count:03d}", MIXTURES, label, background, [], MIXTURE_SAMPLES)
+                if count % 2:
+                    break
+                cry = self._cry()
+                at = int(self._generator.integers(MIXTURE_SAMPLES - (cry[2] - cry[1])))
+                laid = self._laid(scene, cry, at, ratio)
+                if laid is not None:
+                    scene = laid
+                    break
+            yield scene
+
+    def _look_alikes(self) -> Iterator[Scene]:
+        for split, part, category in sorted(self._placed):
+            if (split, part) != ("test", LOOK_ALIKES):
+                continue
+            for count, clip in enumerate(self._placed[split, part, category]):
+                number = self._number(clip)
+                length = self._ids[number].samples
+                sound = Sound(number, 0, length, AROUND, 1.0)
+                yield _scene(
+                    f"{part}/{category} {count:03d}", part, category, [], [sound], length + 2 * AROUND
+                )
+
+    def _lone_cries(self) -> Iterator[Scene]:
+        every = [cry for group in sorted(self._cries) for cry in self._cries[group]]
+        for count, (number, start, stop) in enumerate(every):
+            sound = Sound(number, start, stop, AROUND, 1.0)
+            yield _scene(f"{CRIES}/{count:03d}", CRIES, "", [], [sound], stop - start + 2 * AROUND)
+
+    def _crying_night(self) -> Iterator[Scene]:
+        order: list[int] = []
+        numbers = [number for kind in KINDS for number, _ in self._timeline("test", kind)]
+        wanted = CRYING_PIECES * NIGHT_PIECE
+        length = 0
+        # What there is comes again, in another order, until the night is long enough.
+        while length < wanted:
+            order += self._generator.permutation(numbers).tolist()
+            length = sum(self._ids[number].samples for number in order)
+        line: list[tuple[int, int]] = []
+        position = 0
+        for number in order:
+            line.append((number, position))
+            position += self._ids[number].samples
+        places = self._spread(wanted)
+        for piece in range(CRYING_PIECES):
+            first = piece * NIGHT_PIECE
+            background = _cut(line, self._ids, first, first + NIGHT_PIECE)
+            scene = _scene(f"{CRYING_NIGHT}/{piece:02d}", CRYING_NIGHT, "", background, [], NIGHT_PIECE)
+            for place in places:
+                if first <= place < first + NIGHT_PIECE:
+                    scene = self._somewhere_near(scene, place - first)
+            yield scene
+
+    def _somewhere_near(self, scene: Scene, at: int) -> Scene:
+        ratio = RATIOS_DB[int(self._generator.integers(len(RATIOS_DB)))]
+        while True:
+            cry = self._cry()
+            laid = self._laid(scene, cry, min(at, scene.samples - (cry[2] - cry[1])), ratio)
+            if laid is not None:
+                return laid
+            # Silence has no level that a ratio could refer to.
+            at = (at + 5 * SAMPLE_RATE) % (scene.samples - LONGEST_CRY)
+
+    def _spread(self, samples: int) -> list[int]:
+        while True:
+            places = np.sort(self._generator.integers(samples - LONGEST_CRY, size=CRYING_COUNT)).tolist()
+            if min(np.diff(places)) > APART:
+                return places
+
+
+def _scene(
+    name: str,
+    part: str,
+    label: str,
+    background: Sequence[tuple[int, int, int]],
+    sounds: Sequence[Sound],
+    samples: int | None = None,
+) -> Scene:
+    length = sum(stop - start for _, start, stop in background) if samples is None else samples
+    return Scene(name, part, label, length, tuple(background), tuple(sounds), 1.0, "")
+
+
+def _cut(
+    line: Sequence[tuple[int, int]], ids: Sequence[ClipId], first: int, last: int
+) -> list[tuple[int, int, int]]:
+    """Returns the stretches of joined clips between two samples."""
+    found = []
+    for number, position in line:
+        start, stop = max(0, first - position), min(ids[number].samples, last - position)
+        if start < stop:
+            found.append((number, start, stop))
+    return found
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

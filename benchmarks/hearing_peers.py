@@ -1,0 +1,260 @@
+"""Who is measured: adapters that take audio and give a score every 0.48 s, and how events are made of them.
+
+An adapter for another detector is a class with three things: `name`, `fingerprint`, which changes when its
+weights do, and `scores`, which takes float32 samples at 16 kHz and returns one row a window: float64 in
+[0, 1], of shape (windows, tracks), where window k is what was heard until 0.96 s + 0.48 s k. For instance:
+
+    class Loudness:
+        name, fingerprint = "loudness", "1"
+
+        def scores(self, waveform):
+            windows = patch_windows(waveform)
+            return np.sqrt(np.mean(windows**2, axis=1))[:, None]
+
+Add it to `Sources.scorers`, and a `Peer` for each of its tracks to `peers`. Thresholds are no part of it:
+each peer gets the one that raises as many false alarms in the validation nights as everyone's does.
+"""
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import soxr
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy.fft import rfft
+
+from yamnet_cry import CryDetector, features
+from yamnet_cry.classes import CRY_CLASSES, cry_score
+from yamnet_cry.errors import TeacherError
+from yamnet_cry.events import EventSettings
+from yamnet_cry.features import Float32
+
+if TYPE_CHECKING:
+    import keras
+
+Float64 = NDArray[np.float64]
+
+RELEASED, REFERENCE, YAMNET, MN04 = "released", "reference", "yamnet", "mn04"
+
+#: The rule of this package's detectors.
+USUAL = EventSettings()
+
+#: An event as soon as one window reaches the threshold, and until two seconds below half of it: the maximum.
+ONE_WINDOW = EventSettings(smoothing=1, votes=1, window=1)
+
+
+class Scorer(Protocol):
+    """Audio in, scores out."""
+
+    name: str
+    fingerprint: str
+
+    def scores(self, waveform: Float32) -> Float64:
+        """Returns float64 of shape (windows, tracks), see the beginning of this file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A detector that is measured: a track of scores, and a rule that makes events of it.
+
+    Attributes:
+        name: For tables.
+        scorer: Which of `Sources.scorers`.
+        track: Which of its tracks.
+        settings: The rule.
+        threshold: The one it ships with; None for one chosen on validation.
+    """
+
+    name: str
+    scorer: str
+    track: int = 0
+    settings: EventSettings = USUAL
+    threshold: float | None = None
+
+
+def peers(scorers: Sequence[str], released: CryDetector) -> list[Peer]:
+    """Lists all peers that the scorers allow.
+
+    Args:
+        scorers: Keys of those that there are.
+        released: The detector that comes with the package.
+    """
+    rule = released.config.events
+    every = [
+        Peer("this detector, as shipped", RELEASED, 0, rule, released.threshold),
+        Peer("this detector", RELEASED, 0, rule),
+        Peer("recipe reference", REFERENCE, 0, rule),
+        Peer("YAMNet, softmax, mean", YAMNET, 0, rule),
+        Peer("YAMNet, softmax, maximum", YAMNET, 0, ONE_WINDOW),
+        Peer("YAMNet, sigmoid, mean", YAMNET, 1, rule),
+        Peer("YAMNet, sigmoid, maximum", YAMNET, 1, ONE_WINDOW),
+        Peer("EfficientAT mn04, mean", MN04, 0, rule),
+        Peer("EfficientAT mn04, maximum", MN04, 0, ONE_WINDOW),
+    ]
+    return [peer for peer in every if peer.scorer in scorers]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the models of the peers are, as a process needs it to load them.
+
+    Attributes:
+        reference: Model folder of recipe `reference`, if it is measured.
+        yamnet: YAMNet, as for `yamnet-cry distill --teacher`, if it is measured.
+        mn04: Folder with EfficientAT's mn04 (see `Mn04`), if it is measured.
+    """
+
+    reference: str | None = None
+    yamnet: str | None = None
+    mn04: str | None = None
+
+    @cached_property
+    def scorers(self) -> dict[str, Scorer]:
+        """The scorers by key; loaded on first use."""
+        found: dict[str, Scorer] = {RELEASED: Detector(None)}
+        if self.reference is not None:
+            found[REFERENCE] = Detector(self.reference)
+        if self.yamnet is not None:
+            found[YAMNET] = Yamnet(self.yamnet)
+        if self.mn04 is not None:
+            found[MN04] = Mn04(Path(self.mn04))
+        return found
+
+
+class Detector:
+    """A model folder of this package: its probabilities, as `CryDetector` gives them."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._detector = CryDetector.from_pretrained(folder)
+        config = self._detector.config
+        self.name = f"{config.recipe} INT8" if folder else "released INT8"
+        self.fingerprint = _sha256(self._detector.model, repr(config.calibration).encode())
+
+    def scores(self, waveform: Float32) -> Float64:
+        """See `Scorer`."""
+        return self._detector((waveform, features.SAMPLE_RATE)).probabilities[:, None]
+
+
+class Yamnet:
+    """YAMNet, FP32: softmax of classes 19 + 20 over all 521, and the chance of either by its sigmoids.
+
+    Args:
+        source: Its weights, a SavedModel, or ``tfhub``.
+    """
+
+    def __init__(self, source: str) -> None:
+        from yamnet_cry.distill import teachers
+
+        teacher = teachers.load(source)
+        self.name, self.fingerprint = "YAMNet", teacher.fingerprint
+        # LiteRT runs it several times as fast as Keras does; a SavedModel stays what it is.
+        if isinstance(teacher, teachers.YamnetTeacher):
+            self._logits = _on_litert(teacher.model)
+        else:
+            self._logits = lambda waveform: teacher.logits([waveform])[0]
+
+    def scores(self, waveform: Float32) -> Float64:
+        """See `Scorer`."""
+        logits = self._logits(features.pad(waveform))
+        either = 1 / (1 + np.exp(-logits[:, list(CRY_CLASSES)].astype(np.float64)))
+        return np.stack([cry_score(logits).astype(np.float64), 1 - np.prod(1 - either, axis=1)], axis=1)
+
+
+class Mn04:
+    """EfficientAT's mn04_as (Schmid et al. 2023, arXiv:2211.04772), FP32, on the last three seconds.
+
+    It was trained on ten seconds, and hears little in less than three: each score is of the 3 s up to the end
+    of the window, digital silence before the recording began. The chance of "Crying, sobbing" or "Baby cry,
+    infant cry", by its sigmoids.
+
+    Args:
+        folder: With ``mn04_as_mel.onnx`` (log-mel in, logits out) and ``mel_128x513_32k.npy``.
+
+    Raises:
+        TeacherError: If they are not there.
+    """
+
+    CLASSES = (22, 23)
+    CONTEXT, HOP = 300, 48  # frames of 10 ms
+
+    def __init__(self, folder: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            network = (folder / "mn04_as_mel.onnx").read_bytes()
+            self._mel = np.load(folder / "mel_128x513_32k.npy").astype(np.float32).T
+        except OSError as error:
+            raise TeacherError(
+                f"{folder} does not hold mn04_as_mel.onnx and its mel matrix ({error})"
+            ) from None
+        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        self._window = np.pad(np.hanning(800), 112).astype(np.float32)
+        self.name, self.fingerprint = "EfficientAT mn04", _sha256(network, b"3 s")
+
+    def scores(self, waveform: Float32) -> Float64:
+        """See `Scorer`."""
+        windows = len(patch_windows(waveform))
+        ends = features.PATCH_FRAMES + self.HOP * np.arange(windows)
+        # Silence before the recording, so that the first windows have their context too.
+        lead = self.CONTEXT - features.PATCH_FRAMES
+        length = (lead + int(ends[-1])) * features.FRAME_HOP
+        padded = np.zeros(length, np.float32)
+        heard = waveform[: length - lead * features.FRAME_HOP]
+        padded[lead * features.FRAME_HOP :][: len(heard)] = heard
+        log_mel = self._log_mel(soxr.resample(padded, features.SAMPLE_RATE, 32_000))
+        rows = []
+        for end in ends:
+            part = np.ascontiguousarray(log_mel[end - features.PATCH_FRAMES :][: self.CONTEXT].T)
+            logits = self._session.run(None, {"mel": part[None, None]})[0][0].astype(np.float64)
+            rows.append(1 - np.prod(1 - 1 / (1 + np.exp(-logits[list(self.CLASSES)]))))
+        return np.array(rows)[:, None]
+
+    def _log_mel(self, wave: Float32) -> Float32:
+        wave = np.pad(wave[1:] - np.float32(0.97) * wave[:-1], (512, 512 + 1), mode="reflect")
+        frames = sliding_window_view(wave, 1024)[::320]
+        parts = []
+        for start in range(0, len(frames), 6000):  # a minute, for frames of hours would take gigabytes
+            power = np.abs(rfft(frames[start : start + 6000] * self._window)) ** 2
+            parts.append(((np.log(power @ self._mel + 1e-5) + 4.5) / 5).astype(np.float32))
+        return np.concatenate(parts)
+
+
+def _on_litert(model: "keras.Model") -> Callable[[Float32], Float32]:
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints every layer's weights
+        converted = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    interpreter = Interpreter(model_content=converted, num_threads=1)
+    interpreter.allocate_tensors()
+    given, found = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def logits(waveform: Float32) -> Float32:
+        rows = []
+        for patch in features.patches(features.log_mel(waveform)):
+            interpreter.set_tensor(given, patch[None, :, :, None])
+            interpreter.invoke()
+            rows.append(interpreter.get_tensor(found)[0].copy())
+        return np.stack(rows)
+
+    return logits
+
+
+def patch_windows(waveform: Float32) -> Float32:
+    """Cuts audio into the windows that scores are of: shape (windows, samples)."""
+    padded = features.pad(waveform)
+    return sliding_window_view(padded, features.PATCH_SAMPLES)[:: features.PATCH_HOP_SAMPLES]
+
+
+def _sha256(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
