@@ -1,8 +1,9 @@
-"""Writes what README.md and MODEL_CARD.md say of the released model, from hub/.
+"""Writes what README.md and MODEL_CARD.md say of the released model, from hub/ and benchmarks/hearing.json.
 
     python tools/update_documents.py
 
-Run it after a new model has been put into hub/; a test compares the documents with it.
+Run it after a new model has been put into hub/, or after benchmarks/hearing.py; a test compares the documents
+with it.
 """
 
 import json
@@ -14,6 +15,10 @@ from yamnet_cry.files import write_whole
 ROOT = Path(__file__).parents[1]
 HUB = ROOT / "hub"
 
+HEARING = ROOT / "benchmarks" / "hearing.json"
+
+HEARING_BEGIN = "<!-- hearing: written by tools/update_documents.py -->"
+HEARING_END = "<!-- end of hearing -->"
 BEGIN, END = "<!-- results: written by tools/update_documents.py -->", "<!-- end of results -->"
 
 
@@ -24,14 +29,21 @@ def documents() -> dict[Path, str]:
         json.loads((HUB / name).read_text(encoding="utf-8"))
         for name in (model_folder.RECIPE, model_folder.METRICS)
     )
-    before, _, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    results = f"\n{card.evaluated_on(metrics)}\n\n{card.results_table(metrics)}\n"
+    short = json.loads(HEARING.read_text(encoding="utf-8"))["short"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = _between(readme, HEARING_BEGIN, HEARING_END, f"{short['introduction']}\n\n{short['table']}")
+    results = f"{card.evaluated_on(metrics)}\n\n{card.results_table(metrics)}"
     return {
-        ROOT / "README.md": before + BEGIN + results + END + after,
+        ROOT / "README.md": _between(readme, BEGIN, END, results),
         ROOT / "MODEL_CARD.md": card.render(config, recipe, metrics, pictures="hub/"),
         HUB / model_folder.CARD: card.render(config, recipe, metrics),
     }
+
+
+def _between(text: str, begin: str, end: str, new: str) -> str:
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{new}\n{end}{after}"
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from tqdm import tqdm
 from yamnet_cry.calibration import Calibration, EventRecall, log_odds
 from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import intervals, plots
+from yamnet_cry.distill import plots
 from yamnet_cry.distill.corpus import CRY, Clip
-from yamnet_cry.distill.intervals import CONFIDENCE, REPLICATES
+from yamnet_cry.distill.intervals import CONFIDENCE, REPLICATES, poisson
 from yamnet_cry.events import EventSettings
 from yamnet_cry.features import SAMPLE_RATE
 from yamnet_cry.files import whole
@@ -113,7 +113,7 @@ def event_report(
     return {
         "hours": hours,
         "false_alarms": alarms,
-        "false_alarms_per_hour": intervals.poisson(alarms, hours),
+        "false_alarms_per_hour": poisson(alarms, hours),
         "recall": _with_intervals(cry, caught.astype(np.float64), 0.5)["recall"],
     }
 
