@@ -327,11 +327,12 @@ class Measurer:
 
 def _spread(errors: Sequence[float]) -> dict[str, float | None]:
     if not errors:
-        return {"count": 0, "mean": None, "median_absolute": None, "p95_absolute": None}
+        return {"count": 0, "mean": None, "median": None, "median_absolute": None, "p95_absolute": None}
     sizes = np.abs(errors)
     return {
         "count": len(errors),
         "mean": float(np.mean(errors)),
+        "median": float(np.median(errors)),
         "median_absolute": float(np.median(sizes)),
         "p95_absolute": float(np.quantile(sizes, 0.95)),
     }

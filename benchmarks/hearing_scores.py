@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -158,11 +158,9 @@ def _scored(
         return
     # Spawned, for TensorFlow does not survive a fork.
     context = multiprocessing.get_context("spawn")
-    files, sources = (
-        studio.library,
-        Sources(studio.sources.reference, studio.sources.yamnet, studio.sources.mn04),
-    )
-    with ProcessPoolExecutor(workers, context, _start, (files, sources)) as pool:
+    # Without the models that are loaded here: each process loads its own.
+    sources = replace(studio.sources)
+    with ProcessPoolExecutor(workers, context, _start, (studio.library, sources)) as pool:
         futures = {pool.submit(_in_worker, job, scorers): job for job, scorers in missing}
         try:
             for future in as_completed(futures):

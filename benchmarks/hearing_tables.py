@@ -110,9 +110,9 @@ def mixtures(peers: Sequence[dict[str, Any]]) -> list[str]:
             [
                 peer["name"],
                 *(
-                    seconds(mixtures[bound][figure], "{:+.2f}" if figure == "mean" else "{:.2f}")
+                    seconds(mixtures[bound][figure], "{:.2f}" if "absolute" in figure else "{:+.2f}")
                     for bound in ("start_error", "end_error")
-                    for figure in ("mean", "median_absolute", "p95_absolute")
+                    for figure in ("mean", "median", "median_absolute", "p95_absolute")
                 ),
             ]
         )
@@ -145,8 +145,8 @@ def mixtures(peers: Sequence[dict[str, Any]]) -> list[str]:
         f"truth is where a clip comes within {BELOW_LOUDEST_DB:g} dB of its loudest 20 ms:",
         markdown_table(
             [
-                *("", "start: mean", "start: median of sizes", "start: 95 % within"),
-                *("end: mean", "end: median of sizes", "end: 95 % within"),
+                *("", "start: mean", "median", "median of sizes", "95 % within"),
+                *("end: mean", "median", "median of sizes", "95 % within"),
             ],
             bounds,
         ),

@@ -1,6 +1,7 @@
 """Found in time, missed, raised for nothing: by hand, and as sed_eval counts."""
 
 import math
+from importlib.util import find_spec
 
 import hearing_dcase
 import numpy as np
@@ -15,6 +16,10 @@ from yamnet_cry.distill.event_metrics import (
     onset_counts,
 )
 from yamnet_cry.events import Event, EventSettings, find_events
+
+needs_sed_eval = pytest.mark.skipif(
+    find_spec("sed_eval") is None or find_spec("sed_scores_eval") is None, reason="needs the extra benchmark"
+)
 
 
 def event(start: float, end: float) -> Event:
@@ -57,6 +62,7 @@ times = st.lists(st.integers(0, 59), max_size=12, unique=True).map(
 )
 
 
+@needs_sed_eval
 @given(st.lists(st.tuples(times, times), min_size=1, max_size=4))
 def test_onsets_are_counted_as_by_sed_eval(recordings):
     cries = [[(start, start + 0.4) for start in truth] for truth, _ in recordings]
@@ -70,6 +76,7 @@ def test_onsets_are_counted_as_by_sed_eval(recordings):
     assert total.f1 == pytest.approx(by_sed_eval["f1"])
 
 
+@needs_sed_eval
 def test_the_detection_score_of_a_perfect_and_a_deaf_detector():
     cries = [[(3.0, 8.0)], [], [(10.0, 15.0)]]
     perfect = [np.zeros(40) for _ in cries]

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import hearing
@@ -181,6 +182,7 @@ def test_the_released_benchmark_is_what_the_report_says():
     assert results["short"] == short
 
 
+@pytest.mark.skipif(find_spec("sed_scores_eval") is None, reason="needs the extra benchmark")
 def test_all_of_it_end_to_end(world, built, tmp_path, monkeypatch, capsys):
     options = ["--audio", world, "--manifest", built, "--workers", 1, "--no-codecs"]
     options += ["--cache", tmp_path / "cache", "--out", tmp_path / "out", "--pictures", tmp_path]
@@ -236,6 +238,7 @@ def test_scores_are_those_of_the_detector(world, built):
 
 
 def test_peers_give_a_score_for_every_window(shared):
+    pytest.importorskip("onnxruntime")
     sources = hearing_peers.Sources(
         None, str(shared / "teacher" / "yamnet"), str(shared / "teacher" / "mn04")
     )
