@@ -44,7 +44,11 @@ def curve(results: dict[str, Any], path: Path) -> None:
             x, y = peer["nights"]["an_hour"]["value"], peer["mixtures"]["recall"]["value"]
             axes.plot([max(x, floor)], [y], "o", color="tab:blue", markersize=9, zorder=3)
             axes.annotate(
-                "as shipped", (max(x, floor), y), (-66, 6), textcoords="offset points", color="tab:blue"
+                "this detector\nas shipped",
+                (max(x, floor), y),
+                (24, -44),
+                textcoords="offset points",
+                arrowprops={"arrowstyle": "-"},
             )
     axes.set(
         xscale="log",

@@ -44,15 +44,18 @@ def summary(results: dict[str, Any]) -> str:
 
 def introduction(results: dict[str, Any]) -> str:
     """Returns what a reader of the short table needs to know."""
-    night, mixtures = results["contents"]["nights"]["all"], results["peers"][0]["mixtures"]
-    look_alikes = results["contents"]["look-alikes"]["all"]
+    contents, mixtures = results["contents"], results["peers"][0]["mixtures"]
+    night, cries, look_alikes = (contents[part]["all"] for part in ("nights", "cries", "look-alikes"))
     return (
         f"On [{results['benchmark']}](benchmarks/hearing.md): {night['hours']:.1f} hours without crying "
-        f"({night['clips']:,} recordings of {night['groups']:,} groups), {mixtures['cries']} cries of "
-        f"{mixtures['groups']} groups 6 dB below to 6 dB above what goes on around them, and "
-        f"{look_alikes['clips']:,} sounds that resemble crying. None of it is training audio. In brackets: "
-        "95 % "
-        f"intervals. The first row is what users get; below, each has the threshold that gave "
+        f"({night['clips']:,} recordings of {night['groups']:,} groups), {mixtures['cries']} cries laid "
+        "over such "
+        f"sounds, 6 dB softer to 6 dB louder than these ({cries['clips']} recordings of {cries['groups']} "
+        "groups), "
+        f"and {look_alikes['clips']:,} sounds that resemble crying. None of it is training audio. In "
+        "brackets: 95 % "
+        "intervals. The first row is what users get; below, everyone has the threshold that gave no more "
+        "than "
         f"{results['rate_on_validation']:g} false alarms an hour on other, validation audio. The last "
         "column is "
         "read off each curve on the test audio itself."
