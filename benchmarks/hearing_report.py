@@ -49,16 +49,12 @@ def introduction(results: dict[str, Any]) -> str:
     return (
         f"On [{results['benchmark']}](benchmarks/hearing.md): {night['hours']:.1f} hours without crying "
         f"({night['clips']:,} recordings of {night['groups']:,} groups), {mixtures['cries']} cries laid "
-        "over such "
-        f"sounds, 6 dB softer to 6 dB louder than these ({cries['clips']} recordings of {cries['groups']} "
-        "groups), "
-        f"and {look_alikes['clips']:,} sounds that resemble crying. None of it is training audio. In "
-        "brackets: 95 % "
-        "intervals. The first row is what users get; below, everyone has the threshold that gave no more "
-        "than "
-        f"{results['rate_on_validation']:g} false alarms an hour on other, validation audio. The last "
-        "column is "
-        "read off each curve on the test audio itself."
+        f"over such sounds, 6 dB softer to 6 dB louder than these ({cries['clips']} recordings of "
+        f"{cries['groups']} groups), and {look_alikes['clips']:,} sounds that resemble crying. None of it "
+        "is training audio. In brackets: 95 % intervals. The first row is what users get; below, "
+        f"everyone has the threshold that gave no more than {results['rate_on_validation']:g} false "
+        "alarms an hour on other, validation audio. The last column is read off each curve on the test "
+        "audio itself."
     )
 
 
@@ -103,8 +99,9 @@ def _findings(results: dict[str, Any]) -> list[str]:
         packages[name.split("/")[0]] = packages.get(name.split("/")[0], 0) + count
     raised = ", ".join(f"`{name}` ({count})" for name, count in list(packages.items())[:5])
     shares = "; ".join(
-        f"{category} {share:.0%}, here {look_alikes[category]['raised']} of {look_alikes[category]['clips']} "
-        f"({percent(look_alikes[category]['share'])}), {_verdict(share, look_alikes[category]['share'])}"
+        f"{category} {share:.0%}, here {look_alikes[category]['raised']} of "
+        f"{look_alikes[category]['clips']} ({percent(look_alikes[category]['share'])}), "
+        f"{_verdict(share, look_alikes[category]['share'])}"
         for category, share in EXPECTED_SHARES.items()
         if category in look_alikes
     )
@@ -146,12 +143,10 @@ def _ranking(own: dict[str, Any], other: dict[str, Any]) -> str:
     apart = any(theirs[figure]["low"] > ours[figure]["high"] for figure in theirs if "precision" in figure)
     ahead = other["recall_at"]["1"] - own["recall_at"]["1"]
     return (
-        f"- mn04 ranks far better, with an average precision of 0.90 against 0.75. Here {'; '.join(pairs)}: "
-        f"{'confirmed' if apart else 'not confirmed'} on cries alone (mn04 hears 3 s here, and whole clips "
-        "there). "
-        f"In mixtures, at one false alarm an hour in the nights, it finds {other['recall_at']['1']:.0%} of "
-        "the cries "
-        f"against {own['recall_at']['1']:.0%}: "
+        "- mn04 ranks far better, with an average precision of 0.90 against 0.75. Here "
+        f"{'; '.join(pairs)}: {'confirmed' if apart else 'not confirmed'} on cries alone (mn04 hears 3 s "
+        "here, and whole clips there). In mixtures, at one false alarm an hour in the nights, it finds "
+        f"{other['recall_at']['1']:.0%} of the cries against {own['recall_at']['1']:.0%}: "
         f"{'there it is far ahead' if ahead > 0.1 else 'no great difference'}."
     )
 
@@ -199,34 +194,25 @@ def _method(results: dict[str, Any]) -> list[str]:
         "## How it is done",
         "- **Clips** are test clips of this project's corpus, of `examples/open_sounds.py` and of "
         "`examples/debian_sounds.py --split test`; the thresholds come from their validation clips. No "
-        "model here was "
-        "trained on any of them; YAMNet and mn04 may have heard some on AudioSet's videos.\n"
-        "- **Nights** join clips, by author or package, into recordings of up to half an hour, at their own "
-        "levels; no "
-        "group fills more than 20 minutes. Debian's games are unlabelled: the names of all their sounds "
-        "were read, "
-        "and what may hold children or resembles crying is left out. Other unlabelled clips are left out. "
-        "Music "
-        "fills more than half of the hours: the rates by kind say what that does.\n"
-        "- **Mixtures** have 30 s, a cry in every other one at -6, 0 or 6 dB (RMS of the cry against what "
-        "it "
-        f"covers), its onset uniform, seed {results['seed']}. A **crying night** repeats clips, in another "
-        "order, "
-        "where the nights are too short.\n"
-        "- **Events** are made by the same rule for all (`yamnet_cry.events`: average of two windows, two "
-        "of three "
-        "votes, hysteresis, hold); `maximum` means that one window is enough. `softmax` is YAMNet's classes "
-        "19 + 20, "
-        "`sigmoid` the chance of either. mn04 hears the last 3 s at every step, the chance of its classes "
-        "22 or 23: "
-        "it was trained on 10 s, but would then be later.\n"
-        f"- **Thresholds** are the lowest at which the validation nights raise no more than "
-        f"{results['rate_on_validation']:g} false alarms an hour, for everyone; these nights are short, so "
-        "what is "
-        "left on test differs. The whole curve is on test audio.\n"
+        "model here was trained on any of them; YAMNet and mn04 may have heard some on AudioSet's "
+        "videos.\n"
+        "- **Nights** join clips, by author or package, into recordings of up to half an hour, at their "
+        "own levels; no group fills more than 20 minutes. Debian's games are unlabelled: the names of "
+        "all their sounds were read, and what may hold children or resembles crying is left out. Other "
+        "unlabelled clips are left out. Music fills more than half of the hours: the rates by kind say "
+        "what that does.\n"
+        "- **Mixtures** have 30 s, a cry in every other one at -6, 0 or 6 dB (RMS of the cry against "
+        f"what it covers), its onset uniform, seed {results['seed']}. A **crying night** repeats clips, "
+        "in another order, where the nights are too short.\n"
+        "- **Events** are made by the same rule for all (`yamnet_cry.events`: average of two windows, "
+        "two of three votes, hysteresis, hold); `maximum` means that one window is enough. `softmax` is "
+        "YAMNet's classes 19 + 20, `sigmoid` the chance of either. mn04 hears the last 3 s at every "
+        "step, the chance of its classes 22 or 23: it was trained on 10 s, but would then be later.\n"
+        "- **Thresholds** are the lowest at which the validation nights raise no more than "
+        f"{results['rate_on_validation']:g} false alarms an hour, for everyone; these nights are short, "
+        "so what is left on test differs. The whole curve is on test audio.\n"
         "- **A scene is rebuilt bit for bit** from the manifest, by the rule at the top of "
         "`benchmarks/hearing_manifest.py`; `--check` names clips that are missing or differ. Rooms, band "
-        "limit and "
-        "codecs are applied to scenes, and round as their versions do.\n"
+        "limit and codecs are applied to scenes, and round as their versions do.\n"
         "- **A further peer** is an adapter of twenty lines: see `benchmarks/hearing_peers.py`.",
     ]

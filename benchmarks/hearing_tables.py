@@ -72,12 +72,10 @@ def nights(peers: Sequence[dict[str, Any]]) -> list[str]:
         "## Nights: false alarms an hour without crying",
         markdown_table(header, rows),
         "In brackets: the exact interval of a Poisson rate, which takes alarms to be independent of each "
-        "other; and, "
-        "because clips of one author or package are alike, one that draws groups. The kinds are alarms an "
-        "hour, too.",
-        "Share of the cries in mixtures that are found when at most so many false alarms an hour are raised "
-        "in "
-        "these nights (thresholds chosen on the test audio itself):",
+        "other; and, because clips of one author or package are alike, one that draws groups. The kinds "
+        "are alarms an hour, too.",
+        "Share of the cries in mixtures that are found when at most so many false alarms an hour are "
+        "raised in these nights (thresholds chosen on the test audio itself):",
         markdown_table(["", *(f"{rate} an hour" for rate in rates)], curve),
     ]
 
@@ -131,18 +129,14 @@ def mixtures(peers: Sequence[dict[str, Any]]) -> list[str]:
             ],
             rows,
         ),
-        "A cry is found if an alarm is raised from its onset on and until a second after its end; seconds "
-        "are those "
-        "to the end of the window with which a live detector would have said so. Error rate and F1 are "
-        "those of "
-        "`sed_eval`, PSDS of `sed_scores_eval`. For orientation, on the original audio of DCASE 2017 task 2 "
-        "(this is "
-        "other audio): the baseline system's error rate is 0.80 and its F1 66.8 % on baby cries of the "
-        "evaluation set. "
-        "These backgrounds come from the nights, so false alarms here are no further evidence.",
+        "A cry is found if an alarm is raised from its onset on and until a second after its end; "
+        "seconds are those to the end of the window with which a live detector would have said so. Error "
+        "rate and F1 are those of `sed_eval`, PSDS of `sed_scores_eval`. For orientation, on the "
+        "original audio of DCASE 2017 task 2 (this is other audio): the baseline system's error rate is "
+        "0.80 and its F1 66.8 % on baby cries of the evaluation set. These backgrounds come from the "
+        "nights, so false alarms here are no further evidence.",
         "How far the bounds of events are off, in seconds (late is positive), for cries that an event "
-        "overlaps; the "
-        f"truth is where a clip comes within {BELOW_LOUDEST_DB:g} dB of its loudest 20 ms:",
+        f"overlaps; the truth is where a clip comes within {BELOW_LOUDEST_DB:g} dB of its loudest 20 ms:",
         markdown_table(
             [
                 *("", "start: mean", "median", "median of sizes", "95 % within"),
@@ -176,15 +170,11 @@ def look_alikes(peers: Sequence[dict[str, Any]]) -> list[str]:
         "## Look-alikes: share that raises an event",
         markdown_table(header, rows),
         "In brackets: Wilson's intervals, which take clips to be independent. Many a category holds few "
-        "clips and "
-        "fewer authors: read it with its interval. `uploads without crying` are recordings that parents' "
-        "phones sent "
-        "as crying and in which listeners found none. Toddlers and babies that do not cry are missing, "
-        "because none "
-        "with an open licence is known to be free of crying.",
+        "clips and fewer authors: read it with its interval. `uploads without crying` are recordings "
+        "that parents' phones sent as crying and in which listeners found none. Toddlers and babies that "
+        "do not cry are missing, because none with an open licence is known to be free of crying.",
         f"The {cries} cries themselves, each alone, against all look-alikes: share that raises an event, "
-        "and ranking "
-        "by the highest average that could start one (intervals from groups):",
+        "and ranking by the highest average that could start one (intervals from groups):",
         markdown_table(
             ["", "cries that raise an event", "AUC", "average precision", "without uploads"], cry_rows
         ),
@@ -241,8 +231,6 @@ def conditions(peers: Sequence[dict[str, Any]]) -> list[str]:
         "## Quiet, loud, far: share of cries found; false alarms beside them",
         markdown_table(["", *names], rows),
         f"The same {cries} mixtures in every column, as many of each ratio; levels are those of the whole "
-        "recording "
-        "(RMS), in 16 bits, so that the loudest are clipped. Intervals draw groups, and columns share their "
-        "cries: a "
-        "difference may be sure though intervals overlap.",
+        "recording (RMS), in 16 bits, so that the loudest are clipped. Intervals draw groups, and "
+        "columns share their cries: a difference may be sure though intervals overlap.",
     ]

@@ -112,6 +112,30 @@ def test_scenes_hold_what_they_should(world, built):
     assert {scene.seconds for scene in mixtures} == {30.0}
 
 
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"target": "cry", "source": "donateacry"}, None),
+        ({"target": "not_cry", "source": "donateacry"}, ("look-alikes", "uploads without crying")),
+        ({"target": "not_cry", "source": "esc50_subset", "label": "rain"}, ("nights", "room")),
+        ({"target": "not_cry", "source": "esc50_subset", "label": "cat"}, ("look-alikes", "cats")),
+        ({"target": "not_cry", "source": "esc50_subset", "label": "snoring"}, ("nights", "effect")),
+        ({"target": "keyword", "source": "speech_commands_v2_test", "label": "yes"}, ("nights", "speech")),
+        (
+            {"target": "unknown", "source": "debian_sounds", "kind": "music", "label": "intro"},
+            ("nights", "music"),
+        ),
+        ({"target": "unknown", "source": "debian_sounds", "kind": "effect", "label": "baby"}, None),
+        ({"target": "unknown", "source": "sounds", "kind": "room", "label": "playground"}, None),
+        ({"target": "ir", "source": "halls"}, None),
+    ],
+)
+def test_what_a_clip_is_known_to_hold_says_where_it_goes(values, place):
+    known = {key: values.pop(key) for key in ("target", "source")}
+    clip = corpus.Clip("a", split="test", group="g", open=lambda: "a", extra=values, **known)
+    assert hearing_build.place_of(clip) == place
+
+
 def test_the_ratio_is_that_of_the_cry_to_what_it_covers(world, built):
     benchmark = hearing_manifest.read(built)
     library = library_of(benchmark, world)
@@ -251,6 +275,16 @@ def test_peers_give_a_score_for_every_window(shared):
     mn04 = sources.scorers["mn04"]
     # Scores look back only: what comes later changes none of them.
     assert np.allclose(mn04.scores(wave)[:4], mn04.scores(wave[: 3 * SAMPLE_RATE])[:4], atol=1e-3)
+
+
+def test_the_adapter_in_the_documentation_is_one():
+    lines = hearing_peers.__doc__.splitlines()
+    code = "\n".join(line[4:] for line in lines if line.startswith("    "))
+    names = {"np": np, "patch_windows": hearing_peers.patch_windows}
+    exec(code, names)
+    scores = names["Loudness"]().scores(np.full(40_000, 0.25, np.float32))
+    assert scores.shape == (5, 1)
+    assert scores[0, 0] == pytest.approx(0.25)
 
 
 def test_check_names_clips_that_are_missing_or_differ(world, built, tmp_path, capsys):
