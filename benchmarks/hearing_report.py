@@ -107,7 +107,7 @@ def _findings(results: dict[str, Any]) -> list[str]:
     )
     lines = [
         "## What was expected, and what came out",
-        "Expected of release 0.1.0 as shipped, from other audio:",
+        "Expected of release 0.1.0, from other audio; here of the detector as it ships now:",
         f"- {EXPECTED_RATE} false alarms an hour in ordinary rooms. Here {measured}."
         + (f" They come from {raised}." if raised else ""),
         f"- An alarm on so many look-alikes: {shares}.",
