@@ -15,7 +15,7 @@ import pytest
 
 from yamnet_cry import CryDetector, features
 from yamnet_cry.classes import cry_score
-from yamnet_cry.distill import corpus, distill, engine, recipes, training
+from yamnet_cry.distill import corpus, distill, engine, fitness, recipes, training
 from yamnet_cry.errors import CorpusError, RunError
 from yamnet_cry.model_folder import (
     CARD,
@@ -109,8 +109,9 @@ def test_the_calibration_comes_from_validation(finished, arguments):
 
     detector = CryDetector.from_pretrained(finished)
     clips = corpus.require(corpus.load(arguments["audio"]), "val")
-    scores = evaluate.detector_scores(detector, clips, progress=False)
-    assert detector.config.calibration == evaluate.fit_calibration(evaluate.labels(clips), scores)
+    tracks = [result.scores for result in evaluate.detector_results(detector, clips, progress=False)]
+    settings = detector.config.events
+    assert detector.config.calibration == evaluate.fit_calibration(evaluate.labels(clips), tracks, settings)
 
 
 def test_the_folder_says_what_a_higher_threshold_costs(finished):
@@ -193,7 +194,8 @@ def test_a_run_killed_while_training_goes_on(finished, arguments, tmp_path):
     message = resumed.communicate()[0].decode()
     assert resumed.returncode == 0, message
     assert f"resuming after epoch {done} of 6" in message
-    assert f"{out} is ready" in message
+    metrics = json.loads((out / METRICS).read_text(encoding="utf-8"))
+    assert (f"{out} is ready" in message) == (not fitness.doubt(metrics))
     assert contents(out) == contents(finished)
 
 
