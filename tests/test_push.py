@@ -183,7 +183,7 @@ def test_a_detector_pushes_its_folder_with_the_threshold_it_has(machine, release
     files = machine.server.files("user/model")
     config = json.loads(files[CONFIG].content or b"")
     assert config["threshold"] == 0.7
-    assert "from 0.7 on, it counts as crying" in " ".join((files[CARD].content or b"").decode().split())
+    assert "From 0.7 on, it counts as crying" in " ".join((files[CARD].content or b"").decode().split())
     assert files[TFLITE].sha256 == content(released)[TFLITE]
     # And from the Hub to another repository: what a detector does not need is fetched for it.
     code = (

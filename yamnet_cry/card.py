@@ -1,9 +1,16 @@
 """The model card: generated from what was measured, never typed."""
 
 import html
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from yamnet_cry.model_folder import EVALUATION_PLOT, TRAINING_PLOT, ModelConfig
+from yamnet_cry.model_folder import ModelConfig
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
+
+# A Jinja template, as the Hub's own cards are.
+_TEMPLATE = Path(__file__).with_name("card_template.md")
 
 _MODELS = {
     "int8": "**INT8 student** (this model)",
@@ -88,21 +95,10 @@ def render(
         Markdown with the YAML front matter that the Hugging Face Hub reads. Texts in the recipe and the
         metrics are shown as they are, never taken for Markdown or HTML.
     """
+    # Imported here because it takes longer than all the rest of a detector's start.
+    from huggingface_hub import ModelCard
+
     recipe, metrics = escaped(recipe), escaped(metrics)
-    operations = metrics["size"]["multiply_accumulates"] / 1e6
-    slope, intercept = config.calibration.slope, config.calibration.intercept
-    off = metrics["models"]["int8"]["all"]["calibration_error"]
-    total, kilobytes = config.parameters["total"], metrics["size"]["int8_bytes"] / 1024
-    settings, windows = recipe["recipe"], metrics["training"]["windows"]["train"]
-    loss, augmented = settings["loss"], settings["augmentation"]["views"]
-    views = f" and of {augmented:,} augmented views of them" if augmented else ""
-    labels = (
-        f"; {loss['label_weight']:.0%} of the loss is binary cross-entropy on cry / no cry, with the clips' "
-        "labels and, where there are none, the teacher's scores"
-        if loss["label_weight"]
-        else ""
-    )
-    selection, positive, negative = settings["selection"], windows["positive"], windows["negative"]
     sources = markdown_table(
         ["source", "clips", "licence"],
         [
@@ -110,106 +106,27 @@ def render(
             for name, source in recipe["sources"].items()
         ],
     )
-    return f"""---
-{_front_matter(config, metrics)}
----
-
-# yamnet-cry, recipe `{config.recipe}`
-
-Hears a baby cry: a student of Google's YAMNet with {total:,} parameters, a {kilobytes:.1f} KB full-integer
-TFLite file. It takes YAMNet's own log-mel patches (16 kHz, 0.96 s) and gives logits for AudioSet's 521
-classes. The score of a window is softmax(logits)[19] + softmax(logits)[20], which is calibrated to a
-probability. Windows that agree make an event; the probability that a baby cries in a recording is the highest
-threshold at which there still is one. From {config.threshold} on, it counts as crying.
-
-```python
-from yamnet_cry import CryDetector  # pip install yamnet-cry
-
-detector = CryDetector.from_pretrained()  # or a repository on the Hub, "OWNER/NAME"
-print(detector("night.wav"))
-```
-
-To fine-tune it or take it elsewhere, the same student in Keras, from float32 patches of shape
-(batch, 96, 64, 1) to logits of shape (batch, 521):
-
-```python
-import keras
-
-student = keras.models.load_model("hf://OWNER/NAME")  # or "model.keras"
-```
-
-## Results
-
-{evaluated_on(metrics)}
-
-{results_table(metrics)}
-
-{_events(metrics["models"]["int8"]["events"])}
-
-### By source
-
-{sources_table(metrics)}
-
-![Precision and recall, misses against false alarms, reliability, histogram]({pictures}{EVALUATION_PLOT})
-
-## Training
-
-Teacher: {recipe["teacher"]["name"]}. It scored every window of the training clips{views}:
-{positive:,} windows above {selection["positive_above"]} (sigmoids of both cry classes together) were
-learnt as positive, {negative:,} below {selection["negative_below"]} as negative, the other
-{windows["all"] - positive - negative:,} were left out. Each epoch took all positives and
-up to {settings["sampling"]["negatives_per_positive"]} freshly drawn negatives for each. Target
-`{loss["target"]}`{labels}; {settings["train"]["epochs"]} epochs, of which the one with the lowest
-validation loss was kept; seed {recipe["seed"]}. {settings["export"]["calibration_patches"]} patches of
-validation audio set the ranges for INT8. Every setting is in `recipe.json`.
-
-{sources}
-
-![Losses of training and validation]({pictures}{TRAINING_PLOT})
-
-## Calibration
-
-The probability of a window is sigmoid({slope:.3f} * log-odds {intercept:+.3f}) of its score (Platt scaling),
-fitted on validation so that the probabilities of clips are right: on the clips above, they are off by
-{off["value"]:.3f} on average (expected calibration error). To fit the threshold to a room,
-`yamnet-cry calibrate` listens to ten minutes of it without crying.
-
-## Memory and speed
-
-| | |
-| --- | --- |
-| INT8 model | {metrics["size"]["int8_bytes"]:,} bytes |
-| parameters | {total:,}, of which {config.parameters["trainable"]:,} trainable |
-| multiply-accumulates a window, of which there are two a second | {operations:.3f} million |
-| those of YAMNet | {YAMNET_MULTIPLY_ACCUMULATES / 1e6:.1f} million |
-
-## Limits
-
-- The probability was calibrated on clips of which a quarter are crying, mostly from phones. Another room, or
-  a whole night with little crying, may want another threshold: set `detector.threshold`.
-- Whimpering, other babies on television, cats and children at play can sound alike. Do not rely on it alone
-  where a child's safety depends on it.
-- Trained and measured on phone recordings and short clips, not on whole nights in a room.
-
-## Citation
-
-```bibtex
-@software{{yamnet_cry,
-  title = {{yamnet-cry: an INT8 baby-cry detector distilled from YAMNet, and its distillation kit}},
-  author = {{{{The yamnet-cry authors}}}},
-  version = {{{config.package_version}}},
-  license = {{MIT}}
-}}
-```
-
-The teacher is YAMNet (Plakal and Ellis, Google, Apache-2.0); its 521 classes are those of AudioSet (Gemmeke
-et al., ICASSP 2017).
-"""
+    card = ModelCard.from_template(
+        _card_data(config, recipe, metrics),
+        template_path=str(_TEMPLATE),
+        config=config,
+        recipe=recipe,
+        metrics=metrics,
+        settings=recipe["recipe"],
+        windows=metrics["training"]["windows"]["train"],
+        evaluated_on=evaluated_on(metrics),
+        results=results_table(metrics),
+        results_by_source=sources_table(metrics),
+        events=_events(metrics["models"]["int8"]["events"]),
+        sources=sources,
+        pictures=pictures,
+        yamnet_multiply_accumulates=YAMNET_MULTIPLY_ACCUMULATES,
+    )
+    return f"{card}\n"
 
 
-def _front_matter(config: ModelConfig, metrics: dict[str, Any]) -> str:
-    """What the Hub reads, in YAML: how to load and find the model, and its main results."""
-    # Imported here because it takes longer than all the rest of a detector's start.
+def _card_data(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any]) -> "ModelCardData":
+    """What the Hub reads, in YAML: how to load and find the model, its licence, and its main results."""
     from huggingface_hub import EvalResult, ModelCardData
 
     measured, events = metrics["models"]["int8"]["all"], metrics["models"]["int8"]["events"]
@@ -223,9 +140,9 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any]) -> str:
         ),
         ("event_recall", "Crying clips that gave an event"): events["recall"]["value"],
     }
-    data = ModelCardData(
+    return ModelCardData(
         library_name="keras",
-        license="mit",
+        license=recipe.get("license"),
         pipeline_tag="audio-classification",
         tags=_TAGS,
         model_name=f"yamnet-cry, recipe {config.recipe}",
@@ -243,7 +160,6 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any]) -> str:
             for (metric, name), value in results.items()
         ],
     )
-    return data.to_yaml()
 
 
 def _events(events: dict[str, Any]) -> str:

@@ -55,6 +55,9 @@ from yamnet_cry.model_folder import METRICS
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="File that keeps the teacher's logits, for all runs."
 )
+@click.option(
+    "--license", metavar="ID", help="The model's licence for its card, such as cc-by-4.0; none by default."
+)
 @click.option("--push", "repo", metavar="REPO", help="Push the result to this repository on the Hub.")
 @PRIVATE
 def distill(
@@ -66,6 +69,7 @@ def distill(
     seed: int,
     resume: bool,
     cache: Path | None,
+    license: str | None,
     repo: str | None,
     private: bool | None,
 ) -> None:
@@ -92,7 +96,7 @@ def distill(
         hub.check_repo_id(repo)
         hub.check_login()
     try:
-        run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache)
+        run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache, license=license)
     except KeyboardInterrupt:
         raise RunError("stopped; the same command with --resume goes on from here") from None
     metrics = json.loads((out / METRICS).read_text(encoding="utf-8"))

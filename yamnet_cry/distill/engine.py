@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -79,6 +80,7 @@ def distill(
     seed: int = 0,
     resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    license: str | None = None,
     progress: bool = True,
 ) -> CryDetector:
     """Distils a teacher into a student, and writes the model folder.
@@ -97,6 +99,8 @@ def distill(
         seed: Seed of everything random; two runs with one seed give the same model.
         resume: Continue an interrupted run with the same arguments, if there is one.
         cache: SQLite file of the teacher's logits; `default_cache` by default.
+        license: The model's licence for its card, as the Hugging Face Hub names it, such as ``"mit"``; it
+            depends on the audio. By default the card names none.
         progress: Whether to show progress bars.
 
     Returns:
@@ -106,6 +110,11 @@ def distill(
         YamnetCryError: If the corpus, the teacher or the run cannot be used as they are; the message
             says why. Nothing finished is lost.
     """
+    if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,63}", license):
+        raise RunError(
+            f"expected a licence as the Hugging Face Hub names it, such as mit, cc-by-4.0 or other. "
+            f"Received: {license!r}"
+        )
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     _check_free(out, partial, resume)
@@ -140,7 +149,7 @@ def distill(
             "multiply_accumulates": export.multiply_accumulates(student),
         },
     }
-    record = _record(recipe, seed, clips, loaded)
+    record = _record(recipe, seed, clips, loaded, license)
     is_cry = evaluate.labels(corpus.require(clips, "test"))
     _write(partial / "model", student, tflite, config, record, metrics, is_cry, probabilities)
     try:
@@ -297,7 +306,9 @@ def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:
     return counts
 
 
-def _record(recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) -> dict[str, Any]:
+def _record(
+    recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher, license: str | None
+) -> dict[str, Any]:
     """What ``recipe.json`` says: enough to do it again, and to know whose audio went in."""
     sources: dict[str, Any] = {}
     for name in sorted({clip.source for clip in clips}):
@@ -310,6 +321,7 @@ def _record(recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) 
         "recipe": recipe.to_dict(),
         "seed": seed,
         "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
+        "license": license,
         "sources": sources,
         "versions": {name: version(name) for name in ("yamnet-cry", "keras", "tensorflow", "numpy")},
     }
