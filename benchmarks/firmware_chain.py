@@ -8,13 +8,13 @@ from typing import Self
 
 import numpy as np
 
-from yamnet_cry import CryDetector, features
+from yamnet_cry import CryDetector
 from yamnet_cry.classes import cry_score
 from yamnet_cry.distill import corpus
 from yamnet_cry.events import Event, find_events, trigger
-from yamnet_cry.features import FRAME_HOP, FRAME_LENGTH, MEL_BANDS, PATCH_FRAMES
 from yamnet_cry.firmware.golden import micro_logits
 from yamnet_cry.firmware.kit import BUILDS, C_SOURCES
+from yamnet_cry.frontend import YAMNET
 
 Spans = list[tuple[float, float]]
 
@@ -51,10 +51,10 @@ class Firmware:
 
     def log_mel(self, samples: np.ndarray) -> np.ndarray:
         """Float build only: int16 samples to float32 of shape (frames, 64)."""
-        frames = 1 + (len(samples) - FRAME_LENGTH) // FRAME_HOP
-        found = np.empty((frames, MEL_BANDS), np.float32)
+        frames = 1 + (len(samples) - YAMNET.frame_length) // YAMNET.frame_hop
+        found = np.empty((frames, YAMNET.mel_bands), np.float32)
         for number, row in enumerate(found):
-            frame = np.ascontiguousarray(samples[number * FRAME_HOP :][:FRAME_LENGTH])
+            frame = np.ascontiguousarray(samples[number * YAMNET.frame_hop :][: YAMNET.frame_length])
             self.code.yamnet_cry_log_mel(_pointer(frame), _pointer(row))
         return found
 
@@ -63,12 +63,12 @@ class Firmware:
         state = ctypes.create_string_buffer(16_384)
         self.code.yamnet_cry_frontend_reset(state)
         found = []
-        for start in range(0, len(samples) - FRAME_HOP + 1, FRAME_HOP):
+        for start in range(0, len(samples) - YAMNET.frame_hop + 1, YAMNET.frame_hop):
             patch = self.code.yamnet_cry_frontend_push(state, _pointer(samples[start:]))
             if patch:
-                content = ctypes.string_at(patch, PATCH_FRAMES * MEL_BANDS)
-                found.append(np.frombuffer(content, np.int8).reshape(PATCH_FRAMES, MEL_BANDS))
-        return np.array(found, np.int8).reshape(-1, PATCH_FRAMES, MEL_BANDS)
+                content = ctypes.string_at(patch, YAMNET.patch_frames * YAMNET.mel_bands)
+                found.append(np.frombuffer(content, np.int8).reshape(YAMNET.patch_frames, YAMNET.mel_bands))
+        return np.array(found, np.int8).reshape(-1, YAMNET.patch_frames, YAMNET.mel_bands)
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """int8 logits of shape (windows, 521) to scores."""
@@ -125,8 +125,8 @@ def recordings(audio: str) -> tuple[list[np.ndarray], np.ndarray]:
 
 def inputs_of(detector: CryDetector, samples: np.ndarray) -> np.ndarray:
     """Returns the network's inputs as Python makes them: int8 of shape (patches, 96, 64)."""
-    log_mel = features.log_mel(features.pad(samples.astype(np.float32) / np.float32(32_768)))
-    return features.patches(detector._student.quantize(log_mel))
+    log_mel = YAMNET.log_mel(YAMNET.pad(samples.astype(np.float32) / np.float32(32_768)))
+    return YAMNET.patches(detector._student.quantize(log_mel))
 
 
 def compare(
@@ -139,7 +139,7 @@ def compare(
     found, expected, differing, total = [], [], 0, 0
     for samples in waves:
         # Whole patches as Python pads them, and whole hops as a microphone gives them.
-        missing = len(features.pad(samples.astype(np.float32))) - len(samples) + FRAME_HOP // 2
+        missing = len(YAMNET.pad(samples.astype(np.float32))) - len(samples) + YAMNET.frame_hop // 2
         patches = firmware.patches(np.concatenate([samples, np.zeros(missing, np.int16)]))
         inputs = inputs_of(detector, samples)
         steps = np.abs(patches.astype(int) - inputs)
@@ -149,7 +149,7 @@ def compare(
         scores = firmware.scores(micro_logits(detector.model, patches))
         track = firmware.probabilities(scores)
         here = _spans(firmware.events(track, detector.threshold))
-        heard = detector((samples, features.SAMPLE_RATE))
+        heard = detector((samples, YAMNET.sample_rate))
         found.append(float(trigger(track, detector.config.events).max()))
         expected.append(heard.probability)
         # A microcontroller hears on, and does not know that a recording ends within its last window.

@@ -15,9 +15,9 @@ import numpy as np
 import soxr
 from ai_edge_litert.interpreter import Interpreter
 
-from yamnet_cry import CryDetector, features
+from yamnet_cry import CryDetector
 from yamnet_cry.classes import cry_score
-from yamnet_cry.features import Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 Scorer = Callable[[Float32], object]
 
@@ -50,17 +50,17 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     path = Path(weights)
     teacher = teachers.YamnetTeacher(path / "yamnet_folded.npz" if path.is_dir() else path).model
-    window = tf.signal.hann_window(features.FRAME_LENGTH, periodic=True)
-    mel = tf.constant(features.mel_matrix())
+    window = tf.signal.hann_window(YAMNET.frame_length, periodic=True)
+    mel = tf.constant(YAMNET.mel_matrix())
 
     def log_mel_graph(waveform: tf.Tensor) -> tf.Tensor:
-        frames = tf.signal.frame(waveform, features.FRAME_LENGTH, features.FRAME_HOP)
-        spectrum = tf.signal.rfft(frames * window, [features.FFT_LENGTH])
-        return tf.math.log(tf.abs(spectrum) @ mel + features.LOG_OFFSET)
+        frames = tf.signal.frame(waveform, YAMNET.frame_length, YAMNET.frame_hop)
+        spectrum = tf.signal.rfft(frames * window, [YAMNET.fft_length])
+        return tf.math.log(tf.abs(spectrum) @ mel + YAMNET.log_offset)
 
     def yamnet_graph(waveform: tf.Tensor) -> tf.Tensor:
         """The signature of google/yamnet/1: a waveform in, scores of its windows out."""
-        patches = tf.signal.frame(log_mel(waveform), features.PATCH_FRAMES, features.PATCH_HOP, axis=0)
+        patches = tf.signal.frame(log_mel(waveform), YAMNET.patch_frames, YAMNET.patch_hop, axis=0)
         return tf.sigmoid(teacher(patches[..., tf.newaxis]))
 
     signature = [tf.TensorSpec([None], tf.float32)]
@@ -73,7 +73,7 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
     given, found = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
     def on_litert(waveform: Float32) -> Float32:
-        patches = features.patches(features.log_mel(waveform))[:, None, :, :, None]
+        patches = YAMNET.patches(YAMNET.log_mel(waveform))[:, None, :, :, None]
         outputs = np.empty((len(patches), 521), np.float32)
         for patch, output in zip(patches, outputs, strict=True):
             interpreter.set_tensor(given, patch)
@@ -82,8 +82,8 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
         return outputs
 
     def windows(waveform: Float32) -> list[Float32]:
-        starts = range(0, len(waveform) - features.PATCH_SAMPLES + 1, features.PATCH_HOP_SAMPLES)
-        return [waveform[start : start + features.PATCH_SAMPLES] for start in starts]
+        starts = range(0, len(waveform) - YAMNET.patch_samples + 1, YAMNET.patch_hop_samples)
+        return [waveform[start : start + YAMNET.patch_samples] for start in starts]
 
     def by_window(waveform: Float32) -> list[np.ndarray]:
         return [yamnet(part).numpy() for part in windows(waveform)]
@@ -122,7 +122,7 @@ def efficient_at(folder: str) -> Scorer:
     window = np.pad(np.hanning(800), 112).astype(np.float32)
 
     def score(waveform: Float32) -> list[np.ndarray]:
-        wave = soxr.resample(waveform, features.SAMPLE_RATE, 32_000)
+        wave = soxr.resample(waveform, YAMNET.sample_rate, 32_000)
         found = []
         for start in range(0, len(wave), 320_000):
             part = wave[start : start + 320_000]

@@ -13,7 +13,7 @@ import numpy as np
 from yamnet_cry.ambient import AmbientReport, CalibrationError
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import corpus
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 #: Rooms: a source of the corpus's manifest, without its crying clips and its test split.
 ROOMS = {
@@ -35,7 +35,7 @@ def fitted(sound: Float32) -> tuple[AmbientReport, bool]:
     """Returns the report on a room, and whether it was refused."""
     detector = CryDetector.from_pretrained()
     try:
-        return detector.calibrate((sound, SAMPLE_RATE)), False
+        return detector.calibrate((sound, YAMNET.sample_rate)), False
     except CalibrationError as error:
         return error.report, True
 

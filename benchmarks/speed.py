@@ -26,8 +26,10 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import soundfile
 
-from yamnet_cry import CryDetector, audio, features
+from yamnet_cry import CryDetector, audio
 from yamnet_cry.files import write_whole
+from yamnet_cry.frontend import YAMNET
+from yamnet_cry.patches import whole_patches
 
 ROUNDS = 5
 HOUR = 3600
@@ -40,7 +42,7 @@ SCORE_ONE = "from yamnet_cry import CryDetector; print(CryDetector.from_pretrain
 def hour_of_noise() -> np.ndarray:
     """An hour of noise that swells and fades: no decoder or FFT has an easy time with it."""
     generator = np.random.default_rng(0)
-    minute = generator.standard_normal(60 * features.SAMPLE_RATE).astype(np.float32)
+    minute = generator.standard_normal(60 * YAMNET.sample_rate).astype(np.float32)
     loudness = np.exp(generator.uniform(-7, -2, HOUR // 60)).astype(np.float32)
     return np.concatenate([minute * gain for gain in loudness])
 
@@ -74,10 +76,10 @@ def teacher_rate(path: str) -> float:
 
     teacher = teachers.load(path)
     waves = [
-        features.pad(0.1 * np.random.default_rng(n).standard_normal(80_000).astype(np.float32))
+        YAMNET.pad(0.1 * np.random.default_rng(n).standard_normal(80_000).astype(np.float32))
         for n in range(128)
     ]
-    windows = sum(features.num_patches(len(wave)) for wave in waves)
+    windows = sum(YAMNET.num_patches(len(wave)) for wave in waves)
     return windows / statistics.median(measure({"teacher": lambda: teacher.logits(waves)})["teacher"])
 
 
@@ -108,35 +110,35 @@ def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]
     """Times an hour, whole and in parts."""
     places = {suffix: Path(folder) / f"hour.{suffix}" for suffix in ("wav", "flac")}
     for path in places.values():
-        soundfile.write(path, wave, features.SAMPLE_RATE, subtype="PCM_16")
+        soundfile.write(path, wave, YAMNET.sample_rate, subtype="PCM_16")
     # The parts work by the pieces that the detector makes.
-    pieces = list(features.whole_patches(audio.blocks((wave, features.SAMPLE_RATE))))
-    spectrograms = [features.log_mel(piece) for piece in pieces]
-    block = wave[: 60 * features.SAMPLE_RATE]
+    pieces = list(whole_patches(audio.blocks((wave, YAMNET.sample_rate))))
+    spectrograms = [YAMNET.log_mel(piece) for piece in pieces]
+    block = wave[: 60 * YAMNET.sample_rate]
     student = detector._student
-    windows = sum(len(features.patches(spectrogram)) for spectrogram in spectrograms)
-    frames = np.zeros((features.PATCH_FRAMES, features.FFT_LENGTH), np.float32)
-    frames[:, : features.FRAME_LENGTH] = wave[: frames.shape[0] * features.FRAME_LENGTH].reshape(
-        -1, features.FRAME_LENGTH
+    windows = sum(len(YAMNET.patches(spectrogram)) for spectrogram in spectrograms)
+    frames = np.zeros((YAMNET.patch_frames, YAMNET.fft_length), np.float32)
+    frames[:, : YAMNET.frame_length] = wave[: frames.shape[0] * YAMNET.frame_length].reshape(
+        -1, YAMNET.frame_length
     )
     spectra = np.fft.rfft(frames)
     magnitudes = np.abs(spectra)
-    products = magnitudes @ features.mel_matrix()
+    products = magnitudes @ YAMNET.mel_matrix()
     steps = sum(map(len, spectrograms)) // len(frames)
     streamed = "`detector.stream`, a minute in blocks of 10 ms"
     tasks: dict[str, Callable[[], object]] = {
-        WHOLE: lambda: detector((wave, features.SAMPLE_RATE)),
+        WHOLE: lambda: detector((wave, YAMNET.sample_rate)),
         '`detector("hour.wav")`': lambda: detector(places["wav"]),
         '`detector("hour.flac")`': lambda: detector(places["flac"]),
-        streamed: lambda: list(detector.stream(np.array_split(block, 6_000), features.SAMPLE_RATE)),
+        streamed: lambda: list(detector.stream(np.array_split(block, 6_000), YAMNET.sample_rate)),
         "decoding WAV alone": lambda: sum(map(len, audio.blocks(places["wav"]))),
         "decoding FLAC alone": lambda: sum(map(len, audio.blocks(places["flac"]))),
-        FRONT_END: lambda: [len(features.log_mel(piece)) for piece in pieces],
+        FRONT_END: lambda: [len(YAMNET.log_mel(piece)) for piece in pieces],
         "its FFTs: `numpy.fft.rfft` of as many frames": lambda: [
             np.fft.rfft(frames, out=spectra) for _ in range(steps)
         ],
         "its mel bands: one product with the whole matrix": lambda: [
-            np.matmul(magnitudes, features.mel_matrix(), out=products) for _ in range(steps)
+            np.matmul(magnitudes, YAMNET.mel_matrix(), out=products) for _ in range(steps)
         ],
         STUDENT: lambda: [len(student.logits(spectrogram)) for spectrogram in spectrograms],
         "its network: LiteRT's `invoke` as often": lambda: [
@@ -170,12 +172,12 @@ def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]
 
 def latency(detector: CryDetector) -> list[str]:
     """Times a single window, from samples to the verdict, and one update of a stream."""
-    window = hour_of_noise()[: features.PATCH_SAMPLES]
+    window = hour_of_noise()[: YAMNET.patch_samples]
     times = []
     with cores(1):
         for number in range(2_200):
             started = time.perf_counter()
-            detector((window, features.SAMPLE_RATE))
+            detector((window, YAMNET.sample_rate))
             if number >= 200:
                 times.append(1e3 * (time.perf_counter() - started))
     median, late = statistics.median(times), statistics.quantiles(times, n=100)[98]
@@ -186,8 +188,8 @@ def comparison(weights: str, mn04: str | None, wave: np.ndarray, detector: CryDe
     """Times the peers on the same minute, and weighs what they install."""
     import peers
 
-    minute = wave[: 60 * features.SAMPLE_RATE]
-    tasks: dict[str, Callable[[], object]] = {WHOLE: lambda: detector((minute, features.SAMPLE_RATE))}
+    minute = wave[: 60 * YAMNET.sample_rate]
+    tasks: dict[str, Callable[[], object]] = {WHOLE: lambda: detector((minute, YAMNET.sample_rate))}
     scorers = peers.scorers(weights, detector)
     if mn04 is not None:
         scorers[peers.EFFICIENT_AT] = peers.efficient_at(mn04)
@@ -217,9 +219,9 @@ def growth(folder: str, wave: np.ndarray) -> list[str]:
     rows += ["| recording | seconds | peak memory, MB |", "| --- | --- | --- |"]
     for name, seconds in (("1 s", 1), ("1 min", 60), ("1 h", HOUR), ("24 h", 24 * HOUR)):
         path = Path(folder) / "some.wav"
-        with soundfile.SoundFile(path, "w", features.SAMPLE_RATE, 1, "PCM_16") as file:
+        with soundfile.SoundFile(path, "w", YAMNET.sample_rate, 1, "PCM_16") as file:
             for _ in range(max(1, seconds // HOUR)):
-                file.write(wave[: min(seconds, HOUR) * features.SAMPLE_RATE])
+                file.write(wave[: min(seconds, HOUR) * YAMNET.sample_rate])
         code = "from yamnet_cry import CryDetector; CryDetector.from_pretrained()('some.wav')"
         times = []
         for _ in range(1 if seconds > HOUR else 3):
@@ -231,7 +233,7 @@ def growth(folder: str, wave: np.ndarray) -> list[str]:
     four = Path(folder) / "four"
     four.mkdir()
     for number in range(4):
-        soundfile.write(four / f"{number}.wav", wave, features.SAMPLE_RATE, subtype="PCM_16")
+        soundfile.write(four / f"{number}.wav", wave, YAMNET.sample_rate, subtype="PCM_16")
     tasks: dict[str, Callable[[], object]] = {
         f"{workers} worker{'s' if workers > 1 else ''}": partial(
             subprocess.run,
@@ -256,7 +258,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         wave = hour_of_noise()
         detector = CryDetector.from_pretrained()
-        soundfile.write(Path(folder) / "ten.wav", wave[: 10 * features.SAMPLE_RATE], features.SAMPLE_RATE)
+        soundfile.write(Path(folder) / "ten.wav", wave[: 10 * YAMNET.sample_rate], YAMNET.sample_rate)
         lines = [
             "# Speed",
             "",

@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from yamnet_cry import audio
 from yamnet_cry.errors import AudioError
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 SPEECH = """
 asterisk-core-sounds-en-wav asterisk-core-sounds-es-wav asterisk-core-sounds-fr-wav
@@ -160,22 +160,22 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def pieces(data: bytes) -> Iterator[Float32]:
     """Decodes a file and cuts pieces from it, evenly spread; silence and clicks are left out."""
     waveform = audio.read(BytesIO(data))
-    length = int(SECONDS_PER_PIECE * SAMPLE_RATE)
+    length = int(SECONDS_PER_PIECE * YAMNET.sample_rate)
     count = min(PIECES_PER_FILE, max(1, len(waveform) // length))
     for number in range(count):
         start = number * max(0, len(waveform) - length) // max(1, count - 1)
         piece = waveform[start : start + length]
-        if len(piece) >= SHORTEST_SECONDS * SAMPLE_RATE and np.abs(piece).max() > SILENCE:
+        if len(piece) >= SHORTEST_SECONDS * YAMNET.sample_rate and np.abs(piece).max() > SILENCE:
             yield piece
 
 
 def consecutive_pieces(data: bytes) -> Iterator[Float32]:
     """Decodes a file and cuts consecutive pieces from it, but for a short rest."""
     waveform = audio.read(BytesIO(data))
-    length = int(TEST_SECONDS_PER_PIECE * SAMPLE_RATE)
+    length = int(TEST_SECONDS_PER_PIECE * YAMNET.sample_rate)
     for start in range(0, TEST_PIECES_PER_FILE * length, length):
         piece = waveform[start : start + length]
-        if len(piece) < (length // 2 if start else SHORTEST_SECONDS * SAMPLE_RATE):
+        if len(piece) < (length // 2 if start else SHORTEST_SECONDS * YAMNET.sample_rate):
             return
         yield piece
 
@@ -224,10 +224,10 @@ def add(package: str, target: str, out: Path, seen: set[bytes]) -> list[dict[str
             seen.add(content)
             stem = f"{number:04d}__{part:02d}" if split == "test" else f"{len(rows):04d}"
             name = f"{package}/{stem}.flac"
-            soundfile.write(out / name, piece, SAMPLE_RATE)
+            soundfile.write(out / name, piece, YAMNET.sample_rate)
             judged = ("unknown" if split == "val" else target, split)
             licence = "free licences of Debian main, in the copyright file of each package"
-            kind = kind_of(package, origin, sum(map(len, cut)) / SAMPLE_RATE)
+            kind = kind_of(package, origin, sum(map(len, cut)) / YAMNET.sample_rate)
             values = (name, *judged, f"debian:{package}", "debian_sounds", licence, origin, kind)
             rows.append(dict(zip(COLUMNS, (*values, Path(origin).stem.lower()), strict=True)))
     return rows

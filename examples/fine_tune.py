@@ -17,10 +17,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from yamnet_cry import CryDetector, features, model_folder
+from yamnet_cry import CryDetector, model_folder
 from yamnet_cry.classes import CRY_CLASSES
 from yamnet_cry.distill import corpus, evaluate, export
 from yamnet_cry.distill.corpus import Clip
+from yamnet_cry.frontend import YAMNET
 
 
 def label_loss(is_cry: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
@@ -31,7 +32,7 @@ def label_loss(is_cry: keras.KerasTensor, logits: keras.KerasTensor) -> keras.Ke
 
 def patches_and_labels(clips: list[Clip]) -> tuple[np.ndarray, np.ndarray]:
     """Every log-mel patch of labelled clips, with the label of its clip."""
-    of_clip = [features.patches(features.log_mel(features.pad(clip.read()))) for clip in clips]
+    of_clip = [YAMNET.patches(YAMNET.log_mel(YAMNET.pad(clip.read()))) for clip in clips]
     labels = [
         np.full((len(patches), 1), clip.target == "cry", np.float32)
         for clip, patches in zip(clips, of_clip, strict=True)

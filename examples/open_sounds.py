@@ -40,7 +40,7 @@ from tqdm import tqdm
 
 from yamnet_cry import audio
 from yamnet_cry.errors import AudioError
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 COLUMNS = ("file", "target", "split", "group", "source", "label", "kind", "category", "licence", "origin")
 
@@ -252,10 +252,10 @@ def pieces(data: bytes, seconds: float, count: int) -> Iterator[Float32]:
     waveform = np.concatenate(list(audio.blocks(BytesIO(data), on_cut=lambda _: None)))
     peak = float(np.abs(waveform).max())
     waveform = waveform * np.float32(0.99 / peak) if peak > 0.99 else waveform
-    length = int(seconds * SAMPLE_RATE)
+    length = int(seconds * YAMNET.sample_rate)
     for number in range(count):
         piece = waveform[number * length : (number + 1) * length]
-        if len(piece) < SHORTEST_SECONDS * SAMPLE_RATE or (number and len(piece) < length // 2):
+        if len(piece) < SHORTEST_SECONDS * YAMNET.sample_rate or (number and len(piece) < length // 2):
             return
         yield piece
 
@@ -303,7 +303,7 @@ class Corpus:
         while (self._folder / source.name / f"{name}__00.flac").exists():
             name += "~"
         cut = list(pieces(data, seconds, count))
-        if kind == "room" and sum(map(len, cut)) < ROOM_SECONDS * SAMPLE_RATE:
+        if kind == "room" and sum(map(len, cut)) < ROOM_SECONDS * YAMNET.sample_rate:
             kind = "effect"
         for number, piece in enumerate(cut):
             content = hashlib.sha256(piece.tobytes()).digest()
@@ -312,7 +312,7 @@ class Corpus:
             self._seen.add(content)
             file = self._folder / source.name / f"{name}__{number:02d}.flac"
             file.parent.mkdir(exist_ok=True)
-            soundfile.write(file, piece, SAMPLE_RATE)
+            soundfile.write(file, piece, YAMNET.sample_rate)
             values = (
                 *(file.relative_to(self._folder).as_posix(), target, split_of(group), group, source.name),
                 *(stem.lower(), kind, category, f"{licence}; {author}" if author else licence),

@@ -81,13 +81,13 @@ def small_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SavedModel with TF-Hub YAMNet's signature, that hears energy around 3 kHz beside 300 Hz as crying."""
     import tensorflow as tf
 
-    from yamnet_cry.features import FFT_LENGTH, FRAME_HOP, FRAME_LENGTH, mel_matrix
+    from yamnet_cry.frontend import YAMNET
 
     class SmallTeacher(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
         def __call__(self, waveform):
-            frames = tf.signal.stft(waveform, FRAME_LENGTH, FRAME_HOP, FFT_LENGTH)
-            log_mel = tf.math.log(tf.abs(frames) @ mel_matrix() + 0.001)
+            frames = tf.signal.stft(waveform, YAMNET.frame_length, YAMNET.frame_hop, YAMNET.fft_length)
+            log_mel = tf.math.log(tf.abs(frames) @ YAMNET.mel_matrix() + 0.001)
             patches = tf.signal.frame(log_mel, 96, 48, axis=0)
             means = tf.reduce_mean(patches, axis=1)
             voice = tf.reduce_mean(means[:, 38:46], axis=1) - 0.5 * tf.reduce_mean(means[:, 0:6], axis=1)

@@ -11,8 +11,19 @@ PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
 
 # A module imports only from floors below its own.
 FLOORS = [
-    {"errors", "encoded", "files", "features", "classes", "calibration", "native_notes", "nursery"},
-    {"decoding", "events", "fields", "model_check"},
+    {
+        "errors",
+        "encoded",
+        "files",
+        "fields",
+        "mel",
+        "classes",
+        "calibration",
+        "native_notes",
+        "nursery",
+    },
+    {"frontend"},
+    {"patches", "decoding", "events", "model_check"},
     {"audio", "runtime"},
     {"model_folder", "streaming"},
     {"hub", "card", "detection"},

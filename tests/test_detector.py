@@ -2,6 +2,7 @@ import copy
 import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamnet_cry import CryDetector, Detection, features
+from yamnet_cry import CryDetector, Detection
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detection import clock, duration
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import find_events, trigger
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.nursery import nursery
 from yamnet_cry.picture import verdict
 from yamnet_cry.reports import csv_rows
@@ -45,10 +47,25 @@ def test_path_file_object_and_waveform_agree(detector, tmp_path):
 
 def test_scores_are_the_softmax_of_the_students_logits(detector):
     wave = nursery()
-    logits = detector._student.logits(features.log_mel(features.pad(wave)))
+    logits = detector._student.logits(YAMNET.log_mel(YAMNET.pad(wave)))
     result = detector((wave, 16_000))
     np.testing.assert_allclose(result.scores, cry_score(logits), rtol=0, atol=1e-6)
     assert result.score == pytest.approx(cry_score(logits).mean(), abs=1e-6)
+
+
+def test_a_model_is_heard_with_its_own_front_end(detector, tmp_path):
+    front_end = replace(YAMNET, name="other", spectrum="power", mel_scale="slaney", mean=-3.0)
+    other = CryDetector(replace(detector.config, front_end=front_end), detector.model)
+    other.save_pretrained(tmp_path / "other")
+    wave = nursery()
+    expected = cry_score(detector.logits(front_end.log_mel(front_end.pad(wave))))
+    loaded = CryDetector.from_pretrained(tmp_path / "other")
+    result = loaded((wave, 16_000))
+    assert loaded.config.front_end == front_end
+    np.testing.assert_array_equal(result.scores, expected)
+    assert not np.array_equal(result.scores, detector((wave, 16_000)).scores)
+    streamed = [update.probability for update in loaded.stream(np.array_split(wave, 99), 16_000)]
+    np.testing.assert_array_equal(streamed, result.probabilities)
 
 
 @pytest.mark.parametrize(("samples", "windows"), [(1, 1), (15_600, 1), (15_601, 2), (160_000, 20)])

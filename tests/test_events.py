@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yamnet_cry.events import Event, EventSettings, EventTracker, checked_threshold, find_events, trigger
-from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
+from yamnet_cry.frontend import YAMNET
 
 PLAIN = EventSettings(smoothing=1, votes=1, window=1, release=1.0, hold_seconds=0.0)
 TRACKS = st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.45, 0.5, 0.7, 1.0]), max_size=80)
@@ -23,13 +23,16 @@ SETTINGS = st.builds(
 
 def spans(events: list[Event], windows: int) -> list[tuple[int, int]]:
     """First and last window of each event, of events without smoothing, in a track of so many windows."""
-    length = (windows - 1) * PATCH_HOP_SECONDS + PATCH_SECONDS
+    length = (windows - 1) * YAMNET.patch_hop_seconds + YAMNET.patch_seconds
     found = []
     for event in events:
         # An event ends in the middle of its last window, but at the end of a track that ends with it.
-        middle = PATCH_SECONDS if event.end > length - 0.01 else PATCH_SECONDS / 2
+        middle = YAMNET.patch_seconds if event.end > length - 0.01 else YAMNET.patch_seconds / 2
         found.append(
-            (round(event.start / PATCH_HOP_SECONDS), round((event.end - middle) / PATCH_HOP_SECONDS))
+            (
+                round(event.start / YAMNET.patch_hop_seconds),
+                round((event.end - middle) / YAMNET.patch_hop_seconds),
+            )
         )
     return found
 
@@ -71,16 +74,16 @@ def test_pauses_for_breath_do_not_end_it():
 
 @given(TRACKS, SETTINGS, st.sampled_from([0.3, 0.5, 0.9]), st.floats(0.5, 1.0))
 def test_events_of_any_track(track, settings, threshold, padding):
-    total = (len(track) - 1) * PATCH_HOP_SECONDS + padding * PATCH_SECONDS
+    total = (len(track) - 1) * YAMNET.patch_hop_seconds + padding * YAMNET.patch_seconds
     events = find_events(track, threshold, settings, total)
     for event in events:
         assert 0 <= event.start < event.end <= round(total, 2)
         assert event.seconds > 0
         assert 0 < event.mean <= event.peak <= 1
-        first = round(event.start / PATCH_HOP_SECONDS)
+        first = round(event.start / YAMNET.patch_hop_seconds)
         assert event.peak in track[first:]
     for before, after in pairwise(events):
-        assert before.end <= after.start + settings.smoothing * PATCH_HOP_SECONDS
+        assert before.end <= after.start + settings.smoothing * YAMNET.patch_hop_seconds
 
 
 @given(TRACKS, SETTINGS, st.sampled_from([0.0, 0.3, 0.5, 1.0]))

@@ -1,11 +1,16 @@
 """What exporting needs besides the base install."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
+from yamnet_cry import CryDetector, formats
 from yamnet_cry.cli import main
+from yamnet_cry.errors import ExportError
+from yamnet_cry.firmware import kit
+from yamnet_cry.frontend import YAMNET
 
 
 @pytest.mark.parametrize(
@@ -27,4 +32,16 @@ def test_a_format_that_needs_more_says_how_to_get_it(monkeypatch, tmp_path, name
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: ")
     assert result.stderr.endswith(f'which the base install leaves out: pip install "yamnet-cry[{extra}]"\n')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_another_front_end_is_refused(tmp_path, name):
+    released = CryDetector.from_pretrained()
+    config = replace(released.config, front_end=replace(YAMNET, spectrum="power"))
+    message = "front_end.spectrum: expected 'magnitude', received 'power'"
+    with pytest.raises(ExportError, match=message):
+        formats.write(CryDetector(config, released.model), name, tmp_path / "new")
+    with pytest.raises(ExportError, match=message):
+        kit.contents(config, released.model)
     assert not list(tmp_path.iterdir())

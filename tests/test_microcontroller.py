@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from yamnet_cry import features, model_folder
+from yamnet_cry import model_folder
 from yamnet_cry.classes import cry_score
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.nursery import nursery
 from yamnet_cry.runtime import Student
 
@@ -17,8 +18,8 @@ ARENA_BYTES = 64 * 1024
 def test_a_microcontroller_gives_the_same_answers(released):
     tflite = (released / model_folder.TFLITE).read_bytes()
     student = Student(tflite)
-    log_mel = features.log_mel(nursery())
-    inputs = features.patches(student.quantize(log_mel))[..., None]
+    log_mel = YAMNET.log_mel(nursery())
+    inputs = YAMNET.patches(student.quantize(log_mel))[..., None]
 
     microcontroller = micro.Interpreter.from_bytes(tflite, arena_size=ARENA_BYTES)
     kernels = Interpreter(

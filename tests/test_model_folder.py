@@ -5,6 +5,7 @@ import pytest
 
 from yamnet_cry import CryDetector, model_folder
 from yamnet_cry.errors import ModelError
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model_folder import (
     CONFIG,
     KERAS,
@@ -95,7 +96,19 @@ def test_a_corrupt_or_foreign_config(model_copy, content, message):
         ({"format_version": 2}, "version 2; this package reads 1: pip install --upgrade yamnet-cry"),
         ({"format_version": "x"}, "version 'x'; this package reads 1$"),
         ({"format_version": True}, "version True; this package reads 1$"),
-        ({"front_end": {"name": "mfcc"}}, "another front end"),
+        ({"front_end": {"name": "mfcc"}}, "another front end.*: it lacks the field 'front_end.sample_rate'"),
+        (
+            {"front_end": {**YAMNET.to_dict(), "mel_bands": "64"}},
+            "expected front_end.mel_bands to be a whole",
+        ),
+        ({"front_end": {**YAMNET.to_dict(), "dither": 1}}, "front_end has an unknown field 'dither'"),
+        (
+            {"front_end": {**YAMNET.to_dict(), "mel_bands": 40}},
+            "front_end.mel_bands is 40. Received: .* 64, 1",
+        ),
+        ({"front_end": {**YAMNET.to_dict(), "frame_hop": 128}}, "frame_hop: expected 160, received 128$"),
+        ({"front_end": {**YAMNET.to_dict(), "centred": True}}, "centred: expected False, received True$"),
+        ({"front_end": None}, "expected front_end to be an object. Received: None"),
         ({"threshold": None}, "lacks the field 'threshold'"),
         ({"threshold": 3}, "expected threshold to be a number from 0 to 1. Received: 3"),
         ({"threshold": True}, "expected threshold to be a number from 0 to 1. Received: True"),
@@ -150,7 +163,7 @@ def test_a_config_that_cannot_be_used(model_copy, changes, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"slope": 1.6', '"slope": NaN, "": 1.6', "is not JSON .NaN is not a finite number"),
+        ('"slope": ', '"slope": NaN, "": ', "is not JSON .NaN is not a finite number"),
         ('"hold_seconds": 2.0', '"hold_seconds": 1e999', "is not JSON .1e999 is not a finite number"),
         ('"hold_seconds": 2.0', '"hold_seconds": -Infinity', "is not JSON .-Infinity is not a finite"),
         ('"total": ', '"total": 1' + "0" * 9_000 + ', "": ', "is not JSON .the number 1000.* is too large"),

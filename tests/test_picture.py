@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamnet_cry import CryDetector, Detection, features
+from yamnet_cry import CryDetector, Detection
 from yamnet_cry.calibration import Calibration
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.nursery import nursery
 from yamnet_cry.picture import _band_of, _tick_seconds, overview, picture, verdict
 
@@ -29,14 +30,14 @@ def test_a_picture_is_a_square_png(detector, samples):
 
 def test_short_recordings_are_shown_frame_by_frame(detector):
     wave = nursery()[: 16_000 * 5]
-    columns = overview((wave, 16_000), features.num_patches(len(wave)))
-    np.testing.assert_array_equal(columns, features.log_mel(features.pad(wave)))
+    columns = overview((wave, 16_000), YAMNET.num_patches(len(wave)))
+    np.testing.assert_array_equal(columns, YAMNET.log_mel(YAMNET.pad(wave)))
 
 
 def test_a_long_recording_keeps_its_loudest_moments():
     wave = np.zeros(16_000 * 600, np.float32)
     wave[16_000 * 300 : 16_000 * 300 + 160] = 0.5
-    columns = overview((wave, 16_000), features.num_patches(len(wave)))
+    columns = overview((wave, 16_000), YAMNET.num_patches(len(wave)))
     assert len(columns) <= 1_200
     loud = np.flatnonzero(columns.max(axis=1) > 0)
     assert len(loud)
@@ -46,7 +47,7 @@ def test_a_long_recording_keeps_its_loudest_moments():
 
 def test_frequencies_stand_where_their_band_is():
     for band in (5, 30, 60):
-        centre = int(features.mel_matrix()[:, band].argmax()) * 16_000 / 512
+        centre = int(YAMNET.mel_matrix()[:, band].argmax()) * 16_000 / 512
         assert _band_of(centre) == pytest.approx(band + 0.5, abs=0.6)
 
 

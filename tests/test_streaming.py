@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from yamnet_cry import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import EventSettings, EventTracker
-from yamnet_cry.features import PATCH_SAMPLES
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.nursery import nursery
 from yamnet_cry.streaming import SILENCE_DBFS, Listener, level_dbfs
 
@@ -84,15 +84,16 @@ def test_each_update_comes_with_the_last_sample_of_its_window(detector):
 
     stream = detector.stream(blocks(), 16_000)
     next(stream)
-    assert read - 160 < PATCH_SAMPLES <= read
+    assert read - 160 < YAMNET.patch_samples <= read
     next(stream)
-    assert read - 160 < PATCH_SAMPLES + 7_680 <= read
+    assert read - 160 < YAMNET.patch_samples + 7_680 <= read
 
 
 def test_levels_are_of_what_is_new():
     loud = np.concatenate([np.full(15_600, 0.01), np.full(7_680, 0.1)]).astype(np.float32)
     tracker = EventTracker(0.5, EventSettings())
-    updates = Listener(16_000, lambda log_mel: [0.0] * ((len(log_mel) - 48) // 48), tracker).push(loud)
+    listener = Listener(16_000, lambda piece: [0.0] * YAMNET.num_patches(len(piece)), tracker)
+    updates = listener.push(loud)
     assert [update.level for update in updates] == pytest.approx([-40.0, -20.0], abs=1e-4)
     assert level_dbfs(np.zeros(5, np.float32)) == level_dbfs(np.full(5, 1e-9, np.float32)) == SILENCE_DBFS
 

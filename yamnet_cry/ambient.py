@@ -15,7 +15,7 @@ from yamnet_cry.calibration import EventRecall, log_odds
 from yamnet_cry.detection import Detection, clock
 from yamnet_cry.errors import YamnetCryError
 from yamnet_cry.events import EventSettings, find_events, trigger
-from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
+from yamnet_cry.frontend import YAMNET
 
 #: With fewer minutes than this, there is little to learn about a room.
 MIN_SECONDS = 60.0
@@ -124,7 +124,7 @@ class Tail:
 
     def __init__(self, probabilities: Sequence[float] | NDArray[np.float64], settings: EventSettings) -> None:
         self._track, self._settings = np.asarray(probabilities, np.float64), settings
-        self.hours = len(self._track) * PATCH_HOP_SECONDS / 3600
+        self.hours = len(self._track) * YAMNET.patch_hop_seconds / 3600
         level = trigger(self._track, settings)
         highest = np.sort(level)[::-1]
         self.threshold, self.events, self.scale = 0.0, 0, _LEAST_SCALE
@@ -134,7 +134,7 @@ class Tail:
             if threshold <= 0:
                 break
             events = find_events(self._track, threshold, settings)
-            starts = [round(event.start / PATCH_HOP_SECONDS) for event in events]
+            starts = [round(event.start / YAMNET.patch_hop_seconds) for event in events]
             bounds = zip(starts, [*starts[1:], len(level)], strict=True)
             excess = log_odds([level[start:end].max() for start, end in bounds]) - log_odds(threshold)
             self.threshold, self.events = threshold, len(events)
@@ -240,7 +240,7 @@ def fit_room(
 
 def _stretches(room: Detection) -> tuple[Stretch, ...]:
     level = trigger(room.probabilities, room.event_settings)
-    apart = round(_APART_SECONDS / PATCH_HOP_SECONDS)
+    apart = round(_APART_SECONDS / YAMNET.patch_hop_seconds)
     left = level.copy()
     found: list[Stretch] = []
     while len(found) < _MOST_STRETCHES and left.max() >= 0:
@@ -250,8 +250,8 @@ def _stretches(room: Detection) -> tuple[Stretch, ...]:
         left[max(0, last - apart) : last + apart] = -1
         # The windows that the level was made of.
         first = max(0, last - room.event_settings.votes + 1)
-        start, end = first * PATCH_HOP_SECONDS, last * PATCH_HOP_SECONDS + PATCH_SECONDS
-        middle = PATCH_SECONDS / 2
+        start, end = first * YAMNET.patch_hop_seconds, last * YAMNET.patch_hop_seconds + YAMNET.patch_seconds
+        middle = YAMNET.patch_seconds / 2
         classes = room.top_classes(start + middle, end - middle, count=_CLASSES)
         found.append(Stretch(round(start, 2), round(end, 2), float(level[last]), classes))
     return tuple(found)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from yamnet_cry.decoding import opened
 from yamnet_cry.errors import AudioError
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 #: A path, an open binary file, or ``(waveform, sample_rate)``.
 AudioSource = str | os.PathLike[str] | BinaryIO | tuple[ArrayLike, int]
@@ -227,8 +227,10 @@ class _Conditioner:
         self._heard = 0
         self._empty = True
         self._resampler = None
-        if sample_rate != SAMPLE_RATE:
-            self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+        if sample_rate != YAMNET.sample_rate:
+            self._resampler = soxr.ResampleStream(
+                sample_rate, YAMNET.sample_rate, 1, dtype="float32", quality="HQ"
+            )
 
     def push(self, block: Float32) -> list[Float32]:
         if len(block) == 0:

@@ -15,8 +15,8 @@ from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import Event
-from yamnet_cry.features import PATCH_SECONDS
 from yamnet_cry.files import write_whole
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.reports import label_track, web_vtt
 
 CLASSES_SHOWN = 3
@@ -221,7 +221,7 @@ def process(job: Job, detector: CryDetector, progress: Callable[[float], object]
 
 def _heard(result: Detection, event: Event) -> str:
     # Of an event that ends before the middle of its first window, that window.
-    end = max(event.end, event.start + PATCH_SECONDS / 2)
+    end = max(event.end, event.start + YAMNET.patch_seconds / 2)
     classes = result.top_classes(event.start, end, count=CLASSES_SHOWN)
     return ", ".join(f"{name} {share * 100:.0f} %" for name, share in classes)
 

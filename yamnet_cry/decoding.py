@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from yamnet_cry.errors import AudioError
-from yamnet_cry.features import Float32
+from yamnet_cry.frontend import Float32
 
 # What comes through a pipe is kept in memory up to this size, and on disk beyond it.
 _SPOOL_BYTES = 2**24

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import class_names, softmax
 from yamnet_cry.events import Event, EventSettings, find_events, trigger
-from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.runtime import QuantizedLogits
 
 
@@ -75,13 +75,13 @@ class Detection:
     seconds: float = math.inf
 
     def __post_init__(self) -> None:
-        windows = (len(self.scores) - 1) * PATCH_HOP_SECONDS + PATCH_SECONDS
+        windows = (len(self.scores) - 1) * YAMNET.patch_hop_seconds + YAMNET.patch_seconds
         object.__setattr__(self, "seconds", min(self.seconds, windows))
 
     @property
     def times(self) -> NDArray[np.float64]:
         """Starts of the windows, 0.96 s long and 0.48 s apart, in seconds: float64 of shape (windows,)."""
-        return np.arange(len(self.scores), dtype=np.float64) * PATCH_HOP_SECONDS
+        return np.arange(len(self.scores), dtype=np.float64) * YAMNET.patch_hop_seconds
 
     @property
     def score(self) -> float:
@@ -146,11 +146,11 @@ class Detection:
         """
         if self.logits is None:
             raise ValueError("classes were not kept; call the detector with classes=True")
-        middle = PATCH_SECONDS / 2
-        first = max(0, math.ceil(round((start - middle) / PATCH_HOP_SECONDS, 6)))
+        middle = YAMNET.patch_seconds / 2
+        first = max(0, math.ceil(round((start - middle) / YAMNET.patch_hop_seconds, 6)))
         last = len(self.scores)
         if math.isfinite(end):
-            last = min(last, math.floor(round((end - middle) / PATCH_HOP_SECONDS, 6)) + 1)
+            last = min(last, math.floor(round((end - middle) / YAMNET.patch_hop_seconds, 6)) + 1)
         if last <= first:
             return []
         # In parts, for floats of hours at once would take gigabytes.
@@ -179,7 +179,7 @@ class Detection:
             "events": [asdict(event) for event in self.events],
             "seconds": round(self.seconds, 2),
             "truncated": self.truncated,
-            "window_seconds": PATCH_SECONDS,
+            "window_seconds": YAMNET.patch_seconds,
             "times": [round(time, 2) for time in self.times.tolist()],
             "scores": self.scores.tolist(),
             "probabilities": self.probabilities.tolist(),

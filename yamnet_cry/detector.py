@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from yamnet_cry import audio, features, hub, model_folder
+from yamnet_cry import audio, hub, model_folder
 from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_room
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detection import Detection
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import EventTracker, checked_threshold
-from yamnet_cry.features import PATCH_HOP_SECONDS, SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.model_folder import CONFIG, KERAS, RELEASE_FILES, ModelConfig
+from yamnet_cry.patches import whole_patches
 from yamnet_cry.runtime import QuantizedLogits, Student
 from yamnet_cry.streaming import Listener, Update
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     import keras
 
 Item = TypeVar("Item")
+
+# What must be as with YAMNet, for its windows are the unit of events, streams and calibration.
+_WINDOWS = ("sample_rate", "frame_length", "frame_hop", "patch_frames", "patch_hop", "centred")
 
 
 def _ahead(items: Iterator[Item]) -> Iterator[Item]:
@@ -58,7 +62,7 @@ def _copied(
 
 
 class CryDetector:
-    """Hears a baby cry, with YAMNet's front end and a student of YAMNet.
+    """Hears a baby cry, with a student of YAMNet and the front end that goes with it.
 
     Objects come from `from_pretrained`, and may be shared between threads.
 
@@ -68,6 +72,10 @@ class CryDetector:
             model's own, changeable, in [0, 1].
         model: The bytes of the INT8 TFLite model.
 
+    Raises:
+        ModelError: If the model's front end cuts audio into other windows than YAMNet's, or the model takes
+            something else than its front end makes, or gives something else than 521 classes.
+
     Example:
         >>> detector = CryDetector.from_pretrained()
         >>> result = detector((np.zeros(32_000, np.float32), 16_000))
@@ -76,11 +84,13 @@ class CryDetector:
     """
 
     def __init__(self, config: ModelConfig, model: bytes, source: hub.Source | None = None) -> None:
+        if differing := config.front_end.differences(YAMNET, _WINDOWS):
+            raise ModelError(f"expected a model that hears windows as YAMNet does; this one has {differing}")
         self.config = config
         self.threshold = config.threshold
         self.model = model
         self._source = source
-        self._student = Student(model)
+        self._student = Student(model, config.front_end)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, in this process or another, has an interpreter of its own from the same bytes.
@@ -164,14 +174,15 @@ class CryDetector:
                 samples += len(block)
                 yield block
 
-        for log_mel in _ahead(map(features.log_mel, features.whole_patches(counted()))):
+        front_end = self.config.front_end
+        for log_mel in _ahead(map(front_end.log_mel, whole_patches(counted(), front_end))):
             logits = self._student.quantized_logits(log_mel)
             scores.append(cry_score(logits.dequantized()))
             windows += len(logits.values)
             if classes:
                 kept.append(logits)
             if progress is not None:
-                progress(windows * PATCH_HOP_SECONDS)
+                progress(windows * YAMNET.patch_hop_seconds)
         every = replace(kept[0], values=np.concatenate([part.values for part in kept])) if kept else None
         for cut in cuts:
             warnings.warn(f"{cut}; scored as far as it goes", stacklevel=2)
@@ -182,7 +193,7 @@ class CryDetector:
             self.config.events,
             every,
             truncated=bool(cuts),
-            seconds=samples / SAMPLE_RATE,
+            seconds=samples / YAMNET.sample_rate,
         )
 
     def stream(self, blocks: Iterable[ArrayLike], sample_rate: int) -> Iterator[Update]:
@@ -233,18 +244,19 @@ class CryDetector:
             [0.96, 1.44]
         """
 
-        def probabilities_of(log_mel: Float32) -> NDArray[np.float64]:
-            return self.config.calibration(cry_score(self._student.logits(log_mel)))
+        def probabilities_of(piece: Float32) -> NDArray[np.float64]:
+            logits = self._student.logits(self.config.front_end.log_mel(piece))
+            return self.config.calibration(cry_score(logits))
 
         chosen = self.threshold if threshold is None else checked_threshold(threshold)
         tracker = EventTracker(chosen, self.config.events)
         return Listener(sample_rate, probabilities_of, tracker)
 
     def logits(self, log_mel: Float32) -> Float32:
-        """Classifies every patch of a log-mel spectrogram, see `features.log_mel`.
+        """Classifies every patch of a log-mel spectrogram.
 
         Args:
-            log_mel: float32 array of shape (frames, 64).
+            log_mel: float32 array of shape (frames, 64), as ``config.front_end.log_mel`` makes it.
 
         Returns:
             float32 array of shape (patches, 521): logits of AudioSet's classes, `classes.class_names`.
@@ -279,7 +291,7 @@ class CryDetector:
             ValueError: If ``false_alarms_per_hour`` or ``min_recall`` is out of its range.
         """
         result = self(ambient, classes=True, progress=progress, strict=True)
-        seconds = len(result.scores) * PATCH_HOP_SECONDS
+        seconds = len(result.scores) * YAMNET.patch_hop_seconds
         if seconds < MIN_SECONDS:
             raise AudioError(
                 f"{audio.describe(ambient)}: expected at least {MIN_SECONDS:.0f} s of the room, best ten "

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
+from yamnet_cry.frontend import YAMNET
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class EventTracker:
         self._pending_sum += probability
         if average >= self.threshold * self.settings.release:
             self._extend(number)
-        elif (number - self._last) * PATCH_HOP_SECONDS > self.settings.hold_seconds:
+        elif (number - self._last) * YAMNET.patch_hop_seconds > self.settings.hold_seconds:
             return self.finish()
         return None
 
@@ -165,10 +165,10 @@ class EventTracker:
         if self._begin is None:
             return None
         if self._last == self._count - 1:
-            end = _seconds(self._last, PATCH_SECONDS)
+            end = _seconds(self._last, YAMNET.patch_seconds)
         else:
-            middle = (PATCH_SECONDS - (self.settings.smoothing - 1) * PATCH_HOP_SECONDS) / 2
-            end = max(_seconds(self._last, middle), _seconds(self._begin, PATCH_HOP_SECONDS))
+            middle = (YAMNET.patch_seconds - (self.settings.smoothing - 1) * YAMNET.patch_hop_seconds) / 2
+            end = max(_seconds(self._last, middle), _seconds(self._begin, YAMNET.patch_hop_seconds))
         event = Event(
             start=_seconds(self._begin),
             end=min(end, round(seconds, 2)),
@@ -200,7 +200,7 @@ class EventTracker:
 
 def _seconds(window: int, after: float = 0.0) -> float:
     # Windows start at hundredths of a second, which sums of floats miss by a hair.
-    return round(window * PATCH_HOP_SECONDS + after, 2)
+    return round(window * YAMNET.patch_hop_seconds + after, 2)
 
 
 def find_events(

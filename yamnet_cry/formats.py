@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from yamnet_cry import features
 from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import ExportError
-from yamnet_cry.features import Float32
 from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit
+from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.nursery import nursery
 from yamnet_cry.runtime import Student
 
@@ -31,11 +30,13 @@ def write(detector: CryDetector, name: str, out: Path) -> str:
         What was written and how it was checked, in a sentence or some lines.
 
     Raises:
-        ExportError: If ``out`` exists or cannot be written, something is not installed, or what was written
-            answers otherwise than the detector; then nothing is left of it.
+        ExportError: If ``out`` exists or cannot be written, the model has another front end than YAMNet's,
+            something is not installed, or what was written answers otherwise than the detector; then nothing
+            is left of it.
     """
     if out.exists():
         raise ExportError(f"{out} exists; name another, or move it away first")
+    kit.check_front_end(detector.config)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole(out) as unfinished:
@@ -52,7 +53,7 @@ def write(detector: CryDetector, name: str, out: Path) -> str:
 
 def _tflite(detector: CryDetector, out: Path) -> str:
     out.write_bytes(detector.model)
-    log_mel = features.log_mel(nursery())
+    log_mel = YAMNET.log_mel(nursery())
     if not np.array_equal(Student(out.read_bytes()).logits(log_mel), detector.logits(log_mel)):
         raise ExportError("the file gives other logits than the detector")
     return f"an INT8 TFLite file of {len(detector.model):,} bytes; it gives the detector's logits"
@@ -123,8 +124,8 @@ _EXTRAS = {"firmware": "firmware", "keras": "distill", "onnx": "onnx"}
 
 
 def _agrees(detector: CryDetector, logits_of: Callable[[Float32], Float32]) -> str:
-    log_mel = features.log_mel(nursery())
-    patches = np.ascontiguousarray(features.patches(log_mel)[..., np.newaxis])
+    log_mel = YAMNET.log_mel(nursery())
+    patches = np.ascontiguousarray(YAMNET.patches(log_mel)[..., np.newaxis])
     expected, found = (
         float(cry_score(logits).mean()) for logits in (detector.logits(log_mel), logits_of(patches))
     )

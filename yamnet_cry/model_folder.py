@@ -26,7 +26,6 @@ from yamnet_cry.calibration import Calibration, EventRecall
 from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.events import EventSettings
-from yamnet_cry.features import front_end
 from yamnet_cry.fields import (
     NAME,
     OBJECT,
@@ -42,6 +41,7 @@ from yamnet_cry.fields import (
     text,
 )
 from yamnet_cry.files import whole
+from yamnet_cry.frontend import YAMNET, FrontEnd
 
 TFLITE = "model_int8.tflite"
 KERAS = "model.keras"
@@ -135,6 +135,7 @@ class ModelConfig:
         files: Size in bytes and SHA-256 of each model file.
         package_version: Version of the package that wrote the folder.
         event_recall: What a higher threshold costs; None in older folders.
+        front_end: What makes the model's input of audio.
         keras: What Keras's own ``config.json`` says of the student, or nothing.
     """
 
@@ -146,6 +147,7 @@ class ModelConfig:
     files: dict[str, dict[str, int | str]]
     package_version: str
     event_recall: EventRecall | None = None
+    front_end: FrontEnd = YAMNET
     keras: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -153,10 +155,10 @@ class ModelConfig:
         content = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "front_end": front_end(),
+            "front_end": self.front_end.to_dict(),
             "classes": {"count": NUM_CLASSES, "cry": list(CRY_CLASSES)},
             "score": SCORE,
-            **dataclasses.asdict(self),
+            **{key: value for key, value in dataclasses.asdict(self).items() if key != "front_end"},
         }
         del content["keras"]
         if self.event_recall is None:
@@ -314,13 +316,12 @@ def _read_config(folder: Path) -> ModelConfig:
             f"{path} is of format version {shortened(version)}; this package reads {FORMAT_VERSION}"
             + (": pip install --upgrade yamnet-cry" if newer else "")
         )
-    if values.get("front_end") != front_end():
-        raise ModelError(
-            f"{path} asks for another front end. Expected: {front_end()}. "
-            f"Received: {shortened(values.get('front_end'))}"
-        )
     try:
-        return _config(values)
+        front_end = FrontEnd.from_dict(values.get("front_end"))
+    except ValueError as error:
+        raise ModelError(f"{path} asks for another front end than this package has: {error}") from None
+    try:
+        return dataclasses.replace(_config(values), front_end=front_end)
     except ValueError as error:
         raise ModelError(f"{path}: {error}. Copy or download the folder again") from None
 

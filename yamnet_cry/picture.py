@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
-from yamnet_cry import audio, features
+from yamnet_cry import audio, mel
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.detection import Detection, clock, duration
-from yamnet_cry.features import FRAME_HOP, MEL_BANDS, SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
+from yamnet_cry.patches import whole_patches
 
 # Wide enough for every pixel of the picture, and few enough for a night.
 _COLUMNS = 1_200
@@ -57,18 +58,18 @@ def draw(
     Returns:
         The file, 1350 pixels wide and as high, legible on a phone.
     """
-    seconds = max(result.seconds, FRAME_HOP / SAMPLE_RATE)
+    seconds = max(result.seconds, YAMNET.frame_hop / YAMNET.sample_rate)
     # The last window is padded: the spectrogram reaches further than the recording, and is cut by xlim.
-    covered = _frames(len(result.scores)) * FRAME_HOP / SAMPLE_RATE
+    covered = _frames(len(result.scores)) * YAMNET.frame_hop / YAMNET.sample_rate
     figure = Figure(figsize=(9, 9), layout="constrained", facecolor="white")
     upper, strip, lower = figure.subplots(3, 1, sharex=True, height_ratios=(30, 2, 20))
     upper.imshow(
         spectrogram.T,
         origin="lower",
         aspect="auto",
-        extent=(0.0, covered, 0.0, MEL_BANDS),
+        extent=(0.0, covered, 0.0, YAMNET.mel_bands),
         cmap="magma",
-        vmin=math.log(features.LOG_OFFSET),
+        vmin=math.log(YAMNET.log_offset),
         vmax=max(0.0, float(spectrogram.max())),
     )
     ticks = [250, 500, 1000, 2000, 4000]
@@ -81,7 +82,7 @@ def draw(
         strip.axvspan(event.start, max(event.end, event.start + least), color=_CRYING, linewidth=0)
         lower.axvspan(event.start, event.end, color=_CRYING, alpha=0.25, linewidth=0)
     # A window speaks for its middle.
-    middles = result.times + features.PATCH_SECONDS / 2
+    middles = result.times + YAMNET.patch_seconds / 2
     times, track = _peaks(np.minimum(middles, seconds), result.probabilities)
     lower.plot(times, track, color=_TRACK, linewidth=2, marker="o" if len(times) == 1 else None)
     lower.axhline(result.threshold, color="black", linestyle="--", linewidth=1.2)
@@ -147,19 +148,19 @@ def overview(source: AudioSource, windows: int) -> Float32:
     """
     frames = _frames(windows)
     step = max(1, math.ceil(frames / _COLUMNS))
-    columns: Float32 = np.full((math.ceil(frames / step), MEL_BANDS), -np.inf, np.float32)
+    columns: Float32 = np.full((math.ceil(frames / step), YAMNET.mel_bands), -np.inf, np.float32)
     first = 0
     # Of a recording that is cut short, the result says so.
-    for piece in features.whole_patches(audio.blocks(source, on_cut=lambda cut: None)):
-        log_mel = features.log_mel(piece)
+    for piece in whole_patches(audio.blocks(source, on_cut=lambda cut: None)):
+        log_mel = YAMNET.log_mel(piece)
         index = (first + np.arange(len(log_mel))) // step
         np.maximum.at(columns, index, log_mel)
-        first += len(log_mel) - features.PATCH_HOP
+        first += len(log_mel) - YAMNET.patch_hop
     return columns
 
 
 def _frames(windows: int) -> int:
-    return features.PATCH_FRAMES + features.PATCH_HOP * (windows - 1)
+    return YAMNET.patch_frames + YAMNET.patch_hop * (windows - 1)
 
 
 def _peaks(times: NDArray[np.float64], track: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
@@ -173,8 +174,8 @@ def _peaks(times: NDArray[np.float64], track: NDArray[np.float64]) -> tuple[NDAr
 
 def _band_of(hertz: float) -> float:
     """Where on the mel axis a frequency lies, in bands."""
-    edges = features.hertz_to_mel(np.array([features.MEL_MIN_HZ, hertz, features.MEL_MAX_HZ]))
-    return float((edges[1] - edges[0]) / (edges[2] - edges[0]) * (MEL_BANDS + 1) - 0.5)
+    edges = mel.hertz_to_mel(np.array([YAMNET.mel_min_hz, hertz, YAMNET.mel_max_hz]))
+    return float((edges[1] - edges[0]) / (edges[2] - edges[0]) * (YAMNET.mel_bands + 1) - 0.5)
 
 
 def _tick_seconds(seconds: float) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from yamnet_cry.classes import NUM_CLASSES
 from yamnet_cry.errors import ModelError
-from yamnet_cry.features import MEL_BANDS, PATCH_FRAMES, Float32, patches
+from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
 from yamnet_cry.model_check import check
 
 Int8 = NDArray[np.int8]
@@ -45,13 +45,14 @@ class Student:
 
     Args:
         model: The bytes of a ``.tflite`` file.
+        front_end: What makes its input.
 
     Raises:
         ModelError: If they are no TFLite model, one that `model_check.check` refuses, or one with other
             inputs or outputs.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, front_end: FrontEnd = YAMNET) -> None:
         check(model)
         try:
             # One thread: at 24 microseconds a window, a second one costs more than it brings.
@@ -62,10 +63,15 @@ class Student:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(f"the model is not a readable TFLite file ({reason})") from None
         self._lock = Lock()
+        self._front_end = front_end
         received = [(tuple(map(int, t["shape"])), t["dtype"].__name__) for t in inputs + outputs]
-        expected = [((1, PATCH_FRAMES, MEL_BANDS, 1), "int8"), ((1, NUM_CLASSES), "int8")]
+        size = (1, front_end.patch_frames, front_end.mel_bands, 1)
+        expected = [(size, "int8"), ((1, NUM_CLASSES), "int8")]
         if received != expected:
-            raise ModelError(f"expected a model with input and output {expected}. Received: {received}")
+            raise ModelError(
+                f"expected a model with input and output {expected}, the input being that of its front end"
+                f"{_differing(size, received[0][0])}. Received: {received}"
+            )
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
         self.input_scale, self.input_zero_point = inputs[0]["quantization"]
         self.output_scale, self.output_zero_point = outputs[0]["quantization"]
@@ -87,17 +93,18 @@ class Student:
         """Classifies every patch of a log-mel spectrogram.
 
         Args:
-            log_mel: float32 array of shape (frames, 64).
+            log_mel: float32 array of shape (frames, bands), such as (240, 64).
 
         Returns:
-            float32 array of shape (patches, 521), ``patches`` being ``1 + (frames - 96) // 48``.
+            float32 array of shape (patches, 521), as many patches as `FrontEnd.patches` gives: with
+            YAMNet's, ``1 + (frames - 96) // 48``.
         """
         return self.quantized_logits(log_mel).dequantized()
 
     def quantized_logits(self, log_mel: Float32) -> QuantizedLogits:
         """Classifies every patch as `logits` does, and leaves the result as the student gives it."""
         # Frames are quantised once, though every patch but the first and last shares them with two others.
-        inputs = patches(self.quantize(log_mel))[:, None, :, :, None]
+        inputs = self._front_end.patches(self.quantize(log_mel))[:, None, :, :, None]
         outputs = np.empty((len(inputs), NUM_CLASSES), np.int8)
         with self._lock:
             for patch, output in zip(inputs, outputs, strict=True):
@@ -109,3 +116,12 @@ class Student:
     def quantized(self, outputs: Int8) -> QuantizedLogits:
         """Says what int8 outputs of this model, of shape (windows, 521), stand for, whoever computed them."""
         return QuantizedLogits(outputs, self.output_scale, self.output_zero_point)
+
+
+def _differing(expected: tuple[int, ...], received: tuple[int, ...]) -> str:
+    """Names the fields of a front end that do not fit the input of a model, if that is what differs."""
+    if len(expected) != len(received):
+        return ""
+    fields = zip(("", "patch_frames", "mel_bands", ""), expected, received, strict=True)
+    named = [f"front_end.{name} is {own}" for name, own, other in fields if name and own != other]
+    return f", whose {' and '.join(named)}" if named else ""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from yamnet_cry import features
 from yamnet_cry.audio import LiveAudio
 from yamnet_cry.events import Event, EventTracker
-from yamnet_cry.features import PATCH_HOP_SAMPLES, PATCH_HOP_SECONDS, PATCH_SECONDS, Float32
+from yamnet_cry.frontend import YAMNET, Float32
+from yamnet_cry.patches import PatchCutter
 
 # Digital silence has no level; 16-bit audio cannot be quieter than this.
 SILENCE_DBFS = -100.0
@@ -58,7 +58,7 @@ class Listener:
 
     Args:
         sample_rate: Of the audio, in hertz.
-        probabilities_of: Gives one probability a patch, from a log-mel spectrogram.
+        probabilities_of: Gives one probability a patch, from a piece of audio with whole patches.
         tracker: Makes events of them.
 
     Raises:
@@ -72,7 +72,7 @@ class Listener:
         tracker: EventTracker,
     ) -> None:
         self._audio = LiveAudio(sample_rate)
-        self._cutter = features.PatchCutter()
+        self._cutter = PatchCutter()
         self._probabilities_of = probabilities_of
         self._tracker = tracker
         self._windows = self._samples = 0
@@ -105,7 +105,7 @@ class Listener:
         rest = [*self._cut(self._audio.finish()), *self._cutter.finish()]
         updates = [update for piece in rest for update in self._updates(piece)]
         known = self._tracker.active
-        event, update = self._tracker.finish(self._samples / features.SAMPLE_RATE), self._latest
+        event, update = self._tracker.finish(self._samples / YAMNET.sample_rate), self._latest
         if event is not None and update is not None:
             started = None if known else event.start
             updates.append(replace(update, crying=False, started=started, finished=(event,), closing=True))
@@ -118,15 +118,15 @@ class Listener:
 
     def _updates(self, piece: Float32) -> Iterator[Update]:
         # The last window's level is that of its padding too, which is what was classified.
-        ends = range(features.PATCH_SAMPLES, len(piece) + 1, PATCH_HOP_SAMPLES)
-        probabilities = self._probabilities_of(features.log_mel(piece))
+        ends = range(YAMNET.patch_samples, len(piece) + 1, YAMNET.patch_hop_samples)
+        probabilities = self._probabilities_of(piece)
         for end, probability in zip(ends, probabilities, strict=True):
             before = self._tracker.active
             finished = self._tracker.push(float(probability))
             self._latest = Update(
-                time=round(self._windows * PATCH_HOP_SECONDS + PATCH_SECONDS, 2),
+                time=round(self._windows * YAMNET.patch_hop_seconds + YAMNET.patch_seconds, 2),
                 probability=float(probability),
-                level=level_dbfs(piece[end - PATCH_HOP_SAMPLES : end]),
+                level=level_dbfs(piece[end - YAMNET.patch_hop_samples : end]),
                 crying=self._tracker.active,
                 started=self._tracker.start if self._tracker.active and not before else None,
                 finished=(finished,) if finished else (),

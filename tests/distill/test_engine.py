@@ -13,10 +13,11 @@ import keras
 import numpy as np
 import pytest
 
-from yamnet_cry import CryDetector, features
+from yamnet_cry import CryDetector
 from yamnet_cry.classes import cry_score
 from yamnet_cry.distill import corpus, distill, engine, fitness, recipes, training
 from yamnet_cry.errors import CorpusError, RunError
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model_folder import (
     CARD,
     CONFIG,
@@ -99,7 +100,7 @@ def test_int8_answers_like_fp32(finished, synthetic_corpus):
     student = keras.models.load_model(finished / KERAS)
     detector = CryDetector.from_pretrained(finished)
     for clip in corpus.load(str(synthetic_corpus))[::7]:
-        patches = features.patches(features.log_mel(features.pad(clip.read())))
+        patches = YAMNET.patches(YAMNET.log_mel(YAMNET.pad(clip.read())))
         expected = cry_score(student.predict(patches[..., None], verbose=0))
         np.testing.assert_allclose(detector((clip.read(), 16_000)).scores, expected, atol=0.1)
 

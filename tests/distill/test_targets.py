@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from yamnet_cry import features
 from yamnet_cry.distill import corpus, targets
 from yamnet_cry.errors import CorpusError, RunError
+from yamnet_cry.frontend import YAMNET
 
 
 class CountingTeacher:
@@ -22,7 +22,7 @@ class CountingTeacher:
         self.asked += len(waveforms)
         result = []
         for waveform in waveforms:
-            patches = features.patches(features.log_mel(waveform))
+            patches = YAMNET.patches(YAMNET.log_mel(waveform))
             logits = np.zeros((len(patches), 521), np.float32)
             logits[:, 19] = patches.mean(axis=(1, 2))
             result.append(logits)
@@ -39,7 +39,7 @@ def test_every_window_of_every_clip(clips, tmp_path):
     assert windows.clips == clips
     for number, clip in enumerate(clips):
         own = np.flatnonzero(windows.clip_index == number)
-        expected = features.patches(features.log_mel(features.pad(clip.read())))
+        expected = YAMNET.patches(YAMNET.log_mel(YAMNET.pad(clip.read())))
         np.testing.assert_array_equal(windows.patches(own)[..., 0], expected)
         np.testing.assert_allclose(windows.logits[own, 19], expected.mean(axis=(1, 2)), rtol=1e-6)
     for split in corpus.SPLITS:

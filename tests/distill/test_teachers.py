@@ -3,9 +3,9 @@ import os
 import numpy as np
 import pytest
 
-from yamnet_cry import features
 from yamnet_cry.distill import teachers
 from yamnet_cry.errors import TeacherError
+from yamnet_cry.frontend import YAMNET
 
 NOISE = (np.random.default_rng(0).standard_normal(40_000) * 0.1).astype(np.float32)
 
@@ -14,15 +14,15 @@ def test_yamnet_in_keras_gives_the_golden_logits(shared):
     teacher = teachers.load(shared / "teacher/yamnet")
     with np.load(shared / "teacher/yamnet/golden.npz") as golden:
         for name in ("silence", "noise", "sine440", "chirp"):
-            (logits,) = teacher.logits([features.pad(golden[f"{name}_wave"])])
+            (logits,) = teacher.logits([YAMNET.pad(golden[f"{name}_wave"])])
             np.testing.assert_allclose(logits, golden[f"{name}_logits"], rtol=0, atol=1e-3)
 
 
 def test_a_windows_logits_do_not_depend_on_its_company(shared):
     teacher = teachers.load(shared / "teacher/yamnet/yamnet_folded.npz")
-    waves = [features.pad(NOISE[: 16_000 + 3_000 * n]) for n in range(8)]
+    waves = [YAMNET.pad(NOISE[: 16_000 + 3_000 * n]) for n in range(8)]
     together = teacher.logits(waves)
-    assert [len(logits) for logits in together] == [features.num_patches(len(wave)) for wave in waves]
+    assert [len(logits) for logits in together] == [YAMNET.num_patches(len(wave)) for wave in waves]
     for wave, logits in zip(waves, together, strict=True):
         np.testing.assert_array_equal(teacher.logits([wave])[0], logits)
 
@@ -31,9 +31,9 @@ def test_a_saved_model_is_loaded_by_tensorflow_hub(small_teacher):
     import tensorflow as tf
 
     teacher = teachers.load(small_teacher)
-    (logits,) = teacher.logits([features.pad(NOISE)])
-    scores, _, _ = tf.saved_model.load(str(small_teacher))(features.pad(NOISE))
-    assert logits.shape == (features.num_patches(len(NOISE)), 521)
+    (logits,) = teacher.logits([YAMNET.pad(NOISE)])
+    scores, _, _ = tf.saved_model.load(str(small_teacher))(YAMNET.pad(NOISE))
+    assert logits.shape == (YAMNET.num_patches(len(NOISE)), 521)
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), scores, rtol=1e-4, atol=1e-7)
 
 

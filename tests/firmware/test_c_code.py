@@ -11,12 +11,13 @@ from compiling import STRICT, compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yamnet_cry import CryDetector, features
+from yamnet_cry import CryDetector
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.classes import cry_score
 from yamnet_cry.events import find_events
 from yamnet_cry.firmware.kit import BUILDS, C_SOURCES
 from yamnet_cry.firmware.tables import mel_shares
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.nursery import nursery
 
 HERE = Path(__file__).parent
@@ -56,10 +57,10 @@ def scenes() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", scenes())
 def test_the_front_end_is_that_of_python(firmware, build, detector, name):
     samples = scenes()[name]
-    expected = features.log_mel(samples.astype(np.float32) / 32_768)
+    expected = YAMNET.log_mel(samples.astype(np.float32) / 32_768)
     if build == "float":
         np.testing.assert_allclose(firmware.log_mel(samples), expected, rtol=0, atol=1e-3)
-    inputs = features.patches(detector._student.quantize(expected))
+    inputs = YAMNET.patches(detector._student.quantize(expected))
     found = firmware.patches(samples)
     assert found.shape[0] == len(inputs)
     steps = np.abs(found.astype(int) - inputs)
@@ -72,7 +73,7 @@ def test_the_shares_are_the_mel_matrix():
     matrix = np.zeros((257, 66))
     for row, (band, upper) in enumerate(zip(upper_band, share, strict=True)):
         matrix[first + row, band : band + 2] = 1 - upper, upper
-    np.testing.assert_allclose(matrix[:, 1:65], features.mel_matrix(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(matrix[:, 1:65], YAMNET.mel_matrix(), rtol=0, atol=1e-6)
 
 
 @given(logits=st.lists(st.integers(-128, 127), min_size=521, max_size=521))

@@ -6,8 +6,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from firmware_chain import compare, inputs_of, recordings
 
 from yamnet_cry import CryDetector
-from yamnet_cry.features import PATCH_HOP_SECONDS
 from yamnet_cry.firmware.golden import micro_logits
+from yamnet_cry.frontend import YAMNET
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,6 @@ def test_the_chain_hears_what_python_hears(firmware, build, detector, heard):
     for here, there in result.others:
         assert len(here) == len(there)
         if build == "float":
-            assert np.array(here) == pytest.approx(np.array(there), abs=PATCH_HOP_SECONDS + 0.01)
+            assert np.array(here) == pytest.approx(np.array(there), abs=YAMNET.patch_hop_seconds + 0.01)
     # XNNPACK, on which the detector runs, rounds between layers in a way of its own.
     assert result.unlike_detector <= 0.05 * result.recordings

@@ -186,9 +186,9 @@ def _check_format(plot: Path, folder: bool, formats: dict[str, str]) -> None:
 
 def _warn(outcome: Any) -> None:
     from yamnet_cry.detection import duration
-    from yamnet_cry.features import PATCH_HOP_SECONDS
+    from yamnet_cry.frontend import YAMNET
 
-    scored = duration(len(outcome.result.scores) * PATCH_HOP_SECONDS)
+    scored = duration(len(outcome.result.scores) * YAMNET.patch_hop_seconds)
     click.echo(f"Warning: {outcome.recording} is cut short; scored as far as it goes, {scored}", err=True)
 
 

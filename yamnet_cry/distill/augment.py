@@ -7,7 +7,7 @@ return float32 samples at 16 kHz, of shape (samples,).
 import numpy as np
 from scipy.signal import fftconvolve
 
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 
 def rms(waveform: Float32) -> float:
@@ -59,7 +59,7 @@ def in_room(waveform: Float32, seconds: float, direct: float, generator: np.rand
         direct: Level of the direct sound over the echo, in decibels.
         generator: Draws the echo.
     """
-    count = max(1, int(seconds * SAMPLE_RATE))
+    count = max(1, int(seconds * YAMNET.sample_rate))
     decay = 10 ** (-3.0 * np.arange(count) / count)
     echo = generator.standard_normal(count) * decay
     echo *= 10 ** (-direct / 20) / np.sqrt(np.sum(echo**2))
@@ -76,7 +76,7 @@ def through_curve(waveform: Float32, hertz: Float32, gains_db: Float32) -> Float
         gains_db: The gain at each, in decibels.
     """
     spectrum = np.fft.rfft(waveform)
-    frequencies = np.maximum(1.0, np.fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE))
+    frequencies = np.maximum(1.0, np.fft.rfftfreq(len(waveform), 1 / YAMNET.sample_rate))
     gains = 10 ** (np.interp(np.log(frequencies), np.log(hertz), gains_db) / 20)
     return np.fft.irfft(spectrum * gains, len(waveform)).astype(np.float32)
 
@@ -112,7 +112,7 @@ def repitched(waveform: Float32, semitones: float) -> Float32:
     """Shifts the pitch and keeps the tempo, by librosa's phase vocoder."""
     import librosa
 
-    return librosa.effects.pitch_shift(waveform, sr=SAMPLE_RATE, n_steps=semitones, res_type="soxr_qq")
+    return librosa.effects.pitch_shift(waveform, sr=YAMNET.sample_rate, n_steps=semitones, res_type="soxr_qq")
 
 
 def at_speed(waveform: Float32, rate: float) -> Float32:

@@ -12,7 +12,7 @@ from typing import Any
 from yamnet_cry import audio
 from yamnet_cry.classes import CRY_CLASSES, class_ids
 from yamnet_cry.errors import CorpusError
-from yamnet_cry.features import Float32
+from yamnet_cry.frontend import Float32
 
 CRY, NOT_CRY = "cry", "not_cry"
 SPLITS = ("train", "val", "test")

@@ -41,8 +41,8 @@ from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import RecipeError, RunError
 from yamnet_cry.events import EventSettings
-from yamnet_cry.features import Float32
 from yamnet_cry.files import write_whole
+from yamnet_cry.frontend import Float32
 from yamnet_cry.model_check import MAX_MULTIPLY_ACCUMULATES
 from yamnet_cry.model_folder import (
     CARD,

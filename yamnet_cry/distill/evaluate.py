@@ -17,8 +17,8 @@ from yamnet_cry.distill import plots
 from yamnet_cry.distill.corpus import CRY, Clip
 from yamnet_cry.distill.intervals import CONFIDENCE, REPLICATES, poisson
 from yamnet_cry.events import EventSettings
-from yamnet_cry.features import SAMPLE_RATE
 from yamnet_cry.files import whole
+from yamnet_cry.frontend import YAMNET
 
 Float64 = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ def detector_results(
 ) -> list[Detection]:
     """Scores clips with the detector that users call."""
     bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
-    return [detector((clip.read(), SAMPLE_RATE)) for clip in bar]
+    return [detector((clip.read(), YAMNET.sample_rate)) for clip in bar]
 
 
 def clip_probabilities(
@@ -107,8 +107,8 @@ def event_report(
     other = [clip for clip in clips if clip.target != CRY]
     order = np.random.default_rng(_SEED).permutation(len(other))
     joined = np.concatenate([other[index].read() for index in order])
-    hours = len(joined) / SAMPLE_RATE / 3600
-    alarms = len(detector((joined, SAMPLE_RATE)).events)
+    hours = len(joined) / YAMNET.sample_rate / 3600
+    alarms = len(detector((joined, YAMNET.sample_rate)).events)
     caught = np.array([result.is_cry for result in results])[is_cry]
     return {
         "hours": hours,

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from yamnet_cry.errors import RunError
-from yamnet_cry.features import Float32
+from yamnet_cry.frontend import Float32
 
 
 def to_int8(model: keras.Model, calibration: Float32, *, dense_per_channel: bool = True) -> bytes:

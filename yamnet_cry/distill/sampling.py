@@ -11,7 +11,7 @@ from yamnet_cry.distill.corpus import CRY, NOT_CRY
 from yamnet_cry.distill.recipes import Sampling, Selection
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.errors import CorpusError
-from yamnet_cry.features import Float32
+from yamnet_cry.frontend import Float32
 
 Indices = NDArray[np.int64]
 

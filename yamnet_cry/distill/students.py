@@ -8,7 +8,7 @@ from keras import layers
 from yamnet_cry.classes import NUM_CLASSES
 from yamnet_cry.distill.recipes import StudentSettings
 from yamnet_cry.errors import RecipeError
-from yamnet_cry.features import MEL_BANDS, PATCH_FRAMES
+from yamnet_cry.frontend import YAMNET
 
 
 def build(settings: StudentSettings) -> keras.Model:
@@ -37,7 +37,7 @@ def ds_cnn(settings: StudentSettings) -> keras.Model:
     A strided 3x3 convolution, blocks of a depthwise 3x3 and a pointwise 1x1 convolution, each
     followed by batch normalisation and ReLU, global average pooling and a dense layer.
     """
-    inputs = keras.Input((PATCH_FRAMES, MEL_BANDS, 1), name="log_mel")
+    inputs = keras.Input((YAMNET.patch_frames, YAMNET.mel_bands, 1), name="log_mel")
     x = layers.Conv2D(settings.stem_filters, 3, 2, padding="same", use_bias=False, name="stem")(inputs)
     x = _normalised(x, "stem")
     for number, (filters, stride) in enumerate(settings.blocks, start=1):

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yamnet_cry import features
 from yamnet_cry.classes import NUM_CLASSES
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import AudioError, CorpusError, RunError
-from yamnet_cry.features import PATCH_FRAMES, PATCH_HOP, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class Windows:
 
     def patches(self, index: NDArray[np.int64]) -> Float32:
         """Gathers windows as a network takes them: float32 of shape (windows, 96, 64, 1)."""
-        frames = self.first_frame[index][:, None] + np.arange(PATCH_FRAMES)
+        frames = self.first_frame[index][:, None] + np.arange(YAMNET.patch_frames)
         return self.log_mel[frames][..., None]
 
     def in_split(self, split: str) -> NDArray[np.bool_]:
@@ -135,7 +134,7 @@ def teacher_pass(clips: Sequence[Clip], teacher: Teacher, cache: Path, *, progre
                         f"{other.name} ({other.split}) and {clip.name} ({clip.split}) are the same recording"
                     )
                 keys.append(key)
-                spectrograms.append(features.log_mel(waveform))
+                spectrograms.append(YAMNET.log_mel(waveform))
                 known = remembered.get(key)
                 if known is None:
                     missing[key] = waveform
@@ -181,7 +180,7 @@ def _decoded_chunks(clips: Sequence[Clip]) -> Iterator[list[tuple[Clip, Float32 
 
 def _padded(clip: Clip) -> Float32 | AudioError:
     try:
-        return features.pad(clip.read())
+        return YAMNET.pad(clip.read())
     except AudioError as error:
         return AudioError(f"{clip.name}: {error}")
 
@@ -190,12 +189,12 @@ def _joined(clips: list[Clip], spectrograms: list[Float32], logits: list[Float32
     first_frame: list[NDArray[np.int64]] = []
     offset = 0
     for clip, spectrogram, scores in zip(clips, spectrograms, logits, strict=True):
-        count = len(features.patches(spectrogram))
+        count = len(YAMNET.patches(spectrogram))
         if len(scores) != count:
             raise RunError(
                 f"the teacher gave {len(scores)} windows for {clip.name}, the front end makes {count} of it"
             )
-        first_frame.append(offset + PATCH_HOP * np.arange(count))
+        first_frame.append(offset + YAMNET.patch_hop * np.arange(count))
         offset += len(spectrogram)
     return Windows(
         clips=clips,

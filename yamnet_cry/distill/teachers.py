@@ -12,10 +12,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from yamnet_cry import features
 from yamnet_cry.classes import NUM_CLASSES
 from yamnet_cry.errors import TeacherError
-from yamnet_cry.features import MEL_BANDS, PATCH_FRAMES, PATCH_SAMPLES, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 TFHUB = "tfhub"
 TFHUB_HANDLES = (
@@ -53,7 +52,7 @@ class Teacher(Protocol):
         """Classifies every window of every waveform.
 
         Args:
-            waveforms: float32 samples at 16 kHz, each padded by `features.pad`.
+            waveforms: float32 samples at 16 kHz, each padded by `YAMNET.pad`.
 
         Returns:
             One float32 array of shape (windows, 521) a waveform.
@@ -109,10 +108,12 @@ class YamnetTeacher:
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
         """Classifies every window; see `Teacher`."""
-        each = [features.patches(features.log_mel(waveform)) for waveform in waveforms]
+        each = [YAMNET.patches(YAMNET.log_mel(waveform)) for waveform in waveforms]
         ends = np.cumsum([len(patches) for patches in each])
         # Kernels are chosen by batch size: whole batches make a window's logits independent of its company.
-        inputs = np.zeros((-(-ends[-1] // _BATCH) * _BATCH, PATCH_FRAMES, MEL_BANDS, 1), np.float32)
+        inputs = np.zeros(
+            (-(-ends[-1] // _BATCH) * _BATCH, YAMNET.patch_frames, YAMNET.mel_bands, 1), np.float32
+        )
         np.concatenate(each, out=inputs[: ends[-1], ..., 0])
         result = self.model.predict(inputs, batch_size=_BATCH, verbose=0)
         return np.split(result[: ends[-1]], ends[:-1])
@@ -131,7 +132,7 @@ def yamnet(weights: dict[str, np.ndarray]) -> keras.Model:
         KeyError: If a weight is missing.
         ValueError: If one is of another shape.
     """
-    inputs = keras.Input((PATCH_FRAMES, MEL_BANDS, 1), name="log_mel")
+    inputs = keras.Input((YAMNET.patch_frames, YAMNET.mel_bands, 1), name="log_mel")
     x = layers.Conv2D(32, 3, 2, padding="same", activation="relu", name="layer1-conv")(inputs)
     for number, (filters, stride) in enumerate(_SEPARABLE_LAYERS, start=2):
         x = layers.DepthwiseConv2D(3, stride, padding="same", activation="relu", name=f"layer{number}-dw")(x)
@@ -172,7 +173,7 @@ class SavedModelTeacher:
         except Exception as error:
             raise TeacherError(f"{folder} cannot be loaded ({_reason(error)})") from error
         try:
-            shape = self._scores(np.zeros(PATCH_SAMPLES, np.float32)).shape
+            shape = self._scores(np.zeros(YAMNET.patch_samples, np.float32)).shape
         except Exception as error:
             raise TeacherError(
                 f"{folder} does not map a waveform to scores, embeddings and log-mel ({_reason(error)})"

@@ -7,7 +7,7 @@ import numpy as np
 from yamnet_cry.distill import augment
 from yamnet_cry.distill.corpus import CRY, NOT_CRY, Clip
 from yamnet_cry.distill.recipes import Augmentation
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 SOURCE = "augmented"
 
@@ -66,7 +66,7 @@ class _Render:
     def __call__(self) -> tuple[Float32, int]:
         generator = np.random.default_rng(self._key)
         foreground, background = (clip.read() for clip in self._clips)
-        return render(foreground, background, self._settings, generator), SAMPLE_RATE
+        return render(foreground, background, self._settings, generator), YAMNET.sample_rate
 
 
 def render(
@@ -115,6 +115,6 @@ def render(
 
 def _cut(waveform: Float32, seconds: float, generator: np.random.Generator) -> Float32:
     """Takes a part at random; what is shorter is kept whole, since padding would be learnt."""
-    count = int(seconds * SAMPLE_RATE)
+    count = int(seconds * YAMNET.sample_rate)
     start = int(generator.integers(max(1, len(waveform) - count + 1)))
     return waveform[start : start + count]

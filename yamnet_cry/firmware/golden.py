@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry import features
 from yamnet_cry.classes import cry_score
 from yamnet_cry.events import find_events
-from yamnet_cry.features import FRAME_HOP, PATCH_FRAMES, PATCH_HOP
 from yamnet_cry.firmware.tables import array, float_literal
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model_folder import ModelConfig
 from yamnet_cry.nursery import nursery
 from yamnet_cry.runtime import Student
@@ -21,13 +20,13 @@ def golden(config: ModelConfig, student: Student, model: bytes) -> str:
 
     The logits are TFLite-Micro's own.
     """
-    hops = PATCH_FRAMES + PATCH_HOP * (_PATCHES - 1) + 2
+    hops = YAMNET.patch_frames + YAMNET.patch_hop * (_PATCHES - 1) + 2
     # From the quiet room into the first cry.
-    scene = nursery()[5 * features.SAMPLE_RATE :][: hops * FRAME_HOP]
+    scene = nursery()[5 * YAMNET.sample_rate :][: hops * YAMNET.frame_hop]
     samples = np.rint(scene * 32767).astype(np.int16)
-    log_mel = features.log_mel(samples.astype(np.float32) / np.float32(32768))
+    log_mel = YAMNET.log_mel(samples.astype(np.float32) / np.float32(32768))
     inputs = student.quantize(log_mel)
-    logits = micro_logits(model, features.patches(inputs))
+    logits = micro_logits(model, YAMNET.patches(inputs))
     scores = cry_score(student.quantized(logits).dequantized())
     track = np.round(0.5 + 0.5 * np.sin(np.arange(60) / 4.0) * np.sin(np.arange(60) / 31.0), 4)
     found = find_events(track, config.threshold, config.events)

@@ -10,6 +10,7 @@ from yamnet_cry.errors import ExportError
 from yamnet_cry.firmware import network, tables
 from yamnet_cry.firmware.golden import golden
 from yamnet_cry.firmware.readme import readme
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model_folder import ModelConfig
 from yamnet_cry.runtime import Student
 
@@ -51,12 +52,24 @@ extern const unsigned char yamnet_cry_model[YAMNET_CRY_MODEL_BYTES];
     return dict(zip(MODEL_FILES, (header, body), strict=True))
 
 
+def check_front_end(config: ModelConfig) -> None:
+    """Refuses models that take anything else than the C code makes.
+
+    Raises:
+        ExportError: If the model's front end is not YAMNet's; it says which fields differ.
+    """
+    if differing := config.front_end.differences(YAMNET):
+        raise ExportError(f"only models with YAMNet's front end can be exported; this one has {differing}")
+
+
 def contents(config: ModelConfig, model: bytes) -> dict[str, str]:
     """Returns every file of the kit by name.
 
     Raises:
-        ExportError: If TFLite-Micro is not installed, or cannot run the model.
+        ExportError: If the model's front end is not YAMNet's, or TFLite-Micro is not installed or cannot run
+            the model.
     """
+    check_front_end(config)
     student = Student(model)
     arena, needed = network.arena_kilobytes(model), network.operators(model)
     own = files("yamnet_cry").joinpath("firmware", "c")

@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from yamnet_cry.errors import ExportError
-from yamnet_cry.features import MEL_BANDS, PATCH_FRAMES
+from yamnet_cry.frontend import YAMNET
 
 _LARGEST_ARENA = 512
 _SPECIAL = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}
@@ -58,7 +58,7 @@ def _runs(model: bytes, kilobytes: int) -> bool:
             interpreter = runtime.Interpreter.from_bytes(model, arena_size=1024 * kilobytes)
         except RuntimeError:
             return False
-        interpreter.set_input(np.zeros((1, PATCH_FRAMES, MEL_BANDS, 1), np.int8), 0)
+        interpreter.set_input(np.zeros((1, YAMNET.patch_frames, YAMNET.mel_bands, 1), np.int8), 0)
         interpreter.invoke()
     return True
 

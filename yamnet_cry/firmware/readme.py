@@ -1,12 +1,12 @@
 """The README of a firmware kit."""
 
 from yamnet_cry.card import markdown_table
-from yamnet_cry.features import FRAME_HOP, MEL_BANDS, PATCH_FRAMES
 from yamnet_cry.firmware.tables import mel_shares
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model_folder import ModelConfig
 
 #: `yamnet_cry_frontend`: 30 ms of int16 samples, two counters, and the patch.
-STATE_BYTES = 2 * 3 * FRAME_HOP + 2 * 2 + PATCH_FRAMES * MEL_BANDS
+STATE_BYTES = 2 * 3 * YAMNET.frame_hop + 2 * 2 + YAMNET.patch_frames * YAMNET.mel_bands
 
 
 def readme(config: ModelConfig, model: bytes, arena: int, operators: list[str]) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry import features
+from yamnet_cry import mel
 from yamnet_cry.classes import CRY_CLASSES
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model_folder import ModelConfig
 from yamnet_cry.runtime import Student
 
@@ -52,11 +53,11 @@ def mel_shares() -> tuple[int, NDArray[np.int64], NDArray[np.float64]]:
         The first bin in use; and for each bin from there on the number of its upper band, between 0 and
         64, and the share of that band. The lower band is the one before.
     """
-    hertz = np.arange(features.FFT_LENGTH // 2 + 1) * features.SAMPLE_RATE / features.FFT_LENGTH
-    low, high = features.hertz_to_mel(np.array([features.MEL_MIN_HZ, features.MEL_MAX_HZ]))
+    hertz = np.arange(YAMNET.fft_length // 2 + 1) * YAMNET.sample_rate / YAMNET.fft_length
+    low, high = mel.hertz_to_mel(np.array([YAMNET.mel_min_hz, YAMNET.mel_max_hz]))
     # In steps between the centres of bands, of which the first lies one step above the lowest frequency.
-    position = (features.hertz_to_mel(hertz) - low) / (high - low) * (features.MEL_BANDS + 1)
-    used = np.flatnonzero((position > 0) & (position < features.MEL_BANDS + 1))
+    position = (mel.hertz_to_mel(hertz) - low) / (high - low) * (YAMNET.mel_bands + 1)
+    used = np.flatnonzero((position > 0) & (position < YAMNET.mel_bands + 1))
     upper_band = np.floor(position[used]).astype(np.int64)
     return int(used[0]), upper_band, position[used] - upper_band
 
@@ -64,8 +65,8 @@ def mel_shares() -> tuple[int, NDArray[np.int64], NDArray[np.float64]]:
 def tables(config: ModelConfig, student: Student) -> str:
     """Returns ``yamnet_cry_tables.h``: the front end's tables, and what belongs to this model."""
     first, upper_band, share = mel_shares()
-    quarter = np.rint(np.cos(2 * np.pi * np.arange(129) / features.FFT_LENGTH) * 2**30).astype(np.int64)
-    window = features.hann_window()[: features.FRAME_LENGTH // 2 + 1]
+    quarter = np.rint(np.cos(2 * np.pi * np.arange(129) / YAMNET.fft_length) * 2**30).astype(np.int64)
+    window = YAMNET.hann_window()[: YAMNET.frame_length // 2 + 1]
     logarithms = np.rint(np.log2(1 + np.arange(2**_LOG_BITS + 1) / 2**_LOG_BITS) * 2**16).astype(np.int64)
     exponential = np.rint(np.exp(-np.arange(256) * student.output_scale) * 2**30).astype(np.int64)
     octave = round(np.log(2) / student.input_scale * 2**16)
@@ -77,7 +78,7 @@ def tables(config: ModelConfig, student: Student) -> str:
         "INPUT_STEPS_PER_OCTAVE_Q16": octave,
         "INPUT_ZERO_POINT": student.input_zero_point,
         "LOG_BITS": _LOG_BITS,
-        "LOG_OFFSET": f"{round(features.LOG_OFFSET * 2**_SUM_BITS)}u",
+        "LOG_OFFSET": f"{round(YAMNET.log_offset * 2**_SUM_BITS)}u",
         "CLASS_CRYING": CRY_CLASSES[0],
         "CLASS_BABY_CRY": CRY_CLASSES[1],
         "SLOPE": repr(config.calibration.slope),

@@ -12,7 +12,7 @@ from yamnet_cry.detection import clock, duration
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import Event
-from yamnet_cry.features import PATCH_HOP_SECONDS, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.space.recording import card
 from yamnet_cry.streaming import SILENCE_DBFS, Listener, Update
 
@@ -22,7 +22,7 @@ SHOWN_SECONDS = 60
 MAX_PIECE_SECONDS = 30
 _MAX_PIECE_VALUES = 2**24
 
-_WINDOWS = round(SHOWN_SECONDS / PATCH_HOP_SECONDS)
+_WINDOWS = round(SHOWN_SECONDS / YAMNET.patch_hop_seconds)
 _EVENTS = 20
 _WIDTH, _HEIGHT = 600, 160
 
@@ -148,7 +148,7 @@ def _chart(updates: list[Update], threshold: float) -> str:
         f'<rect x="{x_of(update.time) - step:.1f}" y="0" width="{step:.1f}" height="{_HEIGHT}"/>'
         for update in updates
         if update.crying
-        for step in (_WIDTH * PATCH_HOP_SECONDS / SHOWN_SECONDS,)
+        for step in (_WIDTH * YAMNET.patch_hop_seconds / SHOWN_SECONDS,)
     )
     return (
         f'<svg class="track" viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '

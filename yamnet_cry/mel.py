@@ -1,0 +1,76 @@
+"""Mel scales, and the filter banks that turn FFT bins into mel bands."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+# Of Slaney's scale: hertz a mel below 1000 Hz, and the natural logarithm of a mel above.
+_LINEAR_STEP = 200.0 / 3.0
+_LOG_START_HZ = 1000.0
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def hertz_to_mel(hertz: Float64, scale: str = "htk") -> Float64:
+    """Converts frequencies to mels.
+
+    Args:
+        hertz: float64 array of any shape, not negative.
+        scale: ``htk`` with the constants of tf.signal (mel_ops.py), 1127 ln(1 + f / 700); or ``slaney``,
+            that of Slaney's Auditory Toolbox and librosa, linear below 1000 Hz and logarithmic above.
+
+    Returns:
+        float64 array of the same shape.
+
+    Example:
+        >>> hertz_to_mel(np.array([0.0, 700.0])).round(1).tolist()
+        [0.0, 781.2]
+        >>> hertz_to_mel(np.array([100.0, 6400.0]), "slaney").tolist()
+        [1.5, 42.0]
+    """
+    if scale == "htk":
+        return 1127.0 * np.log1p(hertz / 700.0)
+    above = np.log(np.maximum(hertz, _LOG_START_HZ) / _LOG_START_HZ) / _LOG_STEP
+    return np.minimum(hertz, _LOG_START_HZ) / _LINEAR_STEP + above
+
+
+def filter_bank(
+    bins_hz: Float64, low_hz: float, high_hz: float, bands: int, scale: str = "htk"
+) -> NDArray[np.float32]:
+    """Returns the weights that turn the spectrum of a frame into mel bands.
+
+    Centres lie evenly on the mel scale, and triangles reach from one neighbour's centre to the other's.
+    Their shape is that which goes with the scale: ``htk`` as ``tf.signal.linear_to_mel_weight_matrix`` makes
+    them, straight on the mel axis and 1 at the centre; ``slaney`` as ``librosa.filters.mel`` makes them,
+    straight in hertz and each of area 1. The DC bin has no weight.
+
+    Args:
+        bins_hz: float64 array of shape (bins,), the frequencies of FFT bins, from 0.
+        low_hz: Where the first triangle begins.
+        high_hz: Where the last one ends.
+        bands: Number of triangles.
+        scale: ``htk`` or ``slaney``.
+
+    Returns:
+        float32 array of shape (bins, bands), not negative.
+
+    Example:
+        >>> filter_bank(np.linspace(0.0, 8000.0, 257), 125.0, 7500.0, 64).shape
+        (257, 64)
+    """
+    low, high = hertz_to_mel(np.array([low_hz, high_hz]), scale)
+    edges = np.linspace(low, high, bands + 2)
+    if scale == "htk":
+        bins, height = hertz_to_mel(bins_hz)[:, None], np.ones(bands)
+    else:
+        edges = np.where(
+            edges < hertz_to_mel(np.array(_LOG_START_HZ), scale),
+            edges * _LINEAR_STEP,
+            _LOG_START_HZ * np.exp(_LOG_STEP * (edges - _LOG_START_HZ / _LINEAR_STEP)),
+        )
+        bins, height = bins_hz[:, None], 2.0 / (edges[2:] - edges[:-2])
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    weights = np.maximum(0.0, np.minimum(rising, falling)) * height
+    weights[0] = 0.0
+    return weights.astype(np.float32)
