@@ -38,7 +38,7 @@ FLOORS = [
     {"space.page"},
     {"space.__init__"},
     {"__init__"},
-    {"distill.settings"},
+    {"distill.settings", "distill.cache"},
     {
         "distill.recipes",
         "distill.fitness",
@@ -56,7 +56,7 @@ FLOORS = [
     {"distill.training"},
     {"distill.engine"},
     {"distill.__init__"},
-    {"cli.options", "cli.status", "cli.hook", "cli.interruption", "cli.outputs"},
+    {"cli.options", "cli.status", "cli.hook", "cli.interruption", "cli.outputs", "cli.cache"},
     {"cli.reporter"},
     {"cli.calibrate", "cli.detect", "cli.export", "cli.listen", "cli.push", "cli.recipes", "cli.space"},
     {"cli.distill"},
@@ -114,6 +114,7 @@ def test_no_module_is_long(name):
         "from yamnet_cry import CryDetector; CryDetector.from_pretrained()",
         "import yamnet_cry.cli",
         "from yamnet_cry.distill import recipes; recipes.get('cry', ['train.epochs=5'])",
+        "from yamnet_cry.cli import main; main(['cache', '--cache', 'none'], standalone_mode=False)",
     ],
 )
 def test_light_imports_stay_light(statement):

@@ -16,6 +16,7 @@ from update_documents import HUB, documents
 
 from yamnet_cry import model_folder
 from yamnet_cry.distill import corpus, engine, evaluate, plots, targets, teachers
+from yamnet_cry.distill.cache import default_cache
 from yamnet_cry.files import write_whole
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     )
     parser.add_argument("corpus", nargs="+", help="the labelled corpus that the model was measured on")
     parser.add_argument("--teacher", required=True, help="as for distill")
-    parser.add_argument("--cache", type=Path, default=engine.default_cache(), help="of the teacher's logits")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="of the teacher's logits")
     arguments = parser.parse_args()
     config, tflite = model_folder.load(HUB)
     clips = [

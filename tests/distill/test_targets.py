@@ -1,5 +1,3 @@
-import sqlite3
-
 import numpy as np
 import pytest
 import soundfile
@@ -123,13 +121,13 @@ def test_a_cache_that_cannot_be_used(clips, tmp_path):
         targets.teacher_pass(clips, CountingTeacher(), tmp_path / "c.sqlite", progress=False)
 
 
-def test_a_cache_without_room(tmp_path):
-    cache = targets.LogitsCache(tmp_path / "c.sqlite", "t")
-    cache._database.execute("PRAGMA max_page_count = 10")
-    with pytest.raises(RunError, match="cannot be cached .*full.*; name another place with --cache"):
-        cache.put({bytes([n]): np.zeros((8, 521), np.float32) for n in range(50)})
-    assert cache.get(bytes([0])) is None
-    cache.close()
-    with sqlite3.connect(tmp_path / "c.sqlite") as database:
-        assert database.execute("SELECT count(*) FROM logits").fetchone() == (0,)
-    database.close()
+def test_the_views_of_earlier_seeds_are_forgotten(clips, tmp_path, caplog):
+    caplog.set_level("INFO")
+    cache = tmp_path / "c.sqlite"
+    corpus_of = clips[:-4]
+    targets.teacher_pass(clips, CountingTeacher(), cache, progress=False)
+    targets.teacher_pass(corpus_of, CountingTeacher(), cache, cache_limit=0, progress=False)
+    assert "the cache forgot 4 recordings and views of earlier runs" in caplog.text
+    teacher = CountingTeacher()
+    targets.teacher_pass(clips, teacher, cache, progress=False)
+    assert teacher.asked == 4

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from yamnet_cry import __version__, native_notes
+from yamnet_cry.cli.cache import cache
 from yamnet_cry.cli.calibrate import calibrate
 from yamnet_cry.cli.detect import detect
 from yamnet_cry.cli.distill import distill, evaluate
@@ -35,7 +36,7 @@ class _Failure(click.ClickException):
 
 @click.group(
     cls=_Group,
-    commands=[detect, listen, calibrate, distill, recipes, evaluate, export, push, space],
+    commands=[detect, listen, calibrate, distill, recipes, cache, evaluate, export, push, space],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__)

@@ -56,6 +56,13 @@ from yamnet_cry.model_folder import METRICS
     "--cache", type=click.Path(path_type=Path), help="File that keeps the teacher's logits, for all runs."
 )
 @click.option(
+    "--cache-limit",
+    metavar="GB",
+    type=click.FloatRange(0),
+    help="Size beyond which that file forgets what was not used for longest, but never what this run uses; "
+    "2 by default. `yamnet-cry cache` shows and empties it.",
+)
+@click.option(
     "--license", metavar="ID", help="The model's licence for its card, such as cc-by-4.0; none by default."
 )
 @click.option("--push", "repo", metavar="REPO", help="Push the result to this repository on the Hub.")
@@ -69,6 +76,7 @@ def distill(
     seed: int,
     resume: bool,
     cache: Path | None,
+    cache_limit: float | None,
     license: str | None,
     repo: str | None,
     private: bool | None,
@@ -90,13 +98,25 @@ def distill(
     from yamnet_cry import card, release
     from yamnet_cry.distill import distill as run
     from yamnet_cry.distill import fitness
+    from yamnet_cry.distill.cache import DEFAULT_LIMIT
 
+    limit = DEFAULT_LIMIT if cache_limit is None else cache_limit
     _log_to_stderr()
     if repo is not None:
         hub.check_repo_id(repo)
         hub.check_login()
     try:
-        run(audio, teacher, out, recipe=recipe, seed=seed, resume=resume, cache=cache, license=license)
+        run(
+            audio,
+            teacher,
+            out,
+            recipe=recipe,
+            seed=seed,
+            resume=resume,
+            cache=cache,
+            cache_limit=limit,
+            license=license,
+        )
     except KeyboardInterrupt:
         raise RunError("stopped; the same command with --resume goes on from here") from None
     metrics = json.loads((out / METRICS).read_text(encoding="utf-8"))

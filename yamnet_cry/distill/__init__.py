@@ -1,6 +1,7 @@
 """Distillation: a teacher, a recipe and a corpus become a model folder.
 
-Recipes need nothing else. The rest needs the extra ``distill``: ``pip install "yamnet-cry[distill]"``.
+Recipes and the cache of logits need nothing else. The rest needs the extra ``distill``:
+``pip install "yamnet-cry[distill]"``.
 """
 
 import os

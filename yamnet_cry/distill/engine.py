@@ -33,6 +33,7 @@ from yamnet_cry.distill import (
     training,
     views,
 )
+from yamnet_cry.distill.cache import DEFAULT_LIMIT, default_cache
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.evaluate import Float64
 from yamnet_cry.distill.recipes import CRY, Recipe
@@ -65,12 +66,6 @@ _RUN = "run.json"
 DEFAULT_THRESHOLD = 0.5
 
 
-def default_cache() -> Path:
-    """Returns where the teacher's logits are remembered, for all runs of a user."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "yamnet-cry" / "teacher_logits.sqlite"
-
-
 def distill(
     audio: str | Sequence[str],
     teacher: str | os.PathLike[str],
@@ -80,6 +75,7 @@ def distill(
     seed: int = 0,
     resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    cache_limit: float = DEFAULT_LIMIT,
     license: str | None = None,
     progress: bool = True,
 ) -> CryDetector:
@@ -99,6 +95,7 @@ def distill(
         seed: Seed of everything random; two runs with one seed give the same model.
         resume: Continue an interrupted run with the same arguments, if there is one.
         cache: SQLite file of the teacher's logits; `default_cache` by default.
+        cache_limit: Gigabytes beyond which that file forgets what earlier runs left and none used since.
         license: The model's licence for its card, as the Hugging Face Hub names it, such as ``"mit"``; it
             depends on the audio. By default the card names none.
         progress: Whether to show progress bars.
@@ -126,7 +123,9 @@ def distill(
     _begin(partial, recipe, seed, clips, loaded)
 
     every = [*clips, *views.make(clips, recipe.augmentation, seed)]
-    windows = targets.teacher_pass(every, loaded, Path(cache or default_cache()), progress=progress)
+    windows = targets.teacher_pass(
+        every, loaded, Path(cache or default_cache()), cache_limit=cache_limit, progress=progress
+    )
     student, history = training.fit(windows, recipe, seed, partial / "checkpoints", progress=progress)
     representative = windows.patches(_calibration_windows(windows, recipe, seed))
     tflite = export.to_int8(student, representative, dense_per_channel=recipe.export.dense_per_channel)

@@ -1,9 +1,7 @@
 """The teacher pass: every window of every clip is scored once, and remembered on disk."""
 
-import hashlib
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yamnet_cry.classes import NUM_CLASSES
+from yamnet_cry.distill.cache import DEFAULT_LIMIT, LogitsCache
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import AudioError, CorpusError, RunError
@@ -56,53 +54,21 @@ class Windows:
         return of_clip[self.clip_index]
 
 
-class LogitsCache:
-    """A teacher's logits on disk, by the content of the audio and the teacher's identity.
-
-    SQLite commits a chunk as a whole, so that a pass killed at any moment leaves whole chunks.
-    """
-
-    def __init__(self, path: Path, teacher: str) -> None:
-        self._teacher = teacher.encode()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=60)
-            self._database.execute("CREATE TABLE IF NOT EXISTS logits (key BLOB PRIMARY KEY, logits BLOB)")
-        except (OSError, sqlite3.Error) as error:
-            raise RunError(f"the cache {path} cannot be used ({error}); name another with --cache") from None
-
-    def key(self, waveform: Float32) -> bytes:
-        """Returns the key of a waveform's logits."""
-        return hashlib.sha256(self._teacher + waveform.tobytes()).digest()
-
-    def get(self, key: bytes) -> Float32 | None:
-        """Returns logits of shape (windows, 521), or None if there are none yet."""
-        row = self._database.execute("SELECT logits FROM logits WHERE key = ?", (key,)).fetchone()
-        return None if row is None else np.frombuffer(row[0], np.float32).reshape(-1, NUM_CLASSES)
-
-    def put(self, entries: dict[bytes, Float32]) -> None:
-        """Remembers logits, all of them or none."""
-        rows = [(key, logits.astype(np.float32).tobytes()) for key, logits in entries.items()]
-        try:
-            with self._database:
-                self._database.executemany("INSERT OR REPLACE INTO logits VALUES (?, ?)", rows)
-        except sqlite3.Error as error:
-            raise RunError(
-                f"the teacher's logits cannot be cached ({error}); name another place with --cache"
-            ) from None
-
-    def close(self) -> None:
-        """Closes the database."""
-        self._database.close()
-
-
-def teacher_pass(clips: Sequence[Clip], teacher: Teacher, cache: Path, *, progress: bool = True) -> Windows:
+def teacher_pass(
+    clips: Sequence[Clip],
+    teacher: Teacher,
+    cache: Path,
+    *,
+    cache_limit: float = DEFAULT_LIMIT,
+    progress: bool = True,
+) -> Windows:
     """Decodes every clip and scores every window that the cache does not know yet.
 
     Args:
         clips: The corpus.
         teacher: Gives logits.
         cache: SQLite file of logits, made if there is none.
+        cache_limit: Gigabytes beyond which it forgets what was not used for longest, and not by this pass.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -147,14 +113,18 @@ def teacher_pass(clips: Sequence[Clip], teacher: Teacher, cache: Path, *, progre
                 scored += sum(map(len, fresh.values()))
                 remembered.put(fresh)
                 found |= fresh
+            remembered.mark(keys)
             logits += [found[key] for key in keys]
             bar.update(len(waveforms))
+        forgotten = remembered.prune(cache_limit)
     if failures:
         shown = failures[:10] + ([f"and {len(failures) - 10} more"] if len(failures) > 10 else [])
         raise CorpusError(
             f"{len(failures)} of {len(clips)} clips cannot be used; mend them or take them out:\n  "
             + "\n  ".join(shown)
         )
+    if forgotten:
+        _LOG.info("the cache forgot %s recordings and views of earlier runs", f"{forgotten:,}")
     windows = _joined(list(clips), spectrograms, logits)
     rate = (
         f"; teacher: {scored:,} windows at {scored / seconds:,.0f} a second"
