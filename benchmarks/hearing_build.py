@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from yamnet_cry.distill.corpus import CRY, NOT_CRY, Clip
 from yamnet_cry.errors import CorpusError
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 SEED = 42
 
@@ -38,27 +38,27 @@ SEED = 42
 KINDS = {"room": 0.4, "effect": 0.2, "speech": 0.2, "music": 0.2}
 
 # No package or author fills more of a night than this.
-MOST_OF_A_GROUP = 20 * 60 * SAMPLE_RATE
-NIGHT_PIECE = 30 * 60 * SAMPLE_RATE
+MOST_OF_A_GROUP = 20 * 60 * YAMNET.sample_rate
+NIGHT_PIECE = 30 * 60 * YAMNET.sample_rate
 
 MIXTURE_COUNT = 500
-MIXTURE_SAMPLES = 30 * SAMPLE_RATE
+MIXTURE_SAMPLES = 30 * YAMNET.sample_rate
 RATIOS_DB = (-6, 0, 6)
-LONGEST_CRY = 10 * SAMPLE_RATE
+LONGEST_CRY = 10 * YAMNET.sample_rate
 QUIETEST_BACKGROUND = 1e-3
 LOUDEST = 0.99
 
 CRYING_PIECES = 16
 CRYING_COUNT = 20
-APART = 60 * SAMPLE_RATE
+APART = 60 * YAMNET.sample_rate
 
 # A cry begins and ends where 20 ms of it come this close to its loudest 20 ms: what is softer is lost in a
 # background as loud as the cry. On validation clips events begin nearest to it, among 25, 20, 15 and 12.
-FRAME = SAMPLE_RATE // 50
+FRAME = YAMNET.sample_rate // 50
 BELOW_LOUDEST_DB = 15.0
 
 # Around a look-alike, so that windows lie on it as in a quiet room.
-AROUND = 2 * SAMPLE_RATE
+AROUND = 2 * YAMNET.sample_rate
 
 # What ESC-50 and others call what resembles crying.
 LOOK_ALIKE_LABELS = {
@@ -313,7 +313,7 @@ class Builder:
             if laid is not None:
                 return laid
             # Silence has no level that a ratio could refer to.
-            at = (at + 5 * SAMPLE_RATE) % (scene.samples - LONGEST_CRY)
+            at = (at + 5 * YAMNET.sample_rate) % (scene.samples - LONGEST_CRY)
 
     def _spread(self, samples: int) -> list[int]:
         while True:

@@ -15,7 +15,7 @@ from scipy.signal import fftconvolve
 
 from yamnet_cry.distill import augment
 from yamnet_cry.errors import RunError
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 LEVELS_DBFS = (-60, -40, -20, -6)
 NARROW_HERTZ = 3900.0
@@ -94,7 +94,7 @@ def changed(samples: Float32, condition: Condition, response: Callable[[], Float
 
 
 def _through_codec(samples: Float32, codec: str, rate: str, container: str) -> Float32:
-    raw = ["-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "1"]
+    raw = ["-f", "f32le", "-ar", str(YAMNET.sample_rate), "-ac", "1"]
     quiet = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y"]
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / f"coded.{container}")

@@ -10,7 +10,7 @@ import numpy as np
 from hearing_peers import Float64
 
 from yamnet_cry.events import Event
-from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
+from yamnet_cry.frontend import YAMNET
 
 CRY = "cry"
 COLLAR_SECONDS = 0.5
@@ -62,10 +62,10 @@ def psds(cries: Sequence[Stretches], tracks: Sequence[Float64], seconds: float) 
     import sed_scores_eval
     from sed_scores_eval.base_modules.scores import create_score_dataframe
 
-    margin = (PATCH_SECONDS - PATCH_HOP_SECONDS) / 2
+    margin = (YAMNET.patch_seconds - YAMNET.patch_hop_seconds) / 2
     scores, truths, lengths = {}, {}, {}
     for number, (truth, track) in enumerate(zip(cries, tracks, strict=True)):
-        edges = np.arange(len(track) + 1) * PATCH_HOP_SECONDS + margin
+        edges = np.arange(len(track) + 1) * YAMNET.patch_hop_seconds + margin
         edges[0], edges[-1] = 0.0, max(seconds, edges[-1])
         # As float32 it is copied; what pandas 3 would give sed_scores_eval otherwise cannot be written to.
         frame = create_score_dataframe(track[:, None], edges.round(4), [CRY])

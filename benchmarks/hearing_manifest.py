@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from yamnet_cry.errors import AudioError, CorpusError
-from yamnet_cry.features import SAMPLE_RATE, Float32
+from yamnet_cry.frontend import YAMNET, Float32
 
 VERSION = "cry-benchmark v1"
 PATH = Path(__file__).with_name("cry-benchmark-v1.json")
@@ -100,7 +100,7 @@ class Scene:
     @property
     def seconds(self) -> float:
         """Its length in seconds."""
-        return self.samples / SAMPLE_RATE
+        return self.samples / YAMNET.sample_rate
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Benchmark:
     def cries(self, scene: Scene) -> list[tuple[float, float]]:
         """Returns onset and end of the crying in a scene, in seconds."""
         return [
-            (sound.at / SAMPLE_RATE, (sound.at + sound.stop - sound.start) / SAMPLE_RATE)
+            (sound.at / YAMNET.sample_rate, (sound.at + sound.stop - sound.start) / YAMNET.sample_rate)
             for sound in scene.sounds
             if self.clips[sound.clip].cry
         ]
@@ -136,7 +136,7 @@ class Benchmark:
     def clip_at(self, scene: Scene, seconds: float) -> ClipId:
         """Returns the clip that a scene's background is from at a time; its last one after the end."""
         ends = np.cumsum([stop - start for _, start, stop in scene.background])
-        place = int(np.searchsorted(ends, seconds * SAMPLE_RATE, side="right"))
+        place = int(np.searchsorted(ends, seconds * YAMNET.sample_rate, side="right"))
         return self.clips[scene.background[min(place, len(ends) - 1)][0]]
 
 

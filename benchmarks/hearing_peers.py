@@ -30,11 +30,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.fft import rfft
 
-from yamnet_cry import CryDetector, features
+from yamnet_cry import CryDetector, frontend
 from yamnet_cry.classes import CRY_CLASSES, cry_score
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.events import EventSettings
-from yamnet_cry.features import Float32
+from yamnet_cry.frontend import Float32
 
 if TYPE_CHECKING:
     import keras
@@ -140,7 +140,7 @@ class Detector:
 
     def scores(self, waveform: Float32) -> Float64:
         """See `Scorer`."""
-        return self._detector((waveform, features.SAMPLE_RATE)).probabilities[:, None]
+        return self._detector((waveform, frontend.YAMNET.sample_rate)).probabilities[:, None]
 
 
 class Yamnet:
@@ -163,7 +163,7 @@ class Yamnet:
 
     def scores(self, waveform: Float32) -> Float64:
         """See `Scorer`."""
-        logits = self._logits(features.pad(waveform))
+        logits = self._logits(frontend.YAMNET.pad(waveform))
         either = 1 / (1 + np.exp(-logits[:, list(CRY_CLASSES)].astype(np.float64)))
         return np.stack([cry_score(logits).astype(np.float64), 1 - np.prod(1 - either, axis=1)], axis=1)
 
@@ -204,17 +204,17 @@ class Mn04:
     def scores(self, waveform: Float32) -> Float64:
         """See `Scorer`."""
         windows = len(patch_windows(waveform))
-        ends = features.PATCH_FRAMES + self.HOP * np.arange(windows)
+        ends = frontend.YAMNET.patch_frames + self.HOP * np.arange(windows)
         # Silence before the recording, so that the first windows have their context too.
-        lead = self.CONTEXT - features.PATCH_FRAMES
-        length = (lead + int(ends[-1])) * features.FRAME_HOP
+        lead = self.CONTEXT - frontend.YAMNET.patch_frames
+        length = (lead + int(ends[-1])) * frontend.YAMNET.frame_hop
         padded = np.zeros(length, np.float32)
-        heard = waveform[: length - lead * features.FRAME_HOP]
-        padded[lead * features.FRAME_HOP :][: len(heard)] = heard
-        log_mel = self._log_mel(soxr.resample(padded, features.SAMPLE_RATE, 32_000))
+        heard = waveform[: length - lead * frontend.YAMNET.frame_hop]
+        padded[lead * frontend.YAMNET.frame_hop :][: len(heard)] = heard
+        log_mel = self._log_mel(soxr.resample(padded, frontend.YAMNET.sample_rate, 32_000))
         rows = []
         for end in ends:
-            part = np.ascontiguousarray(log_mel[end - features.PATCH_FRAMES :][: self.CONTEXT].T)
+            part = np.ascontiguousarray(log_mel[end - frontend.YAMNET.patch_frames :][: self.CONTEXT].T)
             logits = self._session.run(None, {"mel": part[None, None]})[0][0].astype(np.float64)
             rows.append(1 - np.prod(1 - 1 / (1 + np.exp(-logits[list(self.CLASSES)]))))
         return np.array(rows)[:, None]
@@ -241,7 +241,7 @@ def _on_litert(model: "keras.Model") -> Callable[[Float32], Float32]:
 
     def logits(waveform: Float32) -> Float32:
         rows = []
-        for patch in features.patches(features.log_mel(waveform)):
+        for patch in frontend.YAMNET.patches(frontend.YAMNET.log_mel(waveform)):
             interpreter.set_tensor(given, patch[None, :, :, None])
             interpreter.invoke()
             rows.append(interpreter.get_tensor(found)[0].copy())
@@ -252,8 +252,8 @@ def _on_litert(model: "keras.Model") -> Callable[[Float32], Float32]:
 
 def patch_windows(waveform: Float32) -> Float32:
     """Cuts audio into the windows that scores are of: shape (windows, samples)."""
-    padded = features.pad(waveform)
-    return sliding_window_view(padded, features.PATCH_SAMPLES)[:: features.PATCH_HOP_SAMPLES]
+    padded = frontend.YAMNET.pad(waveform)
+    return sliding_window_view(padded, frontend.YAMNET.patch_samples)[:: frontend.YAMNET.patch_hop_samples]
 
 
 def _sha256(*parts: bytes) -> str:

@@ -22,14 +22,14 @@ import soundfile
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import corpus
 from yamnet_cry.errors import CorpusError, RunError, TeacherError
-from yamnet_cry.features import SAMPLE_RATE
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.nursery import cry
 
 COLUMNS = ("file", "target", "split", "group", "source", "label", "kind", "category")
 
 
 def colour(seconds: float, generator: np.random.Generator) -> np.ndarray:
-    return 0.02 * generator.standard_normal(int(seconds * SAMPLE_RATE))
+    return 0.02 * generator.standard_normal(int(seconds * YAMNET.sample_rate))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def world(tmp_path_factory) -> Path:
     rows = []
 
     def add(name, wave, *values):
-        soundfile.write(folder / f"{name}.flac", wave, SAMPLE_RATE)
+        soundfile.write(folder / f"{name}.flac", wave, YAMNET.sample_rate)
         rows.append(dict(zip(COLUMNS, (f"{name}.flac", *values), strict=True)))
 
     for split in ("val", "test"):
@@ -70,10 +70,10 @@ def world(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(hearing_build, "MIXTURE_COUNT", 12)
-    monkeypatch.setattr(hearing_build, "NIGHT_PIECE", 60 * SAMPLE_RATE)
+    monkeypatch.setattr(hearing_build, "NIGHT_PIECE", 60 * YAMNET.sample_rate)
     monkeypatch.setattr(hearing_build, "CRYING_PIECES", 2)
     monkeypatch.setattr(hearing_build, "CRYING_COUNT", 3)
-    monkeypatch.setattr(hearing_build, "APART", 15 * SAMPLE_RATE)
+    monkeypatch.setattr(hearing_build, "APART", 15 * YAMNET.sample_rate)
     monkeypatch.setattr(hearing_measure, "SCENES_A_RATIO", 1)
 
 
@@ -258,7 +258,9 @@ def test_scores_are_those_of_the_detector(world, built):
     benchmark = hearing_manifest.read(built)
     samples = library_of(benchmark, world).scene(benchmark.part(hearing_manifest.CRIES)[0])
     scores = hearing_peers.Detector(None).scores(samples)
-    assert np.array_equal(scores[:, 0], CryDetector.from_pretrained()((samples, SAMPLE_RATE)).probabilities)
+    assert np.array_equal(
+        scores[:, 0], CryDetector.from_pretrained()((samples, YAMNET.sample_rate)).probabilities
+    )
 
 
 def test_peers_give_a_score_for_every_window(shared):
@@ -274,7 +276,7 @@ def test_peers_give_a_score_for_every_window(shared):
     assert shapes == {"released": (windows, 1), "yamnet": (windows, 2), "mn04": (windows, 1)}
     mn04 = sources.scorers["mn04"]
     # Scores look back only: what comes later changes none of them.
-    assert np.allclose(mn04.scores(wave)[:4], mn04.scores(wave[: 3 * SAMPLE_RATE])[:4], atol=1e-3)
+    assert np.allclose(mn04.scores(wave)[:4], mn04.scores(wave[: 3 * YAMNET.sample_rate])[:4], atol=1e-3)
 
 
 def test_the_adapter_in_the_documentation_is_one():
@@ -291,8 +293,8 @@ def test_check_names_clips_that_are_missing_or_differ(world, built, tmp_path, ca
     assert run("--check", "--audio", world, "--manifest", built) == 0
     assert "clips are those of cry-benchmark v1" in capsys.readouterr().out
     other = shutil.copytree(world, tmp_path / "other")
-    soundfile.write(other / "test-room-1.flac", np.zeros(1600), SAMPLE_RATE)
-    soundfile.write(other / "test-room-2.flac", np.zeros(12 * SAMPLE_RATE), SAMPLE_RATE)
+    soundfile.write(other / "test-room-1.flac", np.zeros(1600), YAMNET.sample_rate)
+    soundfile.write(other / "test-room-2.flac", np.zeros(12 * YAMNET.sample_rate), YAMNET.sample_rate)
     lines = (other / "manifest.csv").read_text().splitlines()
     kept = [line for line in lines if not line.startswith("meow")]
     (other / "manifest.csv").write_text("\n".join(kept) + "\n")
@@ -338,7 +340,7 @@ def test_conditions_do_what_their_names_say():
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="codecs need ffmpeg")
 @pytest.mark.parametrize("name", hearing_conditions.CODECS)
 def test_codecs_keep_time(name):
-    time = np.arange(48_000) / SAMPLE_RATE
+    time = np.arange(48_000) / YAMNET.sample_rate
     wave = (0.3 * np.sin(2 * np.pi * 500 * time) * (time % 1 < 0.5)).astype(np.float32)
     coded = hearing_conditions.changed(wave, hearing_conditions.Condition(name), lambda: wave)
     assert len(coded) == len(wave)

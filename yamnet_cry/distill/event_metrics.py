@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from yamnet_cry.events import Event, EventSettings, EventTracker
-from yamnet_cry.features import PATCH_HOP_SECONDS, PATCH_SECONDS
+from yamnet_cry.frontend import YAMNET
 
 #: An alarm so soon after the end of a cry is still for it: windows that hold its end go on for as long.
-GRACE_SECONDS = PATCH_SECONDS
+GRACE_SECONDS = YAMNET.patch_seconds
 
 Stretch = tuple[float, float]
 
@@ -35,7 +35,7 @@ def alarm_times(
         before = tracker.active
         tracker.push(float(probability))
         if tracker.active and not before:
-            alarms.append(round(number * PATCH_HOP_SECONDS + PATCH_SECONDS, 2))
+            alarms.append(round(number * YAMNET.patch_hop_seconds + YAMNET.patch_seconds, 2))
     return alarms
 
 

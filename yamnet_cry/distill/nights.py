@@ -14,7 +14,7 @@ from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import intervals
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import EventSettings, find_events
-from yamnet_cry.features import PATCH_HOP_SECONDS
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.work import seconds_of
 
 Track = Sequence[float] | NDArray[np.float64]
@@ -30,7 +30,7 @@ def hours_of(tracks: Sequence[Track]) -> float:
         >>> hours_of([[0.0] * 7500, [0.0] * 3750])
         1.5
     """
-    return sum(map(len, tracks)) * PATCH_HOP_SECONDS / 3600
+    return sum(map(len, tracks)) * YAMNET.patch_hop_seconds / 3600
 
 
 def false_alarms(tracks: Sequence[Track], threshold: float, settings: EventSettings) -> int:
