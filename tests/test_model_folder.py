@@ -1,6 +1,7 @@
 import json
 import zipfile
 
+import numpy as np
 import pytest
 
 from yamnet_cry import CryDetector, model_folder
@@ -16,6 +17,7 @@ from yamnet_cry.model_folder import (
     load,
     unpack_keras,
 )
+from yamnet_cry.nursery import nursery
 
 
 def edit(folder, **changes):
@@ -109,6 +111,11 @@ def test_a_corrupt_or_foreign_config(model_copy, content, message):
         ({"front_end": {**YAMNET.to_dict(), "frame_hop": 128}}, "frame_hop: expected 160, received 128$"),
         ({"front_end": {**YAMNET.to_dict(), "centred": True}}, "centred: expected False, received True$"),
         ({"front_end": None}, "expected front_end to be an object. Received: None"),
+        ({"classes": None}, "lacks the field 'classes'"),
+        ({"classes": {"count": 521}}, "lacks the field 'classes.cry'"),
+        ({"classes": {"count": 12, "cry": [3]}}, "expected classes.count to be 521. Received: 12"),
+        ({"classes": {"count": 521, "cry": [19]}}, "classes.cry to be .19, 20.. Received: .19."),
+        ({"score": "sigmoid(logits)[20]"}, "expected score to be 'softmax.* Received: 'sigmoid"),
         ({"threshold": None}, "lacks the field 'threshold'"),
         ({"threshold": 3}, "expected threshold to be a number from 0 to 1. Received: 3"),
         ({"threshold": True}, "expected threshold to be a number from 0 to 1. Received: True"),
@@ -229,3 +236,18 @@ def test_a_keras_file_larger_than_any(model_copy):
         file.truncate(LARGEST[KERAS] + 1)
     with pytest.raises(ModelError, match=r"model.keras exceeds the size limit.*Received: 134,217,729"):
         _ = CryDetector.from_pretrained(model_copy).keras_model
+
+
+def test_a_folder_of_release_0_1_0_reads_as_it_did(model_copy):
+    """It said of the score how the windows of a clip were pooled, and nothing of recall against threshold."""
+    edit(
+        model_copy,
+        score=f"{model_folder.SCORE}, quadratic mean over the loudest 10 s",
+        calibration={"slope": 1.614995142375937, "intercept": 0.9770408447000969},
+        event_recall=None,
+    )
+    old, new = CryDetector.from_pretrained(model_copy), CryDetector.from_pretrained()
+    assert old.config.calibration.slope == 1.614995142375937
+    assert old.config.event_recall is None
+    wave = (nursery(), 16_000)
+    np.testing.assert_array_equal(old(wave).scores, new(wave).scores)

@@ -71,6 +71,16 @@ def numbers(low: float, high: float, longest: int) -> Rule:
     )
 
 
+def exactly(expected: object) -> Rule:
+    """One value alone, of the same type.
+
+    Example:
+        >>> exactly([19, 20]).holds([19, 20]), exactly(1).holds(True)
+        (True, False)
+    """
+    return Rule(repr(expected), lambda value: type(value) is type(expected) and value == expected)
+
+
 #: Names of recipes: they appear in C comments, YAML, Markdown and file names.
 NAME = text(r"[a-z0-9_-]{1,64}", "1 to 64 of the characters a-z, 0-9, _ and -")
 

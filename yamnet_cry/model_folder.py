@@ -31,8 +31,10 @@ from yamnet_cry.fields import (
     OBJECT,
     OPTIONAL_OBJECT,
     VERSION,
+    Rule,
     check,
     check_only,
+    exactly,
     integer,
     number,
     numbers,
@@ -88,8 +90,12 @@ _KERAS_KEYS = ("module", "class_name", "config", "registered_name", "build_confi
 
 FORMAT = "yamnet-cry"
 FORMAT_VERSION = 1
+SCORE = "softmax(logits)[19] + softmax(logits)[20]"
 # What a detector reads of config.json. Names and versions end up in C, YAML and Markdown.
 _FIELDS = {
+    "classes": OBJECT,
+    # 0.1.0 wrote behind it how it pooled the windows of a clip.
+    "score": Rule(repr(SCORE), lambda value: isinstance(value, str) and value.split(", ")[0] == SCORE),
     "recipe": NAME,
     "threshold": number(0, 1),
     "calibration": OBJECT,
@@ -99,6 +105,7 @@ _FIELDS = {
     "package_version": VERSION,
     "event_recall": OPTIONAL_OBJECT,
 }
+_CLASSES = {"count": exactly(NUM_CLASSES), "cry": exactly(list(CRY_CLASSES))}
 _CALIBRATION = {"slope": number(1e-6, 1e6), "intercept": number(-1e6, 1e6)}
 # The firmware has room for as many windows: YAMNET_CRY_LONGEST_SMOOTHING and _VOTE.
 _EVENTS = {
@@ -119,7 +126,6 @@ _FILE = {
     "bytes": integer(0, 10**10),
     "sha256": text("[0-9a-f]{64}", "64 hexadecimal digits"),
 }
-SCORE = "softmax(logits)[19] + softmax(logits)[20]"
 
 
 @dataclass(frozen=True)
@@ -328,6 +334,8 @@ def _read_config(folder: Path) -> ModelConfig:
 
 def _config(values: dict[str, Any]) -> ModelConfig:
     found = check(values, _FIELDS)
+    # A detector knows no other classes and no other score: a model of others would be misheard.
+    check_only(found["classes"], _CLASSES, "classes")
     calibration = check_only(found["calibration"], _CALIBRATION, "calibration")
     recall = found.get("event_recall")
     files = {name: check(entry, _FILE, f"files.{name[:80]}") for name, entry in found["files"].items()}

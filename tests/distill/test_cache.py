@@ -158,6 +158,18 @@ def test_the_cache_of_all_runs(tmp_path, monkeypatch):
     assert json.loads(run("--json").output)["entries"] == 3
 
 
+def test_without_the_extra(path):
+    used(path, 0, 10)
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('keras', 'tensorflow', 'librosa', 'tqdm'))\n"
+        "from yamnet_cry.cli import main\n"
+        "main(['cache', '--cache', sys.argv[1], '--json'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["entries"] == 10
+
+
 @pytest.mark.parametrize(("answer", "left"), [("n\n", 10), ("", 10), ("y\n", 0)])
 def test_clearing_asks(path, answer, left):
     used(path, 0, 10)

@@ -22,16 +22,17 @@ def cache(path: Path | None, clear: bool, yes: bool, as_json: bool) -> None:
     `yamnet-cry distill` asks its teacher about every recording and every augmented view once, and keeps the
     answers for later runs. It forgets those that were not used for longest by itself (`--cache-limit`).
     """
-    from yamnet_cry.distill import cache as teacher_cache
+    from yamnet_cry.distill.cache import clear as empty
+    from yamnet_cry.distill.cache import contents, default_cache
 
-    found = teacher_cache.contents(path or teacher_cache.default_cache())
+    found = contents(path or default_cache())
     freed = None
     if clear:
         if found.bytes and not yes:
             question = f"Delete the teacher's logits in {found.path}, {_size(found.bytes)}?"
             click.confirm(question, abort=True, err=True)
-        freed = teacher_cache.clear(found.path)
-        found = teacher_cache.contents(found.path)
+        freed = empty(found.path)
+        found = contents(found.path)
     if as_json:
         shown = {"path": str(found.path), "bytes": found.bytes, "entries": found.entries}
         click.echo(json.dumps(shown if freed is None else {**shown, "freed_bytes": freed}))
