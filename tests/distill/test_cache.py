@@ -1,4 +1,5 @@
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -100,11 +101,12 @@ def test_a_cache_from_before_it_was_pruned(path):
 def test_two_runs_at_once(path):
     """While one process writes chunk after chunk, another fills, prunes and clears the same file."""
     code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "import sys; from pathlib import Path\n"
         "from test_cache import used\n"
         "for n in range(40): used(Path(sys.argv[1]), 1000 + 10 * n, 10, limit=1.0)\n"
     )
-    other = subprocess.Popen([sys.executable, "-c", code, str(path), str(Path(__file__).parent)])
+    modules = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    other = subprocess.Popen([sys.executable, "-c", code, str(path)], env=modules)
     cleared = 0
     while other.poll() is None:
         used(path, 0, 10, limit=50 * ENTRY / 1e9)
