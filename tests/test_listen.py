@@ -29,9 +29,10 @@ from yamnet_cry.nursery import nursery
 
 PROGRAM = (sys.executable, "-m", "yamnet_cry", "listen")
 
-# Who started the tests may ignore Ctrl-C, as nohup does for a program in the background.
+# Who started the tests may ignore Ctrl-C and hanging up, as nohup does for a program in the background.
 UNIGNORED = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "if hasattr(signal, 'SIGHUP'): signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     "from yamnet_cry.cli import run; run()"
 )
 
