@@ -14,11 +14,11 @@ from pathlib import Path
 
 import firmware_chain
 
-from yamnet_cry import CryDetector, formats
-from yamnet_cry.card import markdown_table
+from yamnet_cry import CryDetector, export
 from yamnet_cry.firmware import kit as kit_module
 from yamnet_cry.firmware import network
 from yamnet_cry.firmware.readme import STATE_BYTES
+from yamnet_cry.model.card import markdown_table
 
 NAMES = {"float": "floating point", "fixed point": "fixed point"}
 TARGETS = {
@@ -134,7 +134,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         kit = folder / "kit"
-        formats.write(detector, "firmware", kit)
+        export.write(detector, "firmware", kit)
         printed = kit_module.self_test(kit) or ""
         counted = {build: instructions(kit, flags, folder) for build, flags in kit_module.BUILDS.items()}
         chains = [] if arguments.audio is None else chain_rows(detector, kit, folder, arguments.audio)

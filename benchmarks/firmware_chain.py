@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from yamnet_cry import CryDetector
-from yamnet_cry.classes import cry_score
+from yamnet_cry.audioset import cry_score
 from yamnet_cry.distill import corpus
 from yamnet_cry.events import Event, find_events, trigger
 from yamnet_cry.firmware.golden import micro_logits

@@ -33,10 +33,12 @@ import numpy as np
 import soundfile
 from model_parts import ABSURD, mutated_model
 
-from yamnet_cry import CryDetector, audio, live, model_folder
+from yamnet_cry import CryDetector, audio
+from yamnet_cry.audio import capture
+from yamnet_cry.demo import nursery
 from yamnet_cry.distill import corpus
 from yamnet_cry.errors import YamnetCryError
-from yamnet_cry.nursery import nursery
+from yamnet_cry.model import folder as model_folder
 from yamnet_cry.space import live as space_live
 from yamnet_cry.space import recording
 
@@ -113,7 +115,7 @@ def decode(data: bytes) -> None:
 
 def stream(data: bytes) -> None:
     """Reads a pipe, as `yamnet-cry listen` does."""
-    blocks, sample_rate = live.pipe(io.BytesIO(data), live.Format())
+    blocks, sample_rate = capture.pipe(io.BytesIO(data), capture.Format())
     heard = audio.LiveAudio(sample_rate)
     for block in blocks:
         heard.push(block)

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from scipy.fft import rfft
 
 from yamnet_cry import CryDetector, frontend
-from yamnet_cry.classes import CRY_CLASSES, cry_score
+from yamnet_cry.audioset import CRY_CLASSES, cry_score
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.frontend import Float32

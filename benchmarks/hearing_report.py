@@ -6,7 +6,7 @@ from typing import Any
 import hearing_tables as tables
 from hearing_tables import between, percent, seconds
 
-from yamnet_cry.card import markdown_table
+from yamnet_cry.model.card import markdown_table
 
 #: What was found of release 0.1.0 before, on audio outside its corpus.
 EXPECTED_RATE = 1.9

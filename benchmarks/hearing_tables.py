@@ -5,7 +5,7 @@ from typing import Any
 
 from hearing_build import BELOW_LOUDEST_DB
 
-from yamnet_cry.card import markdown_table
+from yamnet_cry.model.card import markdown_table
 
 DASH = "\N{EN DASH}"
 RATIOS = ("-6 dB", "+0 dB", "+6 dB")

@@ -16,7 +16,7 @@ import soxr
 from ai_edge_litert.interpreter import Interpreter
 
 from yamnet_cry import CryDetector
-from yamnet_cry.classes import cry_score
+from yamnet_cry.audioset import cry_score
 from yamnet_cry.frontend import YAMNET, Float32
 
 Scorer = Callable[[Float32], object]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from yamnet_cry.ambient import AmbientReport, CalibrationError
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import corpus
+from yamnet_cry.false_alarms import AmbientReport, CalibrationError
 from yamnet_cry.frontend import YAMNET, Float32
 
 #: Rooms: a source of the corpus's manifest, without its crying clips and its test split.

@@ -17,11 +17,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from yamnet_cry import CryDetector, model_folder
-from yamnet_cry.classes import CRY_CLASSES
-from yamnet_cry.distill import corpus, evaluate, export
+from yamnet_cry import CryDetector
+from yamnet_cry.audioset import CRY_CLASSES
+from yamnet_cry.distill import corpus, evaluate, quantize
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.model import folder as model_folder
 
 
 def label_loss(is_cry: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
@@ -69,8 +70,8 @@ def main() -> None:
     before = CryDetector.from_pretrained(arguments.model)
     student = before.keras_model
     fine_tune(student, clips, arguments.epochs)
-    tflite = export.to_int8(student, patches_and_labels(corpus.require(clips, "val"))[0])
-    config = replace(before.config, parameters=export.parameter_counts(student))
+    tflite = quantize.to_int8(student, patches_and_labels(corpus.require(clips, "val"))[0])
+    config = replace(before.config, parameters=quantize.parameter_counts(student))
     model_folder.save(arguments.out, config, tflite)
 
     test = corpus.require(clips, "test")

@@ -8,7 +8,7 @@ import argparse
 
 import soundfile
 
-from yamnet_cry.nursery import SAMPLE_RATE, nursery
+from yamnet_cry.demo import SAMPLE_RATE, nursery
 
 
 def main() -> None:

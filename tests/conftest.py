@@ -42,7 +42,7 @@ def model_copy(released: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def synthetic_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with manifest.csv: synthesised cries, and hiss, hum and beeps, of several groups a split."""
-    from yamnet_cry.nursery import SAMPLE_RATE, cry
+    from yamnet_cry.demo import SAMPLE_RATE, cry
 
     folder = tmp_path_factory.mktemp("corpus")
     generator = np.random.default_rng(0)

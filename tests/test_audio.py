@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yamnet_cry import audio
+from yamnet_cry.audio import recording
 from yamnet_cry.errors import AudioError
 
 
@@ -109,12 +110,12 @@ def test_float_and_integer_arrays_agree():
 )
 def test_block_size_does_not_change_resampling(rate, samples, size):
     wave = np.random.default_rng(samples).uniform(-0.5, 0.5, samples).astype(np.float32)
-    original = audio._BLOCK_VALUES
-    audio._BLOCK_VALUES = size
+    original = recording._BLOCK_VALUES
+    recording._BLOCK_VALUES = size
     try:
         in_blocks = audio.read((wave, rate))
     finally:
-        audio._BLOCK_VALUES = original
+        recording._BLOCK_VALUES = original
     np.testing.assert_allclose(in_blocks, audio.read((wave, rate)), rtol=0, atol=1e-6)
 
 

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from yamnet_cry import card, model_folder
+from yamnet_cry.model import card
+from yamnet_cry.model import folder as model_folder
 
 
 @pytest.fixture

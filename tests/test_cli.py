@@ -9,9 +9,9 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from yamnet_cry import CryDetector, __version__
-from yamnet_cry.ambient import CalibrationError
 from yamnet_cry.cli import main
-from yamnet_cry.nursery import nursery
+from yamnet_cry.demo import nursery
+from yamnet_cry.false_alarms import CalibrationError
 
 
 @pytest.fixture

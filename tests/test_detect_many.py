@@ -14,12 +14,13 @@ import soundfile
 from click.testing import CliRunner, Result
 from disk import full_after
 
-from yamnet_cry import CryDetector, batch
+from yamnet_cry import CryDetector
+from yamnet_cry.audio.files import find
 from yamnet_cry.cli import main
-from yamnet_cry.detection import clock
+from yamnet_cry.demo import nursery
 from yamnet_cry.errors import AudioError
-from yamnet_cry.nursery import nursery
-from yamnet_cry.reports import CSV_COLUMNS
+from yamnet_cry.report.text import CSV_COLUMNS
+from yamnet_cry.results import clock
 
 PROGRAM = (sys.executable, "-m", "yamnet_cry")
 
@@ -353,4 +354,4 @@ def test_names_that_are_no_text(night, tmp_path):
 
 def test_folders_without_audio(tmp_path):
     with pytest.raises(AudioError, match="holds no audio files"):
-        batch.find([str(tmp_path)])
+        find([str(tmp_path)])

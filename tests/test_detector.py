@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yamnet_cry import CryDetector, Detection
+from yamnet_cry.audioset import cry_score
 from yamnet_cry.calibration import Calibration
-from yamnet_cry.classes import cry_score
-from yamnet_cry.detection import clock, duration
+from yamnet_cry.demo import nursery
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import find_events, trigger
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.nursery import nursery
-from yamnet_cry.picture import verdict
-from yamnet_cry.reports import csv_rows
+from yamnet_cry.report.plot import verdict
+from yamnet_cry.report.text import csv_rows
+from yamnet_cry.results import clock, duration
 
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
 

@@ -10,8 +10,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamnet_cry import encoded
-from yamnet_cry.nursery import nursery
+from yamnet_cry.audio import encoded
+from yamnet_cry.demo import nursery
 
 FROM_THE_MIDDLE = 20_001
 

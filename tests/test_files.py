@@ -6,7 +6,7 @@ import stat
 import pytest
 from disk import full_after
 
-from yamnet_cry import CryDetector, formats
+from yamnet_cry import CryDetector, export
 from yamnet_cry.errors import ExportError, ModelError
 from yamnet_cry.files import whole, write_whole
 
@@ -81,13 +81,13 @@ def test_what_is_named_like_the_target_is_left_alone(tmp_path):
         (folder / "diary.txt").write_text("mine")
     (tmp_path / "cry.new.tflite").write_text("mine")
     detector = CryDetector.from_pretrained()
-    formats.write(detector, "c-array", tmp_path / "kit")
-    formats.write(detector, "tflite", tmp_path / "cry.tflite")
+    export.write(detector, "c-array", tmp_path / "kit")
+    export.write(detector, "tflite", tmp_path / "cry.tflite")
     detector.save_pretrained(tmp_path / "room")
     assert names(tmp_path / "room") == ["config.json", "model_int8.tflite"]
     with full_after(1_000):
         with pytest.raises(ExportError, match="again cannot be written"):
-            formats.write(detector, "c-array", tmp_path / "again")
+            export.write(detector, "c-array", tmp_path / "again")
         with pytest.raises(ModelError, match="again cannot be written"):
             detector.save_pretrained(tmp_path / "again")
     made = {"kit", "room", "cry.tflite"}

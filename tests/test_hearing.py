@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from yamnet_cry.demo import cry
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import corpus
 from yamnet_cry.errors import CorpusError, RunError, TeacherError
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.nursery import cry
 
 COLUMNS = ("file", "target", "split", "group", "source", "label", "kind", "category")
 

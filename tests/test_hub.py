@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from loopback_hub import TOKEN, LoopbackHub, blob
 
-from yamnet_cry import CryDetector, hub
+from yamnet_cry import CryDetector
 from yamnet_cry.errors import ModelError
-from yamnet_cry.model_folder import CONFIG, DETECTOR_FILES, KERAS, LARGEST, TFLITE
+from yamnet_cry.model import hub
+from yamnet_cry.model.folder import CONFIG, DETECTOR_FILES, KERAS, LARGEST, TFLITE
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from yamnet_cry.nursery import nursery
+from yamnet_cry.demo import nursery
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "librosa", "datasets", "gradio", "sklearn", "torch")

@@ -20,12 +20,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamnet_cry import CryDetector, cli, live
+from yamnet_cry import CryDetector, cli
+from yamnet_cry.audio import capture
 from yamnet_cry.cli.interruption import SilenceWatch, Stopped, StopSignals
 from yamnet_cry.cli.reporter import StreamClock
-from yamnet_cry.detection import clock, duration
+from yamnet_cry.demo import nursery
 from yamnet_cry.errors import AudioError, InputEnded
-from yamnet_cry.nursery import nursery
+from yamnet_cry.results import clock, duration
 
 PROGRAM = (sys.executable, "-m", "yamnet_cry", "listen")
 
@@ -404,7 +405,7 @@ def test_encoded_audio_is_refused(wav):
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 11, 12, 13, 100, 20_000])
 def test_short_raw_audio_is_heard_to_the_last_sample(size):
     samples = np.arange(size, dtype="<i2")
-    blocks, _ = live.pipe(io.BytesIO(samples.tobytes()), live.Format())
+    blocks, _ = capture.pipe(io.BytesIO(samples.tobytes()), capture.Format())
     np.testing.assert_array_equal(np.concatenate([*blocks, samples[:0, None]])[:, 0], samples)
 
 
@@ -415,7 +416,7 @@ def test_wav_beyond_4_gib_is_understood(wav, form):
     soundfile.write(file, wave, 16_000, format="RF64", subtype="PCM_16")
     data = file.getvalue()
     assert data[:4] == b"RF64"
-    blocks, rate = live.pipe(io.BytesIO(form + data[4:]), live.Format(8_000))
+    blocks, rate = capture.pipe(io.BytesIO(form + data[4:]), capture.Format(8_000))
     assert rate == 16_000
     np.testing.assert_array_equal(np.concatenate(list(blocks))[:, 0], wave)
 
@@ -457,7 +458,7 @@ def test_a_pipe_gives_the_samples_of_the_file(subtype, kind, channels, sizes):
     wave = np.random.default_rng(0).uniform(-0.9, 0.9, (500, channels))
     file = io.BytesIO()
     soundfile.write(file, wave, 8_000, format=kind, subtype=subtype)
-    blocks, rate = live.pipe(Dribble(file.getvalue(), sizes), live.Format())
+    blocks, rate = capture.pipe(Dribble(file.getvalue(), sizes), capture.Format())
     found = np.concatenate(list(blocks)).astype(np.float64)
     if subtype not in ("FLOAT", "DOUBLE"):
         found = (found - (128 if subtype == "PCM_U8" else 0)) / {"PCM_U8": 2**7, "PCM_16": 2**15}.get(
@@ -509,14 +510,14 @@ def sounddevice(wave: np.ndarray, rate: int, lost: frozenset[int] = frozenset())
 
 @pytest.fixture
 def gone_at_once(monkeypatch):
-    monkeypatch.setattr(live, "_GONE_SECONDS", 0.01)
+    monkeypatch.setattr(capture, "_GONE_SECONDS", 0.01)
 
 
 def test_a_microphone_is_heard_at_its_own_rate(monkeypatch, gone_at_once):
     wave = np.random.default_rng(0).standard_normal(44_100).astype(np.float32) * 0.01
     monkeypatch.setitem(sys.modules, "sounddevice", sounddevice(wave, 44_100))
     warnings: list[str] = []
-    blocks, rate = live.microphone("2", warnings.append)
+    blocks, rate = capture.microphone("2", warnings.append)
     heard = [next(blocks) for _ in range(10)]
     assert rate == 44_100
     np.testing.assert_array_equal(np.concatenate(heard)[:, 0], wave)
@@ -542,9 +543,9 @@ def test_lost_sound_is_said_once_a_minute(monkeypatch, gone_at_once):
     lost = frozenset({0, 1, 2, 5, 50})
     module = sounddevice(np.zeros(16_000 * 9, np.float32), 16_000, lost)
     monkeypatch.setitem(sys.modules, "sounddevice", module)
-    monkeypatch.setattr(live, "_WARN_BLOCKS", 10)
+    monkeypatch.setattr(capture, "_WARN_BLOCKS", 10)
     warnings: list[str] = []
-    blocks, _ = live.microphone(None, warnings.append)
+    blocks, _ = capture.microphone(None, warnings.append)
     with pytest.raises(InputEnded):
         for _ in blocks:
             pass
@@ -553,7 +554,7 @@ def test_lost_sound_is_said_once_a_minute(monkeypatch, gone_at_once):
 
 def test_a_microphone_that_nobody_listens_to(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", sounddevice(np.zeros(16_000 * 11, np.float32), 16_000))
-    blocks, _ = live.microphone(None, lambda text: None)
+    blocks, _ = capture.microphone(None, lambda text: None)
     with pytest.raises(InputEnded, match="too slow to listen: ten seconds of sound were waiting"):
         for _ in blocks:
             pass
@@ -562,7 +563,7 @@ def test_a_microphone_that_nobody_listens_to(monkeypatch):
 def test_microphones_that_are_not_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", sounddevice(np.zeros(1, np.float32), 16_000))
     with pytest.raises(AudioError, match="no microphone none such .*`python -m sounddevice` lists them"):
-        live.microphone("none such", print)
+        capture.microphone("none such", print)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(AudioError, match=r'needs: pip install "yamnet-cry\[listen\]"'):
-        live.microphone(None, print)
+        capture.microphone(None, print)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from yamnet_cry import model_folder
-from yamnet_cry.classes import cry_score
+from yamnet_cry.audioset import cry_score
+from yamnet_cry.demo import nursery
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.nursery import nursery
-from yamnet_cry.runtime import Student
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model.runtime import Student
 
 micro = pytest.importorskip("tflite_micro.python.tflite_micro", reason="no TFLite-Micro here").runtime
 

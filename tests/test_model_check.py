@@ -8,9 +8,9 @@ import pytest
 from model_parts import packed, unpacked
 
 from yamnet_cry.errors import ModelError
-from yamnet_cry.model_check import check
-from yamnet_cry.model_folder import TFLITE
-from yamnet_cry.runtime import Student
+from yamnet_cry.model.check import check
+from yamnet_cry.model.folder import TFLITE
+from yamnet_cry.model.runtime import Student
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_what_other_students_are_made_of_passes():
     import keras
     from keras import layers
 
-    from yamnet_cry.distill.export import to_int8
+    from yamnet_cry.distill.quantize import to_int8
 
     inputs = keras.Input((96, 64, 1))
     x = layers.Conv2D(8, 3, 2, padding="same", activation="relu6")(inputs)

@@ -4,10 +4,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from yamnet_cry import CryDetector, model_folder
+from yamnet_cry import CryDetector
+from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ModelError
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model_folder import (
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model.folder import (
     CONFIG,
     KERAS,
     KERAS_WEIGHTS,
@@ -17,7 +19,6 @@ from yamnet_cry.model_folder import (
     load,
     unpack_keras,
 )
-from yamnet_cry.nursery import nursery
 
 
 def edit(folder, **changes):

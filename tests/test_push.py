@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from loopback_hub import LoopbackHub, Machine, Repository, blob
 
-from yamnet_cry import CryDetector, hub
+from yamnet_cry import CryDetector
 from yamnet_cry.errors import HubError, ModelError
-from yamnet_cry.model_folder import CARD, CONFIG, RELEASE_FILES, TFLITE
+from yamnet_cry.model import hub
+from yamnet_cry.model.folder import CARD, CONFIG, RELEASE_FILES, TFLITE
 
 SCORES = (
-    "from yamnet_cry.nursery import nursery; from yamnet_cry import CryDetector; "
+    "from yamnet_cry.demo import nursery; from yamnet_cry import CryDetector; "
     "print(CryDetector.from_pretrained({})((nursery(), 16_000)).scores.tolist())"
 )
 
@@ -195,7 +196,7 @@ def test_a_detector_pushes_its_folder_with_the_threshold_it_has(machine, release
 
 
 def test_a_detector_of_no_folder(released):
-    from yamnet_cry import model_folder
+    from yamnet_cry.model import folder as model_folder
 
     detector = CryDetector(*model_folder.load(released))
     with pytest.raises(ModelError, match="comes from no model folder"):

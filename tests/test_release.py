@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from yamnet_cry import CryDetector, release
+from yamnet_cry import CryDetector
 from yamnet_cry.errors import HubError, ModelError
-from yamnet_cry.model_folder import (
+from yamnet_cry.model import publish
+from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
     KERAS,
@@ -26,7 +27,7 @@ def change(path: Path, **fields: object) -> None:
 
 
 def test_the_released_folder_is_whole_and_holds_nothing_else(released):
-    assert set(release.check(released)) == set(RELEASE_FILES)
+    assert set(publish.check(released)) == set(RELEASE_FILES)
     assert {path.name for path in released.iterdir()} == set(RELEASE_FILES)
 
 
@@ -34,27 +35,27 @@ def test_the_released_folder_is_whole_and_holds_nothing_else(released):
 def test_an_incomplete_folder(model_copy, name):
     (model_copy / name).unlink()
     with pytest.raises(HubError, match=f"is incomplete: it has no {name}. Push the whole folder as"):
-        release.check(model_copy)
+        publish.check(model_copy)
 
 
 def test_a_folder_that_only_a_detector_wrote(tmp_path):
     CryDetector.from_pretrained().save_pretrained(tmp_path / "mine")
     with pytest.raises(HubError, match="it has no model.keras, model.weights.h5, recipe.json, metrics.json"):
-        release.check(tmp_path / "mine")
+        publish.check(tmp_path / "mine")
 
 
 @pytest.mark.parametrize("name", [TFLITE, KERAS, KERAS_WEIGHTS])
 def test_another_model(model_copy, name):
     (model_copy / name).write_bytes((model_copy / name).read_bytes() + b"\0")
     with pytest.raises(HubError, match=f"{name} is not the file that {CONFIG} describes"):
-        release.check(model_copy)
+        publish.check(model_copy)
 
 
 def test_what_keras_would_read_is_the_model(model_copy):
     config = json.loads((model_copy / CONFIG).read_text())
     change(model_copy / CONFIG, config={**config["config"], "name": "another"})
     with pytest.raises(HubError, match="model.keras is not the model of config.json and model.weights.h5"):
-        release.check(model_copy)
+        publish.check(model_copy)
 
 
 def test_metrics_of_another_model(model_copy):
@@ -62,14 +63,14 @@ def test_metrics_of_another_model(model_copy):
     change(model_copy / METRICS, size={**metrics["size"], "int8_bytes": 1})
     size = metrics["size"]["int8_bytes"]
     with pytest.raises(HubError, match=f"measured on a model with int8_bytes 1, and config.json has {size}"):
-        release.check(model_copy)
+        publish.check(model_copy)
 
 
 def test_a_recipe_of_another_model(model_copy):
     recipe = json.loads((model_copy / RECIPE).read_text())
     change(model_copy / RECIPE, recipe={**recipe["recipe"], "name": "reference"})
     with pytest.raises(HubError, match="recipe.json is of 'reference', and config.json of 'cry'"):
-        release.check(model_copy)
+        publish.check(model_copy)
 
 
 def test_a_card_that_says_more_than_was_measured(model_copy):
@@ -81,16 +82,16 @@ def test_a_card_that_says_more_than_was_measured(model_copy):
     with pytest.raises(
         HubError, match="README.md does not say what was measured: it lacks 1 lines, the first"
     ):
-        release.check(model_copy)
-    release.write_card(model_copy)
+        publish.check(model_copy)
+    publish.write_card(model_copy)
     assert (model_copy / CARD).read_text() == card
-    release.check(model_copy)
+    publish.check(model_copy)
 
 
 def test_a_card_may_say_something_besides(model_copy):
     with (model_copy / CARD).open("a") as file:
         file.write("\n## Our nursery\n\nIt works in ours.\n")
-    release.check(model_copy)
+    publish.check(model_copy)
 
 
 @pytest.mark.parametrize("name", [METRICS, RECIPE])
@@ -100,22 +101,22 @@ def test_a_card_may_say_something_besides(model_copy):
 def test_a_record_that_cannot_be_read(model_copy, name, content, message):
     (model_copy / name).write_text(content)
     with pytest.raises(HubError, match=message):
-        release.check(model_copy)
+        publish.check(model_copy)
     with pytest.raises(HubError, match=message):
-        release.write_card(model_copy)
+        publish.write_card(model_copy)
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(HubError, match="is incomplete"):
-        release.check(tmp_path / "nothing")
+        publish.check(tmp_path / "nothing")
     with pytest.raises(HubError, match="is no model folder"):
-        release.write_card(tmp_path / "nothing")
+        publish.write_card(tmp_path / "nothing")
 
 
 def test_pictures_are_part_of_it(model_copy):
     (model_copy / TRAINING_PLOT).rename(model_copy / "else.png")
     with pytest.raises(HubError, match="it has no training.png"):
-        release.check(model_copy)
+        publish.check(model_copy)
 
 
 def test_the_keras_model_of_a_folder(released, model_copy):
@@ -149,7 +150,7 @@ def test_texts_of_a_folder_are_no_markdown_or_html(model_copy):
     change(model_copy / RECIPE, **recipe)
     change(model_copy / METRICS, **metrics)
     before = CryDetector.from_pretrained(model_copy).config
-    release.write_card(model_copy)
+    publish.write_card(model_copy)
     text = (model_copy / CARD).read_text()
     for raw in ("<script", "[x](", "![](", "</code>", "\nlicense: gpl", "\u2028"):
         assert raw not in text
@@ -174,7 +175,7 @@ def test_texts_of_a_folder_are_no_markdown_or_html(model_copy):
 )
 def test_records_that_are_none(model_copy, name, content, message):
     (model_copy / name).write_bytes(content)
-    for use in (release.check, release.write_card):
+    for use in (publish.check, publish.write_card):
         with pytest.raises(HubError, match=message) as raised:
             use(model_copy)
         assert "\n" not in str(raised.value)
@@ -187,4 +188,4 @@ def test_a_measure_that_is_no_number(model_copy, value):
     metrics["models"]["int8"]["all"]["auc"] = value
     change(model_copy / METRICS, **metrics)
     with pytest.raises(HubError, match="lacks what a card says"):
-        release.write_card(model_copy)
+        publish.write_card(model_copy)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from yamnet_cry.errors import ModelError
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model_folder import TFLITE
-from yamnet_cry.runtime import Student
+from yamnet_cry.model.folder import TFLITE
+from yamnet_cry.model.runtime import Student
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_what_is_no_tflite_file_is_refused():
 def test_a_model_with_other_inputs_is_refused():
     import keras
 
-    from yamnet_cry.distill.export import to_int8
+    from yamnet_cry.distill.quantize import to_int8
 
     inputs = keras.Input((96, 64, 1))
     other = keras.Model(inputs, keras.layers.Dense(7)(keras.layers.GlobalAveragePooling2D()(inputs)))

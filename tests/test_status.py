@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from yamnet_cry.cli import status
-from yamnet_cry.nursery import nursery
+from yamnet_cry.demo import nursery
 
 
 class Terminal(io.StringIO):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from yamnet_cry import Detection
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.errors import RunError
-from yamnet_cry.reports import CSV_COLUMNS, csv_rows
-from yamnet_cry.table import Table
+from yamnet_cry.report.table import Table
+from yamnet_cry.report.text import CSV_COLUMNS, csv_rows
 
 HEADER = ",".join(CSV_COLUMNS) + "\n"
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
@@ -43,7 +43,7 @@ def test_a_full_disk_leaves_no_part_of_a_recording(tmp_path):
 def test_a_second_program_says_that_the_table_is_in_use(tmp_path):
     path = tmp_path / "t.csv"
     code = (
-        "import sys, time; from pathlib import Path; from yamnet_cry.table import Table\n"
+        "import sys, time; from pathlib import Path; from yamnet_cry.report.table import Table\n"
         "with Table(Path(sys.argv[1]), resume=True): print(); sys.stdout.flush(); time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as first:

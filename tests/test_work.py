@@ -17,9 +17,9 @@ import soundfile
 from click.testing import CliRunner
 
 from yamnet_cry import CryDetector, work
-from yamnet_cry.batch import Job
 from yamnet_cry.cli import main
-from yamnet_cry.nursery import nursery
+from yamnet_cry.demo import nursery
+from yamnet_cry.jobs import Job
 from yamnet_cry.work import Work
 
 PROGRAM = (sys.executable, "-m", "yamnet_cry")
@@ -56,7 +56,7 @@ def test_a_worker_that_dies_is_explained(job, tmp_path, death, traced):
         "import os\n"
         "from pathlib import Path\n"
         "from yamnet_cry import native_notes\n"
-        "from yamnet_cry.batch import Job\n"
+        "from yamnet_cry.jobs import Job\n"
         "from yamnet_cry.work import RunError, Work\n"
         "def load():\n"
         "    os.write(2, b'a note')\n"

@@ -26,7 +26,7 @@ from yamnet_cry import CryDetector
 from yamnet_cry.distill import corpus, distill, recipes
 from yamnet_cry.distill.corpus import CRY, MANIFEST, NOT_CRY, SPLITS, Clip
 from yamnet_cry.files import write_whole
-from yamnet_cry.model_folder import CONFIG, METRICS, TFLITE
+from yamnet_cry.model.folder import CONFIG, METRICS, TFLITE
 
 _CLIPS = {CRY: 15, NOT_CRY: 30}
 _SETTINGS = {

@@ -14,10 +14,10 @@ from pathlib import Path
 import keras
 from update_documents import HUB, documents
 
-from yamnet_cry import model_folder
 from yamnet_cry.distill import corpus, engine, evaluate, plots, targets, teachers
 from yamnet_cry.distill.cache import default_cache
 from yamnet_cry.files import write_whole
+from yamnet_cry.model import folder as model_folder
 
 
 def main() -> None:

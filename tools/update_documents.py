@@ -9,8 +9,9 @@ with it.
 import json
 from pathlib import Path
 
-from yamnet_cry import card, model_folder
 from yamnet_cry.files import write_whole
+from yamnet_cry.model import card
+from yamnet_cry.model import folder as model_folder
 
 ROOT = Path(__file__).parents[1]
 HUB = ROOT / "hub"

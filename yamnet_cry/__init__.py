@@ -6,10 +6,10 @@
 
 from importlib.metadata import version
 
-from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import YamnetCryError
 from yamnet_cry.events import Event
+from yamnet_cry.results import Detection
 from yamnet_cry.streaming import Update
 
 __all__ = ["CryDetector", "Detection", "Event", "Update", "YamnetCryError", "__version__"]

@@ -2,55 +2,35 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from yamnet_cry import audio, hub, model_folder
-from yamnet_cry.ambient import MIN_SECONDS, AmbientReport, fit_room
+from yamnet_cry import audio
+from yamnet_cry.ahead import ahead
 from yamnet_cry.audio import AudioSource
-from yamnet_cry.classes import cry_score
-from yamnet_cry.detection import Detection
+from yamnet_cry.audioset import cry_score
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import EventTracker, checked_threshold
+from yamnet_cry.false_alarms import MIN_SECONDS, AmbientReport, fit_room
 from yamnet_cry.frontend import YAMNET, Float32
-from yamnet_cry.model_folder import CONFIG, KERAS, RELEASE_FILES, ModelConfig
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model import hub
+from yamnet_cry.model.folder import CONFIG, KERAS, RELEASE_FILES, ModelConfig
+from yamnet_cry.model.runtime import QuantizedLogits, Student
 from yamnet_cry.patches import whole_patches
-from yamnet_cry.runtime import QuantizedLogits, Student
+from yamnet_cry.results import Detection
 from yamnet_cry.streaming import Listener, Update
 
 if TYPE_CHECKING:
     import keras
 
-Item = TypeVar("Item")
-
 # What must be as with YAMNet, for its windows are the unit of events, streams and calibration.
 _WINDOWS = ("sample_rate", "frame_length", "frame_hop", "patch_frames", "patch_hop", "centred")
-
-
-def _ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Makes the next item on another thread while the present one is used.
-
-    Decoding, FFTs and the student all let other threads run, so that long audio takes both cores. Short
-    audio is at its end before a thread would have started.
-    """
-    end = object()
-    for _ in range(3):
-        first = next(items, end)
-        if first is end:
-            return
-        yield cast(Item, first)
-    with ThreadPoolExecutor(1) as executor:
-        item: Item | object = executor.submit(next, items, end).result()
-        while item is not end:
-            following = executor.submit(next, items, end)
-            yield cast(Item, item)
-            item = following.result()
 
 
 def _copied(
@@ -175,7 +155,7 @@ class CryDetector:
                 yield block
 
         front_end = self.config.front_end
-        for log_mel in _ahead(map(front_end.log_mel, whole_patches(counted(), front_end))):
+        for log_mel in ahead(map(front_end.log_mel, whole_patches(counted(), front_end))):
             logits = self._student.quantized_logits(log_mel)
             scores.append(cry_score(logits.dequantized()))
             windows += len(logits.values)
@@ -374,13 +354,13 @@ class CryDetector:
         # Imported here because no detector needs them to start.
         from tempfile import TemporaryDirectory
 
-        from yamnet_cry import release
+        from yamnet_cry.model import publish
 
         folder = self._folder_with(RELEASE_FILES)
         with TemporaryDirectory() as aside:
             if self.threshold != self.config.threshold:
-                folder = release.with_threshold(folder, Path(aside), self.threshold)
-            return release.push(
+                folder = publish.with_threshold(folder, Path(aside), self.threshold)
+            return publish.push(
                 folder,
                 repo_id,
                 private=private,

@@ -1,11 +1,12 @@
 """JSON from elsewhere: read strictly, and checked field by field."""
 
+import dataclasses
 import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 # Keras describes its models in a dozen levels.
 _MAX_DEPTH = 100
@@ -79,6 +80,19 @@ def exactly(expected: object) -> Rule:
         (True, False)
     """
     return Rule(repr(expected), lambda value: type(value) is type(expected) and value == expected)
+
+
+def one_of(names: tuple[str, ...]) -> Rule:
+    """One of some words.
+
+    Example:
+        >>> one_of(("a", "b", "c")).meaning
+        'a, b or c'
+    """
+    return Rule(
+        " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))),
+        lambda value: isinstance(value, str) and value in names,
+    )
 
 
 #: Names of recipes: they appear in C comments, YAML, Markdown and file names.
@@ -167,6 +181,12 @@ def check_only(values: object, rules: Mapping[str, Rule], where: str) -> dict[st
     if unknown:
         raise ValueError(f"{where} has an unknown field {shortened(unknown[0])}; known: {', '.join(rules)}")
     return found
+
+
+def rules(declared: type) -> dict[str, Rule]:
+    """Returns the rules that a dataclass declares, each in the annotation of its field."""
+    hints = get_type_hints(declared, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(declared)}
 
 
 def shortened(value: object) -> str:

@@ -16,10 +16,10 @@ from typing import Any
 import soundfile
 
 from yamnet_cry import native_notes
-from yamnet_cry.batch import Job, Outcome, process
-from yamnet_cry.decoding import native_name
+from yamnet_cry.audio.decode import native_name
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import RunError, YamnetCryError
+from yamnet_cry.jobs import Job, Outcome, process
 
 # Below this, starting processes takes longer than the work: an hour of WAV is 115 MB.
 _WORTH_PROCESSES = 64_000_000

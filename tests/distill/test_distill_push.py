@@ -3,7 +3,7 @@
 import pytest
 from loopback_hub import LoopbackHub, Machine
 
-from yamnet_cry import release
+from yamnet_cry.model import publish
 
 SETTINGS = ("train.epochs=6", "train.batch_size=8", "augmentation.views=4", "augmentation.seconds=2")
 
@@ -30,11 +30,11 @@ def test_distil_and_push_here_and_detect_there(command, tmp_path):
         assert result.returncode == 0, result.stderr
         assert result.stdout.splitlines()[-1].endswith(", tagged v0.1.0")
         assert server.repositories["models", "user/tiny"].private
-        release.check(out)
+        publish.check(out)
 
         there = Machine(server, tmp_path / "there", HF_HUB_DISABLE_XET="1")
         scores = (
-            "from yamnet_cry.nursery import nursery; from yamnet_cry import CryDetector; "
+            "from yamnet_cry.demo import nursery; from yamnet_cry import CryDetector; "
             "print(CryDetector.from_pretrained({!r})((nursery(), 16_000)).scores.tolist())"
         )
         pulled = there.run(code=scores.format("user/tiny"))
@@ -54,7 +54,7 @@ def test_a_push_that_fails_after_training_loses_nothing(command, tmp_path):
         server.dead, server.dies_at = False, None
         again = here.run("push", str(out), "user/tiny")
         assert again.returncode == 0, again.stderr
-        assert set(server.files("user/tiny")) == {*release.RELEASE_FILES, ".gitattributes"}
+        assert set(server.files("user/tiny")) == {*publish.RELEASE_FILES, ".gitattributes"}
 
 
 def test_a_student_that_hears_nothing_is_written_but_not_pushed(command, tmp_path):
@@ -73,7 +73,7 @@ def test_a_student_that_hears_nothing_is_written_but_not_pushed(command, tmp_pat
         )
         assert "train for more epochs" in error
         assert last == f"The model is safe in {out}; push it with: yamnet-cry push {out} user/tiny"
-        release.check(out)
+        publish.check(out)
         assert not server.repositories
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from yamnet_cry import CryDetector
-from yamnet_cry.classes import cry_score
+from yamnet_cry.audioset import cry_score
 from yamnet_cry.distill import corpus, distill, engine, fitness, recipes, training
 from yamnet_cry.errors import CorpusError, RunError
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model_folder import (
+from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
     KERAS,

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import binom, poisson
 
 from yamnet_cry.cli import main
+from yamnet_cry.demo import cry
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import intervals, nights
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import EventSettings
-from yamnet_cry.nursery import cry
 
 
 @given(st.integers(0, 200), st.floats(0.1, 100))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from yamnet_cry.distill import students
-from yamnet_cry.distill.export import parameter_counts
+from yamnet_cry.distill.quantize import parameter_counts
 from yamnet_cry.distill.recipes import StudentSettings
 from yamnet_cry.errors import RecipeError
 

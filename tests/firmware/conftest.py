@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from firmware_chain import Firmware
 
-from yamnet_cry import CryDetector, formats
+from yamnet_cry import CryDetector, export
 from yamnet_cry.firmware.kit import BUILDS
 
 
@@ -27,7 +27,7 @@ def micro() -> None:
 @pytest.fixture(scope="session")
 def kit(micro: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("firmware") / "kit"
-    formats.write(CryDetector.from_pretrained(), "firmware", folder)
+    export.write(CryDetector.from_pretrained(), "firmware", folder)
     return folder
 
 

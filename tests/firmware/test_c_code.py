@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yamnet_cry import CryDetector
+from yamnet_cry.audioset import cry_score
 from yamnet_cry.calibration import Calibration
-from yamnet_cry.classes import cry_score
+from yamnet_cry.demo import nursery
 from yamnet_cry.events import find_events
 from yamnet_cry.firmware.kit import BUILDS, C_SOURCES
 from yamnet_cry.firmware.tables import mel_shares
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.nursery import nursery
 
 HERE = Path(__file__).parent
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

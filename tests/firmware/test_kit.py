@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from compiling import STRICT, compiled
 
-from yamnet_cry import CryDetector, formats
+from yamnet_cry import CryDetector, export
 from yamnet_cry.errors import ExportError
 from yamnet_cry.firmware import kit as kit_module
 from yamnet_cry.firmware import network
-from yamnet_cry.model_folder import TFLITE
+from yamnet_cry.model.folder import TFLITE
 
 HERE = Path(__file__).parent
 
@@ -144,7 +144,7 @@ def test_what_cannot_be_written(tmp_path):
 def test_a_model_that_answers_otherwise_is_not_kept(detector, tmp_path, monkeypatch):
     monkeypatch.setattr(CryDetector, "logits", lambda self, log_mel: np.zeros((1, 521), np.float32))
     with pytest.raises(ExportError, match=r"its score of a test scene is 0\.\d+, and the detector's 0\.0"):
-        formats.write(detector, "keras", tmp_path / "cry.keras")
+        export.write(detector, "keras", tmp_path / "cry.keras")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from yamnet_cry.nursery import nursery
+from yamnet_cry.demo import nursery
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from yamnet_cry import CryDetector
-from yamnet_cry.nursery import nursery
+from yamnet_cry.demo import nursery
 
 SPACE = Path(__file__).parents[2] / "space"
 

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from yamnet_cry import CryDetector
+from yamnet_cry.demo import nursery
 from yamnet_cry.errors import AudioError
-from yamnet_cry.nursery import nursery
 from yamnet_cry.space.live import MAX_PIECE_SECONDS, Session, piece, show
 
 

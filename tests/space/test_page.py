@@ -11,10 +11,10 @@ import pytest
 import soundfile
 
 from yamnet_cry import CryDetector
-from yamnet_cry.detection import clock
-from yamnet_cry.nursery import nursery
-from yamnet_cry.picture import verdict
-from yamnet_cry.reports import label_track
+from yamnet_cry.demo import nursery
+from yamnet_cry.report.plot import verdict
+from yamnet_cry.report.text import label_track
+from yamnet_cry.results import clock
 from yamnet_cry.space.live import Session, show
 
 DESKTOP, PHONE = (1280, 900), (390, 844)

@@ -5,9 +5,9 @@ import pytest
 import soundfile
 
 from yamnet_cry import CryDetector
+from yamnet_cry.demo import nursery
 from yamnet_cry.errors import AudioError
-from yamnet_cry.nursery import nursery
-from yamnet_cry.picture import verdict
+from yamnet_cry.report.plot import verdict
 from yamnet_cry.space import recording
 from yamnet_cry.space.recording import hear
 

@@ -12,7 +12,7 @@ from yamnet_cry.cli.status import Progress, StatusLine
 from yamnet_cry.errors import ModelError
 
 if TYPE_CHECKING:
-    from yamnet_cry.ambient import AmbientReport
+    from yamnet_cry.false_alarms import AmbientReport
 
 
 @click.command()
@@ -51,8 +51,8 @@ def calibrate(
     lowered. A room that would make the detector miss too much crying is refused with exit code 2, and the
     sounds in it that are most like crying are named. Use the result with `yamnet-cry detect --model OUT`.
     """
-    from yamnet_cry.ambient import CalibrationError
     from yamnet_cry.detector import CryDetector
+    from yamnet_cry.false_alarms import CalibrationError
     from yamnet_cry.work import seconds_of
 
     if out.exists():
@@ -81,7 +81,7 @@ def calibrate(
 
 
 def _summary(report: "AmbientReport") -> str:
-    from yamnet_cry.ambient import rate_text
+    from yamnet_cry.false_alarms import rate_text
 
     return (
         f"threshold {report.threshold:.3f}, {rate_text(report.false_alarms_per_hour)} false alarms an hour "
@@ -90,8 +90,8 @@ def _summary(report: "AmbientReport") -> str:
 
 
 def _details(report: "AmbientReport", false_alarms: float) -> list[str]:
-    from yamnet_cry.ambient import rate_text
-    from yamnet_cry.detection import duration
+    from yamnet_cry.false_alarms import rate_text
+    from yamnet_cry.results import duration
 
     lines = [f"  {report.cost()}"]
     if report.stretches:

@@ -78,24 +78,25 @@ def detect(
     scored as far as it goes, with a warning. Files that are there already are replaced with --overwrite
     only, and recordings never. Ctrl-C keeps finished results.
     """
-    from yamnet_cry import batch
-    from yamnet_cry.table import Table
+    from yamnet_cry.audio.files import copy_pipe, find, need_ffmpeg
+    from yamnet_cry.jobs import PICTURE_SUFFIXES, Job, Outputs
+    from yamnet_cry.report.table import Table
     from yamnet_cry.work import Work
 
     if skip_done and overwrite:
         raise click.UsageError("--skip-done keeps what --overwrite replaces; name one of them.")
     if skip_done and not any((table, labels, vtt, plot)):
         raise click.UsageError("--skip-done needs --csv, --labels, --vtt or --plot to see what is done.")
-    recordings, left_out = batch.find(paths)
-    outputs = batch.Outputs(_is_folder(recordings, paths, (labels, vtt, plot)), labels, vtt, plot)
+    recordings, left_out = find(paths)
+    outputs = Outputs(_is_folder(recordings, paths, (labels, vtt, plot)), labels, vtt, plot)
     if plot is not None:
         _require_matplotlib()
-        _check_format(plot, outputs.folder, batch.PICTURE_SUFFIXES)
+        _check_format(plot, outputs.folder, PICTURE_SUFFIXES)
     common = _common(recordings) if outputs.wanted else Path()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         jobs = [
-            batch.Job(path, batch.copy_pipe(path, folder), outputs.of(path, common), explain, strict)
+            Job(path, copy_pipe(path, folder), outputs.of(path, common), explain, strict)
             for path in recordings
         ]
         named = [(f"--{kind}", path) for job in jobs for kind, path in job.files.items()]
@@ -106,7 +107,7 @@ def detect(
         if table is not None:
             rows = stack.enter_context(Table(table, resume=skip_done, overwrite=overwrite))
         if left_out:
-            click.echo(f"Left out: {batch.need_ffmpeg(left_out)}", err=True)
+            click.echo(f"Left out: {need_ffmpeg(left_out)}", err=True)
         if skip_done:
             known = len(jobs)
             jobs = [replace(job, files=job.missing()) for job in jobs]
@@ -185,15 +186,15 @@ def _check_format(plot: Path, folder: bool, formats: dict[str, str]) -> None:
 
 
 def _warn(outcome: Any) -> None:
-    from yamnet_cry.detection import duration
     from yamnet_cry.frontend import YAMNET
+    from yamnet_cry.results import duration
 
     scored = duration(len(outcome.result.scores) * YAMNET.patch_hop_seconds)
     click.echo(f"Warning: {outcome.recording} is cut short; scored as far as it goes, {scored}", err=True)
 
 
 def _line(outcome: Any, explain: bool) -> str:
-    from yamnet_cry.detection import clock
+    from yamnet_cry.results import clock
 
     line = f"{outcome.recording}: {outcome.result}"
     if not explain:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from yamnet_cry import hub
 from yamnet_cry.cli.options import PRIVATE, REVISION
 from yamnet_cry.cli.outputs import OVERWRITE, check_outputs
 from yamnet_cry.cli.push import again, told
 from yamnet_cry.errors import HubError, RunError
 from yamnet_cry.files import write_whole
-from yamnet_cry.model_folder import METRICS
+from yamnet_cry.model import hub
+from yamnet_cry.model.folder import METRICS
 
 
 @click.command()
@@ -95,10 +95,10 @@ def distill(
 
     # First of all: what follows takes seconds to import.
     recipe = recipes.get(recipe_name, settings)
-    from yamnet_cry import card, release
     from yamnet_cry.distill import distill as run
     from yamnet_cry.distill import fitness
     from yamnet_cry.distill.cache import DEFAULT_LIMIT
+    from yamnet_cry.model import card, publish
 
     limit = DEFAULT_LIMIT if cache_limit is None else cache_limit
     _log_to_stderr()
@@ -125,7 +125,7 @@ def distill(
         if doubt := fitness.doubt(metrics):
             raise again(HubError(f"not pushed to {repo}, because {doubt}"), out, repo, private)
         try:
-            click.echo(told(release.push(out, repo, private=private)))
+            click.echo(told(publish.push(out, repo, private=private)))
         except HubError as error:
             raise again(error, out, repo, private) from None
 
@@ -175,10 +175,10 @@ def evaluate(
     if nights is not None:
         _evaluate_nights(model, nights, out, overwrite, revision)
         return
-    from yamnet_cry import card
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.distill import corpus
     from yamnet_cry.distill import evaluate as evaluation
+    from yamnet_cry.model import card
 
     plot = None if out is None else out.with_suffix(".png")
     if out is not None and plot is not None:
@@ -202,12 +202,12 @@ def evaluate(
 def _evaluate_nights(
     model: str, folder: Path, out: Path | None, overwrite: bool, revision: str | None
 ) -> None:
-    from yamnet_cry import batch
+    from yamnet_cry.audio.files import find
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.distill import nights
 
     if out is not None:
-        recordings = batch.find([str(folder)])[0] if folder.is_dir() else []
+        recordings = find([str(folder)])[0] if folder.is_dir() else []
         check_outputs([("--out", out)], recordings, existing=overwrite)
     measured = nights.measure(CryDetector.from_pretrained(model, revision=revision), folder)
     text = json.dumps(measured, indent=2) + "\n"

@@ -31,8 +31,8 @@ def export(model: str | None, name: str, out: Path, revision: str | None) -> Non
 
     What was written is checked against the detector.
     """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")
-    from yamnet_cry import formats
+    from yamnet_cry import export
     from yamnet_cry.detector import CryDetector
 
     detector = CryDetector.from_pretrained(model, revision=revision)
-    click.echo(f"{out}: {formats.write(detector, name, out)}")
+    click.echo(f"{out}: {export.write(detector, name, out)}")

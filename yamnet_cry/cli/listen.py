@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yamnet_cry import audio, live
+from yamnet_cry import audio
+from yamnet_cry.audio import capture
 from yamnet_cry.cli.hook import Hook, parsed
 from yamnet_cry.cli.interruption import SilenceWatch, Stopped, StopSignals
 from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
@@ -45,7 +46,7 @@ class _Ended(click.ClickException):
 @click.option(
     "--format",
     "encoding",
-    type=click.Choice(list(live.FORMATS)),
+    type=click.Choice(list(capture.ENCODINGS)),
     show_default="s16le",
     help="Encoding of raw samples on stdin; given, anything but WAV is taken for raw samples.",
 )
@@ -114,11 +115,11 @@ def listen(
         status.clear()
         click.echo(f"Warning: {text}", err=True)
 
-    def opened() -> live.Blocks:
+    def opened() -> capture.Blocks:
         if source is None:
-            return live.microphone(device, warn)
-        raw = live.Format(rate, channels, encoding or live.Format.encoding)
-        return live.pipe(sys.stdin.buffer, raw, surely_raw=encoding is not None)
+            return capture.microphone(device, warn)
+        raw = capture.Format(rate, channels, encoding or capture.Format.encoding)
+        return capture.pipe(sys.stdin.buffer, raw, surely_raw=encoding is not None)
 
     signals = StopSignals()
     with Hook(command, warn) as hook:
@@ -144,7 +145,7 @@ def listen(
 
 def _listen(
     detector: "CryDetector",
-    opened: Callable[[], live.Blocks],
+    opened: Callable[[], capture.Blocks],
     signals: StopSignals,
     watch: SilenceWatch,
     reporter: Reporter,

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from yamnet_cry import __version__, hub
+from yamnet_cry import __version__
 from yamnet_cry.cli.options import PRIVATE
 from yamnet_cry.errors import HubError
-from yamnet_cry.model_folder import fingerprint
+from yamnet_cry.model import hub
+from yamnet_cry.model.folder import fingerprint
 
 
 @click.command()
@@ -41,7 +42,7 @@ def push(
     the repository has already is not sent again. A folder that is incomplete, or whose card does not say
     what was measured, is refused. Log in first: hf auth login, or set HF_TOKEN.
     """
-    from yamnet_cry import release
+    from yamnet_cry.model import publish
 
     if len(arguments) != (1 if space else 2):
         expected = "REPO alone with --space" if space else "FOLDER and REPO"
@@ -50,12 +51,12 @@ def push(
     hub.check_repo_id(repo)
     tag: str | None = None
     if space:
-        files, planned = release.space_files(), f"yamnet-cry {__version__}, the page"
+        files, planned = publish.space_files(), f"yamnet-cry {__version__}, the page"
     else:
         folder = Path(arguments[0])
         if write_card:
-            release.write_card(folder)
-        files, planned, tag = release.plan(folder)
+            publish.write_card(folder)
+        files, planned, tag = publish.plan(folder)
     content = {name: fingerprint(path.read_bytes()) for name, path in files.items()}
     plan = {
         "repository": repo,

@@ -78,7 +78,7 @@ class Reporter:
             self._status.show(_meter(update))
 
     def _start(self, start: float, probability: float) -> None:
-        from yamnet_cry.detection import clock
+        from yamnet_cry.results import clock
 
         self._started = self.clock.moment(start)
         self._tell(
@@ -92,7 +92,7 @@ class Reporter:
         )
 
     def _end(self, event: "Event", *, interrupted: bool) -> None:
-        from yamnet_cry.detection import clock, duration
+        from yamnet_cry.results import clock, duration
 
         ended = self.clock.moment(event.end)
         values = {
@@ -137,7 +137,7 @@ def _iso(moment: datetime) -> str:
 
 
 def _meter(update: "Update") -> str:
-    from yamnet_cry.detection import clock
+    from yamnet_cry.results import clock
 
     return (
         f"{clock(update.time)}  {bar((update.level + 80) / 80)} {update.level:4.0f} dBFS  "

@@ -4,7 +4,7 @@ import shutil
 import sys
 import time
 
-from yamnet_cry.detection import duration
+from yamnet_cry.results import duration
 
 
 def bar(share: float, width: int = 16) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yamnet_cry.classes import NUM_CLASSES
+from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import Float32
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from yamnet_cry import audio
-from yamnet_cry.classes import CRY_CLASSES, class_ids
+from yamnet_cry.audioset import CRY_CLASSES, class_ids
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
 

@@ -17,16 +17,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry import card, model_folder
+from yamnet_cry.audioset import cry_score
 from yamnet_cry.calibration import Calibration
-from yamnet_cry.classes import cry_score
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import (
     corpus,
     evaluate,
-    export,
     fitness,
     plots,
+    quantize,
     students,
     targets,
     teachers,
@@ -44,8 +43,10 @@ from yamnet_cry.errors import RecipeError, RunError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.files import write_whole
 from yamnet_cry.frontend import Float32
-from yamnet_cry.model_check import MAX_MULTIPLY_ACCUMULATES
-from yamnet_cry.model_folder import (
+from yamnet_cry.model import card
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model.check import MAX_MULTIPLY_ACCUMULATES
+from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
     EVALUATION_PLOT,
@@ -128,13 +129,13 @@ def distill(
     )
     student, history = training.fit(windows, recipe, seed, partial / "checkpoints", progress=progress)
     representative = windows.patches(_calibration_windows(windows, recipe, seed))
-    tflite = export.to_int8(student, representative, dense_per_channel=recipe.export.dense_per_channel)
+    tflite = quantize.to_int8(student, representative, dense_per_channel=recipe.export.dense_per_channel)
     config = ModelConfig(
         recipe=recipe.name,
         threshold=DEFAULT_THRESHOLD,
         calibration=Calibration(slope=1.0, intercept=0.0),
         events=EventSettings(),
-        parameters=export.parameter_counts(student),
+        parameters=quantize.parameter_counts(student),
         files={},
         package_version=version("yamnet-cry"),
     )
@@ -145,7 +146,7 @@ def distill(
         "size": {
             "int8_bytes": len(tflite),
             "parameters": config.parameters,
-            "multiply_accumulates": export.multiply_accumulates(student),
+            "multiply_accumulates": quantize.multiply_accumulates(student),
         },
     }
     record = _record(recipe, seed, clips, loaded, license)
@@ -181,7 +182,7 @@ def _check_size(recipe: Recipe, seed: int) -> None:
     with training.seeded(seed):
         student = students.build(recipe.student)
     for what, received, limit in (
-        ("multiply-accumulates a window", export.multiply_accumulates(student), MAX_MULTIPLY_ACCUMULATES),
+        ("multiply-accumulates a window", quantize.multiply_accumulates(student), MAX_MULTIPLY_ACCUMULATES),
         ("parameters", student.count_params(), LARGEST[TFLITE]),
     ):
         if received > limit:

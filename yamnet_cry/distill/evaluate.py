@@ -11,7 +11,6 @@ from sklearn.metrics import auc, roc_curve
 from tqdm import tqdm
 
 from yamnet_cry.calibration import Calibration, EventRecall, log_odds
-from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import plots
 from yamnet_cry.distill.corpus import CRY, Clip
@@ -19,6 +18,7 @@ from yamnet_cry.distill.intervals import CONFIDENCE, REPLICATES, poisson
 from yamnet_cry.events import EventSettings
 from yamnet_cry.files import whole
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.results import Detection
 
 Float64 = NDArray[np.float64]
 

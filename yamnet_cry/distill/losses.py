@@ -5,7 +5,7 @@ from typing import Any, get_args
 import keras
 from keras import ops
 
-from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
+from yamnet_cry.audioset import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.distill.recipes import Target
 from yamnet_cry.errors import RecipeError
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yamnet_cry import batch
+from yamnet_cry.audio.files import find, need_ffmpeg
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import intervals
 from yamnet_cry.errors import AudioError
@@ -115,9 +115,9 @@ def measure(detector: CryDetector, folder: Path, *, progress: bool = True) -> di
     """
     if not folder.is_dir():
         raise AudioError(f"{folder} is no folder; name one with long recordings in which nobody cries")
-    files, left_out = batch.find([str(folder)])
+    files, left_out = find([str(folder)])
     if left_out:
-        raise AudioError(f"{folder} holds {batch.need_ffmpeg(left_out)}")
+        raise AudioError(f"{folder} holds {need_ffmpeg(left_out)}")
     tracks: list[NDArray[np.float64]] = []
     by_recording: list[dict[str, Any]] = []
     alarms = 0

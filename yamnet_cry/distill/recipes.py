@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
 from yamnet_cry import fields
-from yamnet_cry.distill.settings import FLAG, one_of, pairs, rules, sections, span
+from yamnet_cry.distill.settings import FLAG, pairs, sections, span
 from yamnet_cry.errors import RecipeError
-from yamnet_cry.fields import integer, number
+from yamnet_cry.fields import integer, number, one_of, rules
 
 #: A builder in `students.BUILDERS`.
 Architecture = Literal["ds_cnn"]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.classes import CRY_CLASSES
+from yamnet_cry.audioset import CRY_CLASSES
 from yamnet_cry.distill.corpus import CRY, NOT_CRY
 from yamnet_cry.distill.recipes import Sampling, Selection
 from yamnet_cry.distill.targets import Windows

@@ -7,7 +7,7 @@ A section of a recipe is a dataclass. The annotation of a field holds the rule f
 import dataclasses
 import inspect
 import re
-from typing import Any, get_type_hints
+from typing import Any
 
 from yamnet_cry import fields
 from yamnet_cry.fields import Rule
@@ -31,19 +31,6 @@ class Setting:
     value: Any
     expected: str
     meaning: str
-
-
-def one_of(names: tuple[str, ...]) -> Rule:
-    """One of some words.
-
-    Example:
-        >>> one_of(("a", "b", "c")).meaning
-        'a, b or c'
-    """
-    return Rule(
-        " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))),
-        lambda value: isinstance(value, str) and value in names,
-    )
 
 
 def span(low: float, high: float) -> Rule:
@@ -87,12 +74,6 @@ def pairs(longest: int, *each: tuple[str, int, int]) -> Rule:
     )
 
 
-def rules(section: type) -> dict[str, Rule]:
-    """Returns the rule for each field of a section."""
-    hints = get_type_hints(section, include_extras=True)
-    return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(section)}
-
-
 def meanings(section: type) -> dict[str, str]:
     """Returns what the docstring of a section says of each field, as plain text.
 
@@ -116,7 +97,7 @@ def described(recipe: Any) -> list[Setting]:
     found = []
     for name, section in sections(recipe).items():
         meaning = meanings(type(section))
-        for key, rule in rules(type(section)).items():
+        for key, rule in fields.rules(type(section)).items():
             value = getattr(section, key)
             found.append(Setting(f"{name}.{key}", value, rule.meaning, meaning.get(key, "")))
     return found

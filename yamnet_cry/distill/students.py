@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from yamnet_cry.classes import NUM_CLASSES
+from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.distill.recipes import StudentSettings
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.frontend import YAMNET

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from yamnet_cry.classes import NUM_CLASSES
+from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import YAMNET, Float32
 

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.classes import cry_score
+from yamnet_cry.audioset import cry_score
+from yamnet_cry.demo import nursery
 from yamnet_cry.events import find_events
 from yamnet_cry.firmware.tables import array, float_literal
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model_folder import ModelConfig
-from yamnet_cry.nursery import nursery
-from yamnet_cry.runtime import Student
+from yamnet_cry.model.folder import ModelConfig
+from yamnet_cry.model.runtime import Student
 
 _PATCHES = 4
 _LOG_MEL_FRAMES = 8

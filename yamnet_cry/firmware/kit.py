@@ -11,8 +11,8 @@ from yamnet_cry.firmware import network, tables
 from yamnet_cry.firmware.golden import golden
 from yamnet_cry.firmware.readme import readme
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model_folder import ModelConfig
-from yamnet_cry.runtime import Student
+from yamnet_cry.model.folder import ModelConfig
+from yamnet_cry.model.runtime import Student
 
 MODEL_FILES = ("yamnet_cry_model.h", "yamnet_cry_model.cc")
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry import mel
-from yamnet_cry.classes import CRY_CLASSES
+from yamnet_cry.audioset import CRY_CLASSES
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model_folder import ModelConfig
-from yamnet_cry.runtime import Student
+from yamnet_cry.model.folder import ModelConfig
+from yamnet_cry.model.runtime import Student
 
 _LOG_BITS = 6
 # Units behind the binary point of a sum of bands in the fixed-point front end, see yamnet_cry_frontend.c.

@@ -8,11 +8,11 @@ from pathlib import Path
 import soundfile
 from numpy.typing import ArrayLike
 
-from yamnet_cry.detection import clock, duration
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import Event
 from yamnet_cry.frontend import YAMNET, Float32
+from yamnet_cry.results import clock, duration
 from yamnet_cry.space.recording import card
 from yamnet_cry.streaming import SILENCE_DBFS, Listener, Update
 

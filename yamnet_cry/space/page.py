@@ -12,10 +12,10 @@ import gradio as gr
 import soundfile
 from PIL import Image
 
+from yamnet_cry.demo import SAMPLE_RATE, nursery
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import YamnetCryError
-from yamnet_cry.model_folder import TFLITE
-from yamnet_cry.nursery import SAMPLE_RATE, nursery
+from yamnet_cry.model.folder import TFLITE
 from yamnet_cry.space.live import Session, piece, show
 from yamnet_cry.space.recording import Heard, card, hear
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
-from yamnet_cry.detection import Detection, clock, duration
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.frontend import Float32
-from yamnet_cry.picture import draw, overview, verdict
-from yamnet_cry.reports import CSV_COLUMNS, csv_rows, label_track
+from yamnet_cry.report.plot import draw, overview, verdict
+from yamnet_cry.report.text import CSV_COLUMNS, csv_rows, label_track
+from yamnet_cry.results import Detection, clock, duration
 
 MAX_MINUTES = 120
 

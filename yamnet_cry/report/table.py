@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from yamnet_cry.detection import Detection
 from yamnet_cry.errors import RunError
 from yamnet_cry.files import lock
-from yamnet_cry.reports import CSV_COLUMNS, csv_rows
+from yamnet_cry.report.text import CSV_COLUMNS, csv_rows
+from yamnet_cry.results import Detection
 
 # As Python reads file names that are not Unicode, and writes them again.
 _ERRORS = sys.getfilesystemencodeerrors()

@@ -11,6 +11,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from yamnet_cry.task import Task
+
 NUM_CLASSES = 521
 
 #: "Crying, sobbing" and "Baby cry, infant cry": the two classes whose probabilities add up to the score.
@@ -43,15 +45,14 @@ def class_ids() -> tuple[str, ...]:
     return tuple(row["mid"] for row in _class_map())
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the share of each class in each window: float32 of shape (windows, 521), rows adding up to 1.
-
-    Example:
-        >>> softmax(np.zeros((1, 2), np.float32)).tolist()
-        [[0.5, 0.5]]
-    """
-    exponentials = _exponentials(logits)
-    return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+#: What YAMNet and its students tell apart, and the score of crying among it. Windows hold several sounds at
+#: once, but the score is defined by softmax.
+CRY_TASK = Task(
+    labels=class_names(),
+    kind="exclusive",
+    group=tuple(class_names()[index] for index in CRY_CLASSES),
+    target="cry",
+)
 
 
 def cry_score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -67,11 +68,4 @@ def cry_score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         >>> cry_score(np.zeros((1, NUM_CLASSES), np.float32))[0] * NUM_CLASSES
         np.float32(2.0)
     """
-    exponentials = _exponentials(logits)
-    crying = exponentials[:, list(CRY_CLASSES)].sum(axis=1)
-    return (crying / exponentials.sum(axis=1)).astype(np.float32)
-
-
-def _exponentials(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Softmax does not change with a shift; without it large logits would overflow.
-    return np.exp(logits - logits.max(axis=1, keepdims=True))
+    return CRY_TASK.score(logits)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from yamnet_cry.classes import cry_score
+from yamnet_cry.audioset import cry_score
+from yamnet_cry.demo import nursery
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import ExportError
 from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit
 from yamnet_cry.frontend import YAMNET, Float32
-from yamnet_cry.nursery import nursery
-from yamnet_cry.runtime import Student
+from yamnet_cry.model.runtime import Student
 
 # Float students and their INT8 copies differ by this much in the score of a recording.
 _TOLERANCE = 0.05

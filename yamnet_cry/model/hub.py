@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from yamnet_cry.errors import HubError, ModelError
-from yamnet_cry.model_folder import DETECTOR_FILES, LARGEST
+from yamnet_cry.model.folder import DETECTOR_FILES, LARGEST
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -115,7 +115,7 @@ def locate(
 
 
 def _bundled() -> Path:
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     # A wheel carries hub/ inside the package; in a checkout it stands beside it.
     installed = package / "released"
     return installed if installed.is_dir() else package.parent / "hub"

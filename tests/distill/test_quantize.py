@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from yamnet_cry.distill import students
-from yamnet_cry.distill.export import to_int8
+from yamnet_cry.distill.quantize import to_int8
 from yamnet_cry.distill.recipes import StudentSettings
 from yamnet_cry.errors import RunError
-from yamnet_cry.model_folder import METRICS, TFLITE
-from yamnet_cry.runtime import Student
+from yamnet_cry.model.folder import METRICS, TFLITE
+from yamnet_cry.model.runtime import Student
 
 CALIBRATION = np.random.default_rng(0).uniform(-6.9, 3, (50, 96, 64, 1)).astype(np.float32)
 
@@ -66,7 +66,7 @@ def test_under_another_backend_it_runs_in_a_process_of_its_own(model, exported, 
 
     monkeypatch.setattr(subprocess, "run", recording)
     received = to_int8(model, CALIBRATION)
-    assert ran == [([sys.executable, "-m", "yamnet_cry.distill.export"], "tensorflow")]
+    assert ran == [([sys.executable, "-m", "yamnet_cry.distill.quantize"], "tensorflow")]
     assert len(received) == len(exported)
     np.testing.assert_array_equal(
         Student(received).logits(CALIBRATION[0, ..., 0]), Student(exported).logits(CALIBRATION[0, ..., 0])

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES, class_ids, class_names, cry_score
+from yamnet_cry.audioset import CRY_CLASSES, NUM_CLASSES, class_ids, class_names, cry_score
 
 
 def test_there_are_as_many_names_as_logits():

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yamnet_cry.audioset import CRY_TASK, class_names
 from yamnet_cry.calibration import Calibration
-from yamnet_cry.classes import class_names, softmax
 from yamnet_cry.events import Event, EventSettings, find_events, trigger
 from yamnet_cry.frontend import YAMNET, Float32
-from yamnet_cry.runtime import QuantizedLogits
+from yamnet_cry.model.runtime import QuantizedLogits
 
 
 def clock(seconds: float) -> str:
@@ -155,10 +155,8 @@ class Detection:
             return []
         # In parts, for floats of hours at once would take gigabytes.
         steps = range(first, last, 4096)
-        total = sum(
-            softmax(self.logits[step : min(step + 4096, last)].dequantized()).sum(axis=0, dtype=np.float64)
-            for step in steps
-        )
+        parts = (self.logits[step : min(step + 4096, last)].dequantized() for step in steps)
+        total = sum(CRY_TASK.probabilities(part).sum(axis=0, dtype=np.float64) for part in parts)
         shares = np.asarray(total) / (last - first)
         names = class_names()
         return [(names[index], float(shares[index])) for index in np.argsort(-shares)[:count]]

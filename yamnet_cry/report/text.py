@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 from typing import Literal
 
-from yamnet_cry.detection import Detection
 from yamnet_cry.events import Event
+from yamnet_cry.results import Detection
 
 CSV_COLUMNS = ("file", "is_cry", "probability", "event", "start", "end", "seconds", "peak", "mean", "heard")
 

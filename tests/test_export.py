@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from yamnet_cry import CryDetector, formats
+from yamnet_cry import CryDetector, export
 from yamnet_cry.cli import main
 from yamnet_cry.errors import ExportError
 from yamnet_cry.firmware import kit
@@ -35,13 +35,13 @@ def test_a_format_that_needs_more_says_how_to_get_it(monkeypatch, tmp_path, name
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", export.FORMATS)
 def test_another_front_end_is_refused(tmp_path, name):
     released = CryDetector.from_pretrained()
     config = replace(released.config, front_end=replace(YAMNET, spectrum="power"))
     message = "front_end.spectrum: expected 'magnitude', received 'power'"
     with pytest.raises(ExportError, match=message):
-        formats.write(CryDetector(config, released.model), name, tmp_path / "new")
+        export.write(CryDetector(config, released.model), name, tmp_path / "new")
     with pytest.raises(ExportError, match=message):
         kit.contents(config, released.model)
     assert not list(tmp_path.iterdir())

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yamnet_cry import card, hub, model_folder
 from yamnet_cry.errors import HubError, ModelError
 from yamnet_cry.files import write_whole
-from yamnet_cry.model_folder import (
+from yamnet_cry.model import card, hub
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
     KERAS,
@@ -83,7 +84,7 @@ def plan(folder: Path) -> tuple[dict[str, Path], str, str]:
 
 def space_files() -> dict[str, Path]:
     """Returns the files of the Space: names, and where they are."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     # A wheel carries space/ inside the package; in a checkout it stands beside it.
     installed = package / "space" / "files"
     folder = installed if installed.is_dir() else package.parent / "space"

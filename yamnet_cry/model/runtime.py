@@ -8,10 +8,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from yamnet_cry.classes import NUM_CLASSES
+from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
-from yamnet_cry.model_check import check
+from yamnet_cry.model.check import check
 
 Int8 = NDArray[np.int8]
 

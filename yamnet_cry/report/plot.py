@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from yamnet_cry import audio, mel
 from yamnet_cry.audio import AudioSource
-from yamnet_cry.detection import Detection, clock, duration
 from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.patches import whole_patches
+from yamnet_cry.results import Detection, clock, duration
 
 # Wide enough for every pixel of the picture, and few enough for a night.
 _COLUMNS = 1_200

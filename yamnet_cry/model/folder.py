@@ -22,8 +22,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from yamnet_cry.audioset import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.calibration import Calibration, EventRecall
-from yamnet_cry.classes import CRY_CLASSES, NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.fields import (

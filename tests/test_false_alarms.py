@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yamnet_cry.ambient import CalibrationError, Tail, fit_room, fit_threshold, trigger
 from yamnet_cry.calibration import Calibration, EventRecall
-from yamnet_cry.detection import Detection
 from yamnet_cry.events import EventSettings, find_events
-from yamnet_cry.runtime import QuantizedLogits
+from yamnet_cry.false_alarms import CalibrationError, Tail, fit_room, fit_threshold, trigger
+from yamnet_cry.model.runtime import QuantizedLogits
+from yamnet_cry.results import Detection
 
 PLAIN = EventSettings(smoothing=1, votes=1, window=1, release=1.0, hold_seconds=0.0)
 TRACKS = st.lists(st.floats(0, 1), min_size=1, max_size=40)

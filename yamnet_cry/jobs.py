@@ -1,110 +1,24 @@
-"""Many recordings: found, scored one by one, and written to files."""
+"""One recording at a time: scored, and its files written."""
 
 import os
-import shutil
-import sys
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yamnet_cry.audio import NEED_FFMPEG, SUFFIXES
-from yamnet_cry.detection import Detection
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import Event
 from yamnet_cry.files import write_whole
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.reports import label_track, web_vtt
+from yamnet_cry.report.text import label_track, web_vtt
+from yamnet_cry.results import Detection
 
 CLASSES_SHOWN = 3
 
-#: What stands for the recording that comes through standard input.
-STDIN = Path("-")
-
 #: Formats of pictures, by the end of the file's name.
 PICTURE_SUFFIXES = {"": "png", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".svg": "svg", ".pdf": "pdf"}
-
-
-def find(paths: Sequence[str]) -> tuple[list[Path], Counter[str]]:
-    """Lists recordings: files as they are named, and every audio file in folders and folders within them.
-
-    Returns:
-        The recordings, and how many files of which formats were left out of folders, because their formats
-        need ffmpeg.
-
-    Raises:
-        AudioError: If a folder holds none.
-    """
-    found: dict[Path, None] = {}
-    left_out: dict[Path, None] = {}
-    for name in paths:
-        path = Path(name)
-        if not path.is_dir():
-            found[path] = None
-            continue
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        inside = [file for file in files if file.suffix.lower() in SUFFIXES]
-        other = [file for file in files if file.suffix.lower() in NEED_FFMPEG]
-        if not inside:
-            if other:
-                raise AudioError(f"{path} holds {need_ffmpeg(_formats(other))}")
-            raise AudioError(
-                f"{path} holds no audio files. Looked for {', '.join(sorted(SUFFIXES))}; "
-                "name files of other kinds one by one"
-            )
-        found.update(dict.fromkeys(inside))
-        left_out.update(dict.fromkeys(other))
-    return list(found), _formats(left_out)
-
-
-def _formats(files: Iterable[Path]) -> Counter[str]:
-    return Counter(file.suffix.lower() for file in files)
-
-
-def need_ffmpeg(formats: Counter[str]) -> str:
-    """Says what cannot be decoded, and what to do about it.
-
-    Example:
-        >>> print(need_ffmpeg(Counter({".m4a": 10, ".mp4": 2})))
-        12 files in formats that need ffmpeg: .m4a (10), .mp4 (2); convert each with `ffmpeg -i FILE FILE.wav`
-    """
-    named = ", ".join(f"{suffix} ({count:,})" for suffix, count in formats.most_common())
-    count = formats.total()
-    files = "1 file in a format that needs" if count == 1 else f"{count:,} files in formats that need"
-    return f"{files} ffmpeg: {named}; convert each with `ffmpeg -i FILE FILE.wav`"
-
-
-def copy_pipe(path: Path, folder: Path) -> Path:
-    """Copies a recording that can be read only once to a file.
-
-    Args:
-        path: `STDIN`, a named pipe, or anything else, which stays where it is.
-        folder: Where to make the file.
-
-    Returns:
-        Where to read the recording.
-
-    Raises:
-        AudioError: If it cannot be copied, or there is a keyboard where a recording should come from.
-    """
-    try:
-        if path != STDIN and not path.is_fifo():
-            return path
-        if path == STDIN and sys.stdin.isatty():
-            raise AudioError("- is the recording on standard input, and that is a keyboard; name a file")
-        copy = folder / str(len(list(folder.iterdir())))
-        with copy.open("wb") as target:
-            if path == STDIN:
-                shutil.copyfileobj(sys.stdin.buffer, target)
-            else:
-                with path.open("rb") as pipe:
-                    shutil.copyfileobj(pipe, target)
-        return copy
-    except OSError as error:
-        raise AudioError(f"{path} cannot be copied to {folder} ({error.strerror})") from None
 
 
 @dataclass(frozen=True)
@@ -227,7 +141,7 @@ def _heard(result: Detection, event: Event) -> str:
 
 
 def _picture(result: Detection, job: Job) -> bytes:
-    from yamnet_cry.picture import picture
+    from yamnet_cry.report.plot import picture
 
     # Fonts have no signs for bytes that are no characters.
     title = os.fsencode(job.recording.name).decode(errors="replace")

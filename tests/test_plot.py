@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from yamnet_cry import CryDetector, Detection
 from yamnet_cry.calibration import Calibration
+from yamnet_cry.demo import nursery
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.nursery import nursery
-from yamnet_cry.picture import _band_of, _tick_seconds, overview, picture, verdict
+from yamnet_cry.report.plot import _band_of, _tick_seconds, overview, picture, verdict
 
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
 

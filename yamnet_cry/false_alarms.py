@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry.calibration import EventRecall, log_odds
-from yamnet_cry.detection import Detection, clock
 from yamnet_cry.errors import YamnetCryError
 from yamnet_cry.events import EventSettings, find_events, trigger
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.results import Detection, clock
 
 #: With fewer minutes than this, there is little to learn about a room.
 MIN_SECONDS = 60.0

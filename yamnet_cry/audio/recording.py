@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
-from yamnet_cry.decoding import opened
+from yamnet_cry.audio.decode import opened
 from yamnet_cry.errors import AudioError
 from yamnet_cry.frontend import YAMNET, Float32
 

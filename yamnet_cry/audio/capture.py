@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry import encoded
+from yamnet_cry.audio import encoded
 from yamnet_cry.errors import AudioError, InputEnded
 
 # A tenth of a second: short enough for a lively meter, long enough to cost nothing.
@@ -31,7 +31,7 @@ _GONE_SECONDS = 5.0
 _WARN_BLOCKS = 60 * _BLOCKS_PER_SECOND
 
 #: Sample formats of raw audio, by the names that ffmpeg has for them.
-FORMATS: dict[str, np.dtype[Any]] = {
+ENCODINGS: dict[str, np.dtype[Any]] = {
     "u8": np.dtype("u1"),
     "s16le": np.dtype("<i2"),
     "s24le": np.dtype("V3"),
@@ -52,7 +52,7 @@ class Format:
     Attributes:
         sample_rate: In hertz.
         channels: Interleaved.
-        encoding: One of `FORMATS`.
+        encoding: One of `ENCODINGS`.
     """
 
     sample_rate: int = 16_000
@@ -142,7 +142,7 @@ def _parsed(chunk: bytes) -> Format:
 
 
 def _blocks(stream: BinaryIO, form: Format, head: bytes) -> Iterator[NDArray[Any]]:
-    dtype = FORMATS[form.encoding]
+    dtype = ENCODINGS[form.encoding]
     frame = dtype.itemsize * form.channels
     size = frame * max(1, form.sample_rate // _BLOCKS_PER_SECOND)
     pending = head

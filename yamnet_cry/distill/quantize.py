@@ -40,7 +40,7 @@ def to_int8(model: keras.Model, calibration: Float32, *, dense_per_channel: bool
             model.save(Path(folder) / "model.keras")
             np.save(Path(folder) / "calibration.npy", calibration)
             result = subprocess.run(
-                [sys.executable, "-m", "yamnet_cry.distill.export", folder, str(int(dense_per_channel))],
+                [sys.executable, "-m", "yamnet_cry.distill.quantize", folder, str(int(dense_per_channel))],
                 env={**os.environ, "KERAS_BACKEND": "tensorflow"},
                 capture_output=True,
                 text=True,

@@ -1,0 +1,27 @@
+"""Audio in: files, arrays and streams of any kind become blocks of mono float32 at 16 kHz."""
+
+from yamnet_cry.audio.recording import (
+    MAX_CHANNELS,
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    NEED_FFMPEG,
+    SUFFIXES,
+    AudioSource,
+    LiveAudio,
+    blocks,
+    describe,
+    read,
+)
+
+__all__ = [
+    "MAX_CHANNELS",
+    "MAX_SAMPLE_RATE",
+    "MIN_SAMPLE_RATE",
+    "NEED_FFMPEG",
+    "SUFFIXES",
+    "AudioSource",
+    "LiveAudio",
+    "blocks",
+    "describe",
+    "read",
+]

@@ -1,0 +1,150 @@
+"""What a model tells apart: its labels, and what its logits mean."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yamnet_cry import fields
+from yamnet_cry.fields import Rule
+
+Float32 = NDArray[np.float32]
+
+#: Whether a window holds one of the labels, or any number of them.
+Kind = Literal["exclusive", "independent"]
+
+_LONGEST_LABEL = 200
+_MOST_LABELS = 10_000
+
+
+def _is_label(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_LABEL
+        and value.isprintable()
+        and value == value.strip()
+    )
+
+
+LABELS = Rule(
+    f"a list of at most {_MOST_LABELS} different names, each of 1 to {_LONGEST_LABEL} printable characters",
+    lambda value: (
+        isinstance(value, list | tuple)
+        and len(value) <= _MOST_LABELS
+        and all(map(_is_label, value))
+        and len(set(value)) == len(value)
+    ),
+)
+TARGET = fields.text(r"|[a-z0-9_-]{1,64}", fields.NAME.meaning + ", or nothing")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model tells apart.
+
+    Attributes:
+        labels: What each logit stands for, in their order; empty in a recipe for those of the corpus.
+        kind: ``exclusive`` if a window holds one of them, and logits become probabilities by softmax;
+            ``independent`` if it may hold several or none, by the sigmoid of each.
+        group: The labels whose probabilities add up to the score of a detector; empty for a task of which
+            every label counts for itself.
+        target: What the group is called where clips are labelled: they are ``target`` or ``not_target``.
+
+    Raises:
+        ValueError: If they are not that; the message says what is wrong.
+
+    Example:
+        >>> pets = Task(("cat", "dog", "bird"), "exclusive", group=("cat", "dog"), target="pet")
+        >>> pets.score(np.float32([[0, 0, -100]])).tolist(), pets.clip_labels
+        ([1.0], ('pet', 'not_pet'))
+    """
+
+    labels: Annotated[tuple[str, ...], LABELS] = ()
+    kind: Annotated[Kind, fields.one_of(get_args(Kind))] = "exclusive"
+    group: Annotated[tuple[str, ...], LABELS] = ()
+    target: Annotated[str, TARGET] = ""
+
+    def __post_init__(self) -> None:
+        fields.check(vars(self), fields.rules(type(self)), "task")
+        strangers = [label for label in self.group if label not in self.labels]
+        if strangers:
+            raise ValueError(f"expected task.group to name labels of the task. Received: {strangers[0]!r}")
+        if bool(self.group) != bool(self.target):
+            raise ValueError(
+                "expected task.group and task.target together, or neither. "
+                f"Received: {fields.shortened(list(self.group))} and {self.target!r}"
+            )
+
+    @property
+    def group_indices(self) -> tuple[int, ...]:
+        """The places of the group's labels among all."""
+        return tuple(map(self.labels.index, self.group))
+
+    @property
+    def clip_labels(self) -> tuple[str, ...]:
+        """The words with which clips are labelled for this task."""
+        return (self.target, f"not_{self.target}") if self.group else self.labels
+
+    def probabilities(self, logits: Float32) -> Float32:
+        """Returns the probability of each label in each window.
+
+        Args:
+            logits: float array of shape (windows, labels).
+
+        Returns:
+            float32 array of the same shape, in [0, 1].
+
+        Example:
+            >>> Task(("a", "b")).probabilities(np.zeros((1, 2), np.float32)).tolist()
+            [[0.5, 0.5]]
+        """
+        if self.kind == "independent":
+            # tanh keeps the sigmoid of large negative logits from overflowing.
+            return (0.5 * (1.0 + np.tanh(0.5 * logits))).astype(np.float32)
+        exponentials = _exponentials(logits)
+        return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def score(self, logits: Float32) -> Float32:
+        """Returns the score of each window: the sum of the probabilities of the group, at most 1.
+
+        Args:
+            logits: float array of shape (windows, labels).
+
+        Returns:
+            float32 array of shape (windows,), in [0, 1].
+
+        Raises:
+            ValueError: If the task has no group.
+        """
+        if not self.group:
+            raise ValueError("this task has no group, and no score")
+        chosen = list(self.group_indices)
+        if self.kind == "independent":
+            return np.minimum(self.probabilities(logits)[:, chosen].sum(axis=1), np.float32(1.0))
+        exponentials = _exponentials(logits)
+        return (exponentials[:, chosen].sum(axis=1) / exponentials.sum(axis=1)).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the task as ``config.json`` holds it."""
+        return {
+            "kind": self.kind,
+            "target": self.target,
+            "group": list(self.group),
+            "labels": list(self.labels),
+        }
+
+    @classmethod
+    def from_dict(cls, values: object) -> "Task":
+        """Reads what `to_dict` gives.
+
+        Raises:
+            ValueError: If it is not that; the message says what is wrong.
+        """
+        found = fields.check_only(values, fields.rules(cls), "task")
+        return cls(tuple(found["labels"]), found["kind"], tuple(found["group"]), found["target"])
+
+
+def _exponentials(logits: Float32) -> Float32:
+    # Softmax does not change with a shift; without it large logits would overflow.
+    return np.exp(logits - logits.max(axis=1, keepdims=True))
