@@ -156,19 +156,19 @@ def test_explanations_name_what_is_heard_in_each_event(night):
     assert "Baby cry, infant cry" in json.loads(line)["events"][0]["heard"]
 
 
-def test_top_classes(night):
+def test_top(night):
     detector = CryDetector.from_pretrained()
     result = detector(night / "a.wav", classes=True)
     (event,) = result.events
-    (first, share), *others = result.top_classes(event.start, event.end)
+    (first, share), *others = result.top(event.start, event.end)
     assert first in ("Baby cry, infant cry", "Crying, sobbing")
     assert 0 < others[-1][1] <= share <= 1
     assert len(others) == 4
-    assert sum(share for _, share in result.top_classes(count=521)) == pytest.approx(1.0, abs=1e-4)
-    assert result.top_classes(3.0, 3.1) == []
-    assert result.top_classes(0.0, 0.96) == result.top_classes(0.0, 1.2)
+    assert sum(share for _, share in result.top(count=521)) == pytest.approx(1.0, abs=1e-4)
+    assert result.top(3.0, 3.1) == []
+    assert result.top(0.0, 0.96) == result.top(0.0, 1.2)
     with pytest.raises(ValueError, match="call the detector with classes=True"):
-        detector(night / "a.wav").top_classes()
+        detector(night / "a.wav").top()
 
 
 def test_what_is_done_is_not_written_again(night, tmp_path):

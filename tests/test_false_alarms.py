@@ -92,7 +92,7 @@ def heard(track: np.ndarray, threshold: float = 0.5) -> Detection:
     logits = np.zeros((len(track), 521), np.int8)
     logits[:, 76] = 100
     quantized = QuantizedLogits(logits, 0.1, 0)
-    return Detection(track.astype(np.float32), threshold, Calibration(1.0, 0.0), PLAIN, quantized)
+    return Detection(track.astype(np.float32), threshold, Calibration(1.0, 0.0), PLAIN, logits=quantized)
 
 
 def loud_room() -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from yamnet_cry.audioset import cry_score
+from yamnet_cry.audioset import NUM_CLASSES, cry_score
 from yamnet_cry.demo import nursery
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model import folder as model_folder
@@ -17,7 +17,7 @@ ARENA_BYTES = 64 * 1024
 
 def test_a_microcontroller_gives_the_same_answers(released):
     tflite = (released / model_folder.TFLITE).read_bytes()
-    student = Student(tflite)
+    student = Student(tflite, YAMNET, NUM_CLASSES)
     log_mel = YAMNET.log_mel(nursery())
     inputs = YAMNET.patches(student.quantize(log_mel))[..., None]
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from model_parts import packed, unpacked
 
+from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.errors import ModelError
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.check import check
 from yamnet_cry.model.folder import TFLITE
 from yamnet_cry.model.runtime import Student
@@ -30,7 +32,8 @@ def test_the_released_model_passes_and_may_be_written_anew(model):
     again = changed(model, lambda model, graph: None)
     check(again)
     log_mel = np.random.default_rng(0).uniform(-6.9, 3, (192, 64)).astype(np.float32)
-    np.testing.assert_array_equal(Student(again).logits(log_mel), Student(model).logits(log_mel))
+    found, expected = (Student(each, YAMNET, NUM_CLASSES).logits(log_mel) for each in (again, model))
+    np.testing.assert_array_equal(found, expected)
 
 
 def everywhere_at_full_size(model: Any, graph: Any) -> None:
@@ -149,7 +152,7 @@ FLOATS = lambda *values: np.array(values, np.float32)  # noqa: E731
 def test_what_a_model_may_not_do(model, change, message):
     content = changed(model, change)
     with pytest.raises(ModelError, match=message) as raised:
-        Student(content)
+        Student(content, YAMNET, NUM_CLASSES)
     assert "\n" not in str(raised.value)
 
 
@@ -185,7 +188,7 @@ def test_what_other_students_are_made_of_passes():
     gate = layers.Conv2D(8, 1, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
     x = layers.MaxPooling2D(2)(layers.Multiply()([x, gate]))
     x = layers.AveragePooling2D(2)(layers.Activation("hard_swish")(x))
-    outputs = layers.Dense(521)(layers.GlobalAveragePooling2D()(x))
+    outputs = layers.Dense(12)(layers.GlobalAveragePooling2D()(x))
     patches = np.random.default_rng(0).uniform(-6.9, 3, (4, 96, 64, 1)).astype(np.float32)
-    student = Student(to_int8(keras.Model(inputs, outputs), patches))
-    assert student.logits(patches[0, :, :, 0]).shape == (1, 521)
+    student = Student(to_int8(keras.Model(inputs, outputs), patches), YAMNET, 12)
+    assert student.logits(patches[0, :, :, 0]).shape == (1, 12)

@@ -8,7 +8,8 @@ from yamnet_cry import CryDetector
 from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ModelError
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model import config as model_config
+from yamnet_cry.model import keras_file
 from yamnet_cry.model.folder import (
     CONFIG,
     KERAS,
@@ -17,8 +18,8 @@ from yamnet_cry.model.folder import (
     TFLITE,
     fingerprint,
     load,
-    unpack_keras,
 )
+from yamnet_cry.model.keras_file import unpack_keras
 
 
 def edit(folder, **changes):
@@ -219,7 +220,7 @@ def rezipped(path, **parts: bytes) -> None:
 
 def test_a_keras_file_that_unpacks_to_gigabytes(model_copy, monkeypatch):
     path = model_copy / KERAS
-    monkeypatch.setitem(model_folder._KERAS_PARTS, KERAS_WEIGHTS, 10**6)
+    monkeypatch.setitem(keras_file._PARTS, KERAS_WEIGHTS, 10**6)
     rezipped(path, **{KERAS_WEIGHTS: bytes(2 * 10**6)})
     assert path.stat().st_size < 50_000
     with pytest.raises(ModelError, match=f"{KERAS_WEIGHTS} exceeds the size limit.*1,000,000.*2,000,000"):
@@ -243,7 +244,7 @@ def test_a_folder_of_release_0_1_0_reads_as_it_did(model_copy):
     """It said of the score how the windows of a clip were pooled, and nothing of recall against threshold."""
     edit(
         model_copy,
-        score=f"{model_folder.SCORE}, quadratic mean over the loudest 10 s",
+        score=f"{model_config.SCORE}, quadratic mean over the loudest 10 s",
         calibration={"slope": 1.614995142375937, "intercept": 0.9770408447000969},
         event_recall=None,
     )

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import TFLITE
@@ -13,7 +14,7 @@ from yamnet_cry.model.runtime import Student
 
 @pytest.fixture(scope="module")
 def student(released) -> Student:
-    return Student((released / TFLITE).read_bytes())
+    return Student((released / TFLITE).read_bytes(), YAMNET, NUM_CLASSES)
 
 
 def spectrogram(frames: int, seed: int = 0) -> np.ndarray:
@@ -72,7 +73,7 @@ def test_eight_threads_get_the_answers_of_one(student):
 
 def test_what_is_no_tflite_file_is_refused():
     with pytest.raises(ModelError, match="not a readable TFLite file"):
-        Student(b"nothing of the kind" * 10)
+        Student(b"nothing of the kind" * 10, YAMNET, NUM_CLASSES)
 
 
 def test_a_model_with_other_inputs_is_refused():
@@ -84,4 +85,4 @@ def test_a_model_with_other_inputs_is_refused():
     other = keras.Model(inputs, keras.layers.Dense(7)(keras.layers.GlobalAveragePooling2D()(inputs)))
     content = to_int8(other, spectrogram(96)[None, ..., None])
     with pytest.raises(ModelError, match=r"\(1, 521\).*Received: .*\(1, 7\), 'int8'"):
-        Student(content)
+        Student(content, YAMNET, NUM_CLASSES)

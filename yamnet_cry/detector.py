@@ -1,50 +1,36 @@
 """The detector: audio in, crying or not out."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yamnet_cry import audio
-from yamnet_cry.ahead import ahead
 from yamnet_cry.audio import AudioSource
-from yamnet_cry.audioset import cry_score
+from yamnet_cry.audioset import CRY_TASK
+from yamnet_cry.classifier import Classifier
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import EventTracker, checked_threshold
 from yamnet_cry.false_alarms import MIN_SECONDS, AmbientReport, fit_room
 from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model import hub
-from yamnet_cry.model.folder import CONFIG, KERAS, RELEASE_FILES, ModelConfig
-from yamnet_cry.model.runtime import QuantizedLogits, Student
-from yamnet_cry.patches import whole_patches
+from yamnet_cry.model.config import ModelConfig
+from yamnet_cry.model.runtime import QuantizedLogits
 from yamnet_cry.results import Detection
 from yamnet_cry.streaming import Listener, Update
-
-if TYPE_CHECKING:
-    import keras
 
 # What must be as with YAMNet, for its windows are the unit of events, streams and calibration.
 _WINDOWS = ("sample_rate", "frame_length", "frame_hop", "patch_frames", "patch_hop", "centred")
 
 
-def _copied(
-    kind: "type[CryDetector]", config: ModelConfig, model: bytes, source: hub.Source | None, threshold: float
-) -> "CryDetector":
-    detector = kind(config, model, source)
-    detector.threshold = threshold
-    return detector
-
-
-class CryDetector:
+class CryDetector(Classifier):
     """Hears a baby cry, with a student of YAMNet and the front end that goes with it.
 
-    Objects come from `from_pretrained`, and may be shared between threads.
+    Objects come from `from_pretrained`, and may be shared between threads, copied and pickled.
 
     Attributes:
         config: What the model folder says of its model.
@@ -53,8 +39,9 @@ class CryDetector:
         model: The bytes of the INT8 TFLite model.
 
     Raises:
-        ModelError: If the model's front end cuts audio into other windows than YAMNet's, or the model takes
-            something else than its front end makes, or gives something else than 521 classes.
+        ModelError: If the model tells apart something else than crying among the sounds of AudioSet, its
+            front end cuts audio into other windows than YAMNet's, or the model takes something else than its
+            front end makes, or gives something else than 521 classes.
 
     Example:
         >>> detector = CryDetector.from_pretrained()
@@ -64,17 +51,18 @@ class CryDetector:
     """
 
     def __init__(self, config: ModelConfig, model: bytes, source: hub.Source | None = None) -> None:
+        if config.task != CRY_TASK:
+            raise ModelError(
+                f"this model tells apart {config.task}; CryDetector needs the task of crying. "
+                "Use Classifier, or `yamnet-cry classify`"
+            )
         if differing := config.front_end.differences(YAMNET, _WINDOWS):
             raise ModelError(f"expected a model that hears windows as YAMNet does; this one has {differing}")
-        self.config = config
+        super().__init__(config, model, source)
         self.threshold = config.threshold
-        self.model = model
-        self._source = source
-        self._student = Student(model, config.front_end)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy, in this process or another, has an interpreter of its own from the same bytes.
-        return _copied, (type(self), self.config, self.model, self._source, self.threshold)
+        return *super().__reduce__(), {"_threshold": self.threshold}
 
     @property
     def threshold(self) -> float:  # noqa: D102 (documented with the class)
@@ -94,10 +82,7 @@ class CryDetector:
         token: str | None = None,
         local_files_only: bool = False,
     ) -> Self:
-        """Loads a detector.
-
-        Of a repository, the configuration and the INT8 model are downloaded, once. No code in it is run:
-        every field is checked, and the network's operators, sizes and cost before LiteRT gets it.
+        """Loads a detector, as `Classifier.from_pretrained` loads a classifier.
 
         Args:
             model: A model folder, a repository on the Hugging Face Hub such as ``"user/model"``,
@@ -128,10 +113,8 @@ class CryDetector:
         Of a file that is cut short, as by a power cut, what there is is scored, with a Python warning.
 
         Args:
-            source: A path, a binary file object, or ``(waveform, sample_rate)`` with floats in
-                [-1, 1] or integers at full scale of their type, of shape (samples,) or
-                (samples, channels). Audio shorter than a window is padded with silence, as YAMNet does.
-            classes: Whether to keep the logits of all classes, for `Detection.top_classes`; they take
+            source: A path, a binary file object, or ``(waveform, sample_rate)``, as for a `Classifier`.
+            classes: Whether to keep the logits of all classes, for `Detection.top`; they take
                 3.8 MB an hour.
             progress: Called now and then with the seconds of audio heard so far.
             strict: Whether a file that is cut short is an error.
@@ -144,36 +127,23 @@ class CryDetector:
         """
         scores: list[Float32] = []
         kept: list[QuantizedLogits] = []
-        windows = 0
-        cuts: list[str] = []
-        samples = 0
 
-        def counted() -> Iterator[Float32]:
-            nonlocal samples
-            for block in audio.blocks(source, on_cut=None if strict else cuts.append):
-                samples += len(block)
-                yield block
-
-        front_end = self.config.front_end
-        for log_mel in ahead(map(front_end.log_mel, whole_patches(counted(), front_end))):
-            logits = self._student.quantized_logits(log_mel)
-            scores.append(cry_score(logits.dequantized()))
-            windows += len(logits.values)
+        def take(logits: QuantizedLogits) -> None:
+            scores.append(self.config.task.score(logits.dequantized()))
             if classes:
                 kept.append(logits)
-            if progress is not None:
-                progress(windows * YAMNET.patch_hop_seconds)
-        every = replace(kept[0], values=np.concatenate([part.values for part in kept])) if kept else None
-        for cut in cuts:
-            warnings.warn(f"{cut}; scored as far as it goes", stacklevel=2)
+
+        seconds, truncated = self._hear(source, take, progress, strict)
         return Detection(
             np.concatenate(scores),
             self.threshold,
             self.config.calibration,
             self.config.events,
-            every,
-            truncated=bool(cuts),
-            seconds=samples / YAMNET.sample_rate,
+            task=self.config.task,
+            front_end=self.config.front_end,
+            logits=QuantizedLogits.joined(kept) if kept else None,
+            truncated=truncated,
+            seconds=seconds,
         )
 
     def stream(self, blocks: Iterable[ArrayLike], sample_rate: int) -> Iterator[Update]:
@@ -226,22 +196,11 @@ class CryDetector:
 
         def probabilities_of(piece: Float32) -> NDArray[np.float64]:
             logits = self._student.logits(self.config.front_end.log_mel(piece))
-            return self.config.calibration(cry_score(logits))
+            return self.config.calibration(self.config.task.score(logits))
 
         chosen = self.threshold if threshold is None else checked_threshold(threshold)
         tracker = EventTracker(chosen, self.config.events)
         return Listener(sample_rate, probabilities_of, tracker)
-
-    def logits(self, log_mel: Float32) -> Float32:
-        """Classifies every patch of a log-mel spectrogram.
-
-        Args:
-            log_mel: float32 array of shape (frames, 64), as ``config.front_end.log_mel`` makes it.
-
-        Returns:
-            float32 array of shape (patches, 521): logits of AudioSet's classes, `classes.class_names`.
-        """
-        return self._student.logits(log_mel)
 
     def calibrate(
         self,
@@ -281,100 +240,8 @@ class CryDetector:
         self.threshold = report.threshold
         return report
 
-    def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Writes what a detector needs to a new model folder, with the threshold as it is now.
+    def _present_config(self) -> ModelConfig:
+        return replace(self.config, threshold=self.threshold)
 
-        Raises:
-            ModelError: If the folder exists, or cannot be written.
-        """
-        model_folder.save(Path(folder), replace(self.config, threshold=self.threshold), self.model)
-
-    @property
-    def keras_model(self) -> "keras.Model":
-        """The same student in Keras, to fine-tune or convert: a new copy each time.
-
-        It takes float32 patches of shape (batch, 96, 64, 1) and gives logits of shape (batch, 521). Keras
-        must be there (``pip install "yamnet-cry[distill]"``); of a repository, the model is downloaded now.
-        It is loaded in Keras's safe mode, which refuses code; Keras itself is as safe as its version.
-
-        Raises:
-            ModelError: If the detector comes from no model folder, or its folder has no Keras model,
-                another one than its configuration describes, one that is too large, or one that Keras
-                refuses.
-            ImportError: If Keras is not installed.
-        """
-        try:
-            import keras
-        except ImportError:
-            raise ImportError('the Keras model needs keras: pip install "yamnet-cry[distill]"') from None
-        path = self._folder_with((KERAS,)) / KERAS
-        if not path.is_file():
-            raise ModelError(f"{path.parent} has no {KERAS}")
-        if model_folder.fingerprint(model_folder.read(path.parent, KERAS)) != self.config.files.get(KERAS):
-            raise ModelError(f"{path} is not the file that {CONFIG} describes. Copy or download it again")
-        # Bounds what it unpacks to.
-        model_folder.unpack_keras(path)
-        try:
-            return keras.models.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise ModelError(f"{path} cannot be loaded by Keras ({reason})") from error
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        revision: str | None = None,
-        commit_message: str | None = None,
-        create_pr: bool = False,
-        token: str | None = None,
-    ) -> hub.Pushed:
-        """Pushes the model folder to the Hugging Face Hub, with the threshold as it is now.
-
-        The repository is made if it is not there. All files go in one commit, which on the main branch is
-        tagged with the version, such as ``v0.1.0``; what the repository has already is not sent again.
-
-        Args:
-            repo_id: Such as ``"user/model"``.
-            private: Whether nobody else may see it; by default, what the Hub does or the repository is.
-            revision: The branch, made if it is not there; ``main`` by default.
-            commit_message: Its first line.
-            create_pr: Whether to propose the commit in a pull request instead.
-            token: What to log in with; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
-
-        Returns:
-            The page of the commit or pull request, the commit and the tag.
-
-        Raises:
-            ModelError: If the detector comes from no model folder.
-            HubError: If the folder is incomplete or contradicts itself, or the Hub cannot be reached or
-                refuses.
-        """
-        # Imported here because no detector needs them to start.
-        from tempfile import TemporaryDirectory
-
-        from yamnet_cry.model import publish
-
-        folder = self._folder_with(RELEASE_FILES)
-        with TemporaryDirectory() as aside:
-            if self.threshold != self.config.threshold:
-                folder = publish.with_threshold(folder, Path(aside), self.threshold)
-            return publish.push(
-                folder,
-                repo_id,
-                private=private,
-                revision=revision,
-                commit_message=commit_message,
-                create_pr=create_pr,
-                token=token,
-            )
-
-    def _folder_with(self, names: Sequence[str]) -> Path:
-        if self._source is None:
-            raise ModelError("this detector comes from no model folder; use CryDetector.from_pretrained")
-        return self._source.fetch(names)
-
-    def __repr__(self) -> str:
-        total = self.config.parameters["total"]
-        return f"<CryDetector {self.config.recipe}: {total:,} parameters, threshold {self.threshold:.2f}>"
+    def _summary(self) -> str:
+        return f"{self.config.parameters['total']:,} parameters, threshold {self.threshold:.2f}"

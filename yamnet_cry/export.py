@@ -1,28 +1,27 @@
-"""Other formats of a model, each checked against the detector after it was written."""
+"""Other formats of a model, each checked against the model after it was written."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from yamnet_cry.audioset import cry_score
+from yamnet_cry.classifier import Classifier
 from yamnet_cry.demo import nursery
-from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import ExportError
 from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit
 from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.model.runtime import Student
 
-# Float students and their INT8 copies differ by this much in the score of a recording.
-_TOLERANCE = 0.05
+# Float students and their INT8 copies differ by less than this in the probabilities of a recording.
+_TOLERANCE = 0.1
 
 
-def write(detector: CryDetector, name: str, out: Path) -> str:
-    """Writes a detector's model in another format.
+def write(classifier: Classifier, name: str, out: Path) -> str:
+    """Writes a model in another format.
 
     Args:
-        detector: Of a model folder or repository.
+        classifier: Or a detector, of a model folder or repository.
         name: One of `FORMATS`.
         out: File to write, or the folder for those of several files; must not exist.
 
@@ -30,17 +29,17 @@ def write(detector: CryDetector, name: str, out: Path) -> str:
         What was written and how it was checked, in a sentence or some lines.
 
     Raises:
-        ExportError: If ``out`` exists or cannot be written, the model has another front end than YAMNet's,
-            something is not installed, or what was written answers otherwise than the detector; then nothing
-            is left of it.
+        ExportError: If ``out`` exists or cannot be written, the model has another front end than YAMNet's
+            or is of a task that the format does not know, something is not installed, or what was written
+            answers otherwise than the model; then nothing is left of it.
     """
     if out.exists():
         raise ExportError(f"{out} exists; name another, or move it away first")
-    kit.check_front_end(detector.config)
+    kit.check_front_end(classifier.config)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole(out) as unfinished:
-            return FORMATS[name](detector, unfinished)
+            return FORMATS[name](classifier, unfinished)
     except ImportError as error:
         missing = (error.name or "Keras").partition(".")[0]
         raise ExportError(
@@ -51,31 +50,32 @@ def write(detector: CryDetector, name: str, out: Path) -> str:
         raise ExportError(f"{out} cannot be written ({error.strerror})") from None
 
 
-def _tflite(detector: CryDetector, out: Path) -> str:
-    out.write_bytes(detector.model)
+def _tflite(classifier: Classifier, out: Path) -> str:
+    out.write_bytes(classifier.model)
     log_mel = YAMNET.log_mel(nursery())
-    if not np.array_equal(Student(out.read_bytes()).logits(log_mel), detector.logits(log_mel)):
-        raise ExportError("the file gives other logits than the detector")
-    return f"an INT8 TFLite file of {len(detector.model):,} bytes; it gives the detector's logits"
+    written = Student(out.read_bytes(), YAMNET, len(classifier.config.task.labels))
+    if not np.array_equal(written.logits(log_mel), classifier.logits(log_mel)):
+        raise ExportError("the file gives other logits than the model")
+    return f"an INT8 TFLite file of {len(classifier.model):,} bytes; it gives the model's logits"
 
 
-def _keras(detector: CryDetector, out: Path) -> str:
+def _keras(classifier: Classifier, out: Path) -> str:
     import keras
 
-    model = detector.keras_model
+    model = classifier.keras_model
     model.save(out)
     again = keras.models.load_model(out)
-    return f"a Keras model in float32; {_agrees(detector, lambda patches: np.asarray(again(patches)))}"
+    return f"a Keras model in float32; {_agrees(classifier, lambda patches: np.asarray(again(patches)))}"
 
 
-def _onnx(detector: CryDetector, out: Path) -> str:
+def _onnx(classifier: Classifier, out: Path) -> str:
     # What writes the file imports the rest; all of it is asked for before any work.
     import keras
     import onnx  # noqa: F401
     import onnxruntime
     import tf2onnx  # noqa: F401
 
-    model: keras.Model = detector.keras_model
+    model: keras.Model = classifier.keras_model
     # Keras wants to have seen an input before it traces the graph.
     model(np.zeros((1, *model.input_shape[1:]), np.float32))
     model.export(str(out), format="onnx", verbose=False)
@@ -86,23 +86,23 @@ def _onnx(detector: CryDetector, out: Path) -> str:
         logits: Float32 = session.run(None, {given: patches})[0]
         return logits
 
-    return f"an ONNX model in float32, input {given!r}; {_agrees(detector, logits_of)}"
+    return f"an ONNX model in float32, input {given!r}; {_agrees(classifier, logits_of)}"
 
 
-def _c_array(detector: CryDetector, out: Path) -> str:
+def _c_array(classifier: Classifier, out: Path) -> str:
     out.mkdir()
-    for name, text in kit.model_array(detector.config, detector.model).items():
+    for name, text in kit.model_array(classifier.config, classifier.model).items():
         (out / name).write_text(text, encoding="utf-8")
     _, _, body = (out / kit.MODEL_FILES[1]).read_text(encoding="utf-8").partition("] = {")
-    read = bytes(int(value) for value in body.replace("};", "").replace(",", " ").split())
-    if read != detector.model:
-        raise ExportError("the array does not hold the detector's model")
+    read = bytes(int(value) for value in body.partition("};")[0].replace(",", " ").split())
+    if read != classifier.model:
+        raise ExportError("the array does not hold the model")
     return f"{' and '.join(kit.MODEL_FILES)}; read back, the array is the model byte for byte"
 
 
-def _firmware(detector: CryDetector, out: Path) -> str:
+def _firmware(classifier: Classifier, out: Path) -> str:
     out.mkdir()
-    for name, text in kit.contents(detector.config, detector.model).items():
+    for name, text in kit.contents(classifier.config, classifier.model).items():
         (out / name).write_text(text, encoding="utf-8")
     printed = kit.self_test(out)
     if printed is None:
@@ -111,7 +111,7 @@ def _firmware(detector: CryDetector, out: Path) -> str:
 
 
 #: Formats by name.
-FORMATS: dict[str, Callable[[CryDetector, Path], str]] = {
+FORMATS: dict[str, Callable[[Classifier, Path], str]] = {
     "firmware": _firmware,
     "c-array": _c_array,
     "tflite": _tflite,
@@ -123,12 +123,17 @@ FORMATS: dict[str, Callable[[CryDetector, Path], str]] = {
 _EXTRAS = {"firmware": "firmware", "keras": "distill", "onnx": "onnx"}
 
 
-def _agrees(detector: CryDetector, logits_of: Callable[[Float32], Float32]) -> str:
+def _agrees(classifier: Classifier, logits_of: Callable[[Float32], Float32]) -> str:
     log_mel = YAMNET.log_mel(nursery())
     patches = np.ascontiguousarray(YAMNET.patches(log_mel)[..., np.newaxis])
     expected, found = (
-        float(cry_score(logits).mean()) for logits in (detector.logits(log_mel), logits_of(patches))
+        classifier.config.task.probabilities(logits).mean(axis=0)
+        for logits in (classifier.logits(log_mel), logits_of(patches))
     )
-    if abs(found - expected) > _TOLERANCE:
-        raise ExportError(f"its score of a test scene is {found:.3f}, and the detector's {expected:.3f}")
-    return f"its score of a test scene is {found:.3f}, the detector's {expected:.3f}"
+    difference = float(np.abs(found - expected).max())
+    told = (
+        f"its probabilities of a test scene differ by at most {difference:.3f} from those of the INT8 model"
+    )
+    if difference > _TOLERANCE:
+        raise ExportError(f"{told}. Expected: at most {_TOLERANCE}")
+    return told

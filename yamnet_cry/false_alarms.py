@@ -252,6 +252,6 @@ def _stretches(room: Detection) -> tuple[Stretch, ...]:
         first = max(0, last - room.event_settings.votes + 1)
         start, end = first * YAMNET.patch_hop_seconds, last * YAMNET.patch_hop_seconds + YAMNET.patch_seconds
         middle = YAMNET.patch_seconds / 2
-        classes = room.top_classes(start + middle, end - middle, count=_CLASSES)
+        classes = room.top(start + middle, end - middle, count=_CLASSES)
         found.append(Stretch(round(start, 2), round(end, 2), float(level[last]), classes))
     return tuple(found)

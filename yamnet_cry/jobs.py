@@ -136,7 +136,7 @@ def process(job: Job, detector: CryDetector, progress: Callable[[float], object]
 def _heard(result: Detection, event: Event) -> str:
     # Of an event that ends before the middle of its first window, that window.
     end = max(event.end, event.start + YAMNET.patch_seconds / 2)
-    classes = result.top_classes(event.start, end, count=CLASSES_SHOWN)
+    classes = result.top(event.start, end, count=CLASSES_SHOWN)
     return ", ".join(f"{name} {share * 100:.0f} %" for name, share in classes)
 
 

@@ -1,6 +1,5 @@
 """What a detector heard in one recording."""
 
-import math
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -8,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.audioset import CRY_TASK, class_names
+from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.calibration import Calibration
+from yamnet_cry.classification import Classification
 from yamnet_cry.events import Event, EventSettings, find_events, trigger
-from yamnet_cry.frontend import YAMNET, Float32
-from yamnet_cry.model.runtime import QuantizedLogits
+from yamnet_cry.frontend import Float32
+from yamnet_cry.task import Task
 
 
 def clock(seconds: float) -> str:
@@ -48,7 +48,7 @@ _MOST_EVENTS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
+class Detection(Classification):
     """What a detector heard in one recording.
 
     One rule decides everything that is said of it: crying is what raises an event. The probability is the
@@ -61,27 +61,20 @@ class Detection:
         threshold: The probability from which an event starts, and with it the recording counts as crying.
         calibration: What turns scores into probabilities.
         event_settings: How events are made of probabilities.
-        logits: The logits of all classes, if they were asked for.
-        truncated: Whether the file ended before its audio did, as after a power cut.
-        seconds: Length of the audio; that of its windows, if nobody knows better.
+        task: What the model tells apart: the sounds of AudioSet, crying among them.
+        logits: Those of every window, if they were asked for; without them there is only the score, and what
+            `Classification` tells of each label is a ValueError.
     """
 
     scores: Float32
     threshold: float
     calibration: Calibration
     event_settings: EventSettings = field(default_factory=EventSettings)
-    logits: QuantizedLogits | None = None
-    truncated: bool = False
-    seconds: float = math.inf
-
-    def __post_init__(self) -> None:
-        windows = (len(self.scores) - 1) * YAMNET.patch_hop_seconds + YAMNET.patch_seconds
-        object.__setattr__(self, "seconds", min(self.seconds, windows))
+    task: Task = field(default=CRY_TASK, kw_only=True)
 
     @property
-    def times(self) -> NDArray[np.float64]:
-        """Starts of the windows, 0.96 s long and 0.48 s apart, in seconds: float64 of shape (windows,)."""
-        return np.arange(len(self.scores), dtype=np.float64) * YAMNET.patch_hop_seconds
+    def _windows(self) -> int:
+        return len(self.scores)
 
     @property
     def score(self) -> float:
@@ -121,48 +114,8 @@ class Detection:
         """Start of the window with the highest probability, in seconds."""
         return float(self.times[self.scores.argmax()])
 
-    def top_classes(
-        self, start: float = 0.0, end: float = math.inf, *, count: int = 5
-    ) -> list[tuple[str, float]]:
-        """Tells what else could be heard: the AudioSet classes with the largest mean share.
-
-        Args:
-            start: In seconds; windows whose middle lies before it do not count.
-            end: In seconds; windows whose middle lies after it do not count.
-            count: How many classes.
-
-        Returns:
-            Names and shares in [0, 1], the largest first; empty if no window's middle lies between.
-
-        Raises:
-            ValueError: If the detector was not asked to keep the classes.
-
-        Example:
-            >>> from yamnet_cry import CryDetector
-            >>> detector = CryDetector.from_pretrained()
-            >>> result = detector((np.zeros(32_000, np.float32), 16_000), classes=True)
-            >>> result.top_classes(count=1)[0][0]
-            'Silence'
-        """
-        if self.logits is None:
-            raise ValueError("classes were not kept; call the detector with classes=True")
-        middle = YAMNET.patch_seconds / 2
-        first = max(0, math.ceil(round((start - middle) / YAMNET.patch_hop_seconds, 6)))
-        last = len(self.scores)
-        if math.isfinite(end):
-            last = min(last, math.floor(round((end - middle) / YAMNET.patch_hop_seconds, 6)) + 1)
-        if last <= first:
-            return []
-        # In parts, for floats of hours at once would take gigabytes.
-        steps = range(first, last, 4096)
-        parts = (self.logits[step : min(step + 4096, last)].dequantized() for step in steps)
-        total = sum(CRY_TASK.probabilities(part).sum(axis=0, dtype=np.float64) for part in parts)
-        shares = np.asarray(total) / (last - first)
-        names = class_names()
-        return [(names[index], float(shares[index])) for index in np.argsort(-shares)[:count]]
-
     def without_logits(self) -> "Detection":
-        """Returns the same result without what `top_classes` needs."""
+        """Returns the same result without what `top` needs."""
         return replace(self, logits=None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,7 +130,7 @@ class Detection:
             "events": [asdict(event) for event in self.events],
             "seconds": round(self.seconds, 2),
             "truncated": self.truncated,
-            "window_seconds": YAMNET.patch_seconds,
+            "window_seconds": self.front_end.patch_seconds,
             "times": [round(time, 2) for time in self.times.tolist()],
             "scores": self.scores.tolist(),
             "probabilities": self.probabilities.tolist(),

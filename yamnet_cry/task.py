@@ -17,6 +17,9 @@ Kind = Literal["exclusive", "independent"]
 _LONGEST_LABEL = 200
 _MOST_LABELS = 10_000
 
+# So many labels are named in a message.
+_LABELS_NAMED = 3
+
 
 def _is_label(value: object) -> bool:
     return (
@@ -124,6 +127,17 @@ class Task:
             return np.minimum(self.probabilities(logits)[:, chosen].sum(axis=1), np.float32(1.0))
         exponentials = _exponentials(logits)
         return (exponentials[:, chosen].sum(axis=1) / exponentials.sum(axis=1)).astype(np.float32)
+
+    def __str__(self) -> str:
+        """Names a few labels, and the target, for messages.
+
+        Example:
+            >>> print(Task(("cat", "dog", "bird", "cow", "pig"), group=("cat", "dog"), target="pet"))
+            cat, dog, bird and 2 more, of which some are pet
+        """
+        more = len(self.labels) - _LABELS_NAMED
+        named = ", ".join(self.labels[:_LABELS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        return named + (f", of which some are {self.target}" if self.group else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the task as ``config.json`` holds it."""

@@ -23,16 +23,22 @@ def export(model: str | None, name: str, out: Path, revision: str | None) -> Non
 
     \b
     firmware  a folder for ESP-IDF or any project with TFLite-Micro: front end and events in C99,
-              the network with its operators and its measured arena, golden vectors, a self-test
-    c-array   the network alone, as an aligned C array (a folder)
+              the network with its operators and its measured arena, golden vectors, a self-test;
+              of models that hear crying alone
+    c-array   the network alone, as an aligned C array, with its labels (a folder)
     tflite    the INT8 network (a file)
     keras     the network in float32 (a file)
     onnx      the same for ONNX (a file)
 
-    What was written is checked against the detector.
+    What was written is checked against the model.
     """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")
     from yamnet_cry import export
+    from yamnet_cry.classifier import Classifier
     from yamnet_cry.detector import CryDetector
 
-    detector = CryDetector.from_pretrained(model, revision=revision)
-    click.echo(f"{out}: {export.write(detector, name, out)}")
+    loaded: Classifier
+    if model is None:
+        loaded = CryDetector.from_pretrained(revision=revision)
+    else:
+        loaded = Classifier.from_pretrained(model, revision=revision)
+    click.echo(f"{out}: {export.write(loaded, name, out)}")

@@ -46,6 +46,7 @@ from yamnet_cry.frontend import Float32
 from yamnet_cry.model import card
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.check import MAX_MULTIPLY_ACCUMULATES
+from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
@@ -57,8 +58,8 @@ from yamnet_cry.model.folder import (
     RECIPE,
     TFLITE,
     TRAINING_PLOT,
-    ModelConfig,
 )
+from yamnet_cry.model.keras_file import unpack_keras
 
 _LOG = logging.getLogger(__name__)
 
@@ -343,7 +344,7 @@ def _write(
         folder.mkdir()
         student.save(folder / KERAS)
         (folder / TFLITE).write_bytes(tflite)
-        of_keras, weights = model_folder.unpack_keras(folder / KERAS)
+        of_keras, weights = unpack_keras(folder / KERAS)
         (folder / KERAS_WEIGHTS).write_bytes(weights)
         models = (TFLITE, KERAS, KERAS_WEIGHTS)
         files = {name: model_folder.fingerprint((folder / name).read_bytes()) for name in models}

@@ -8,7 +8,7 @@ from yamnet_cry.demo import nursery
 from yamnet_cry.events import find_events
 from yamnet_cry.firmware.tables import array, float_literal
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model.folder import ModelConfig
+from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.runtime import Student
 
 _PATCHES = 4

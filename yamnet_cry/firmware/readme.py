@@ -3,7 +3,7 @@
 from yamnet_cry.firmware.tables import mel_shares
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.card import markdown_table
-from yamnet_cry.model.folder import ModelConfig
+from yamnet_cry.model.config import ModelConfig
 
 #: `yamnet_cry_frontend`: 30 ms of int16 samples, two counters, and the patch.
 STATE_BYTES = 2 * 3 * YAMNET.frame_hop + 2 * 2 + YAMNET.patch_frames * YAMNET.mel_bands

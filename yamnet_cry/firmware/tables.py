@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from yamnet_cry import mel
 from yamnet_cry.audioset import CRY_CLASSES
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model.folder import ModelConfig
+from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.runtime import Student
 
 _LOG_BITS = 6
@@ -41,6 +41,18 @@ def float_literal(value: float) -> str:
     """
     text = np.format_float_positional(np.float32(value), trim="0")
     return f"{text}f"
+
+
+def string_literal(text: str) -> str:
+    r"""Returns a text as C writes it, in UTF-8.
+
+    Example:
+        >>> print(string_literal('a "cat"'), string_literal("grün"))
+        "a \042cat\042" "gr\303\274n"
+    """
+    # Question marks too: three of them in a row with another sign would be a trigraph.
+    plain = set(range(32, 127)) - set(b'"\\?')
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 
 
 def mel_shares() -> tuple[int, NDArray[np.int64], NDArray[np.float64]]:

@@ -4,7 +4,7 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yamnet_cry.model.folder import ModelConfig
+from yamnet_cry.model.config import ModelConfig
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData

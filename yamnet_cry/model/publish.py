@@ -9,6 +9,7 @@ from yamnet_cry.errors import HubError, ModelError
 from yamnet_cry.files import write_whole
 from yamnet_cry.model import card, hub
 from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
@@ -18,8 +19,8 @@ from yamnet_cry.model.folder import (
     RECIPE,
     RELEASE_FILES,
     TFLITE,
-    ModelConfig,
 )
+from yamnet_cry.model.keras_file import unpack_keras
 
 # What a card raises when a field is missing, or is of another type.
 _UNFIT = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
@@ -59,7 +60,7 @@ def check(folder: Path) -> dict[str, Path]:
             if model_folder.fingerprint(model_folder.read(folder, name)) != config.files.get(name)
         ]
         weights = model_folder.read(folder, KERAS_WEIGHTS)
-        if model_folder.unpack_keras(folder / KERAS) != (config.keras, weights):
+        if unpack_keras(folder / KERAS) != (config.keras, weights):
             differing.append(f"{KERAS} is not the model of {CONFIG} and {KERAS_WEIGHTS}")
         differing += _contradictions(folder, config, recipe, metrics)
     except ModelError as error:

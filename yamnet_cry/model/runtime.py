@@ -1,5 +1,6 @@
 """The INT8 student on LiteRT: log-mel patches become logits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Self
@@ -8,9 +9,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.errors import ModelError
-from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
+from yamnet_cry.frontend import Float32, FrontEnd
 from yamnet_cry.model.check import check
 
 Int8 = NDArray[np.int8]
@@ -18,10 +18,12 @@ Int8 = NDArray[np.int8]
 
 @dataclass(frozen=True, eq=False)
 class QuantizedLogits:
-    """Logits as an INT8 student gives them, a quarter of the size of floats: 47 MB for twelve hours.
+    """Logits as an INT8 student gives them, a quarter of the size of floats.
+
+    Of 521 classes, they take 47 MB for twelve hours.
 
     Attributes:
-        values: int8 of shape (windows, 521).
+        values: int8 of shape (windows, classes).
         scale: Size of a step, in logits.
         zero_point: The step that is a logit of 0.
     """
@@ -31,11 +33,25 @@ class QuantizedLogits:
     zero_point: int
 
     def dequantized(self) -> Float32:
-        """Returns the logits: float32 of shape (windows, 521)."""
+        """Returns the logits: float32 of shape (windows, classes)."""
         return (self.values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
     def __getitem__(self, windows: slice) -> Self:
         return replace(self, values=self.values[windows])
+
+    @staticmethod
+    def joined(parts: "Sequence[QuantizedLogits]") -> "QuantizedLogits":
+        """Puts the logits of consecutive windows, from one student, one after the other.
+
+        Args:
+            parts: At least one.
+
+        Example:
+            >>> part = QuantizedLogits(np.zeros((2, 3), np.int8), scale=0.5, zero_point=0)
+            >>> QuantizedLogits.joined([part, part]).values.shape
+            (4, 3)
+        """
+        return replace(parts[0], values=np.concatenate([part.values for part in parts]))
 
 
 class Student:
@@ -46,13 +62,14 @@ class Student:
     Args:
         model: The bytes of a ``.tflite`` file.
         front_end: What makes its input.
+        classes: How many logits it gives.
 
     Raises:
-        ModelError: If they are no TFLite model, one that `model_check.check` refuses, or one with other
+        ModelError: If they are no TFLite model, one that `model.check.check` refuses, or one with other
             inputs or outputs.
     """
 
-    def __init__(self, model: bytes, front_end: FrontEnd = YAMNET) -> None:
+    def __init__(self, model: bytes, front_end: FrontEnd, classes: int) -> None:
         check(model)
         try:
             # One thread: at 24 microseconds a window, a second one costs more than it brings.
@@ -63,10 +80,10 @@ class Student:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(f"the model is not a readable TFLite file ({reason})") from None
         self._lock = Lock()
-        self._front_end = front_end
+        self._front_end, self._classes = front_end, classes
         received = [(tuple(map(int, t["shape"])), t["dtype"].__name__) for t in inputs + outputs]
         size = (1, front_end.patch_frames, front_end.mel_bands, 1)
-        expected = [(size, "int8"), ((1, NUM_CLASSES), "int8")]
+        expected = [(size, "int8"), ((1, classes), "int8")]
         if received != expected:
             raise ModelError(
                 f"expected a model with input and output {expected}, the input being that of its front end"
@@ -96,7 +113,7 @@ class Student:
             log_mel: float32 array of shape (frames, bands), such as (240, 64).
 
         Returns:
-            float32 array of shape (patches, 521), as many patches as `FrontEnd.patches` gives: with
+            float32 array of shape (patches, classes), as many patches as `FrontEnd.patches` gives: with
             YAMNet's, ``1 + (frames - 96) // 48``.
         """
         return self.quantized_logits(log_mel).dequantized()
@@ -105,7 +122,7 @@ class Student:
         """Classifies every patch as `logits` does, and leaves the result as the student gives it."""
         # Frames are quantised once, though every patch but the first and last shares them with two others.
         inputs = self._front_end.patches(self.quantize(log_mel))[:, None, :, :, None]
-        outputs = np.empty((len(inputs), NUM_CLASSES), np.int8)
+        outputs = np.empty((len(inputs), self._classes), np.int8)
         with self._lock:
             for patch, output in zip(inputs, outputs, strict=True):
                 self._interpreter.set_tensor(self._input, patch)
@@ -114,7 +131,7 @@ class Student:
         return self.quantized(outputs)
 
     def quantized(self, outputs: Int8) -> QuantizedLogits:
-        """Says what int8 outputs of this model, of shape (windows, 521), stand for, whoever computed them."""
+        """Says what int8 outputs of this model, of shape (windows, classes), stand for."""
         return QuantizedLogits(outputs, self.output_scale, self.output_zero_point)
 
 

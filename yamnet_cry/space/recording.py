@@ -103,7 +103,7 @@ def hear(detector: CryDetector, path: str | Path) -> Heard:
 
     try:
         result = detector(path, classes=True, progress=limit)
-        classes = dict(result.top_classes(count=8))
+        classes = dict(result.top(count=8))
         return Heard(name, result.without_logits(), overview(path, len(result.scores)), classes)
     except AudioError as error:
         # Visitors know the name of their file, and nothing of where it lies on the server.

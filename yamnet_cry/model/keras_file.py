@@ -1,0 +1,49 @@
+"""The ``.keras`` file of a model folder, read without Keras."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from yamnet_cry.errors import ModelError
+from yamnet_cry.fields import parse, shortened
+from yamnet_cry.model.folder import CONFIG, KERAS_WEIGHTS, read
+
+# What Keras writes into its own files, and how large each may be.
+_PARTS = {"metadata.json": 2**16, CONFIG: 2**20, KERAS_WEIGHTS: 2**27}
+
+
+def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Takes a saved Keras model apart, without Keras.
+
+    Args:
+        path: A ``.keras`` file.
+
+    Returns:
+        Keras's description of the model, and the bytes of its weights in HDF5.
+
+    Raises:
+        ModelError: If it is no such file, or too large once decompressed.
+    """
+    # Imported here because no detector needs it to start.
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(BytesIO(read(path.parent, path.name))) as archive:
+            names = sorted(archive.namelist())
+            if names != sorted(_PARTS):
+                raise ModelError(f"{path} is no Keras model: it holds {shortened(names)}")
+            for part, limit in _PARTS.items():
+                size = archive.getinfo(part).file_size
+                if archive.getinfo(part).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ModelError(f"{path} is no Keras model: {part} is compressed in another way")
+                if size > limit:
+                    raise ModelError(
+                        f"{path}: {part} exceeds the size limit. Expected: at most {limit:,} bytes. "
+                        f"Received: {size:,}"
+                    )
+            return parse(archive.read(CONFIG)), archive.read(KERAS_WEIGHTS)
+    except ModelError:
+        raise
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelError(f"{path} is no Keras model ({error})") from None
