@@ -10,7 +10,7 @@ import numpy as np
 
 from yamnet_cry import CryDetector
 from yamnet_cry.audioset import cry_score
-from yamnet_cry.distill import corpus
+from yamnet_cry.distill import corpus, sources
 from yamnet_cry.events import Event, find_events, trigger
 from yamnet_cry.firmware.golden import micro_logits
 from yamnet_cry.firmware.kit import BUILDS, C_SOURCES
@@ -118,9 +118,9 @@ class Comparison:
 
 def recordings(audio: str) -> tuple[list[np.ndarray], np.ndarray]:
     """Returns the test split of a corpus: int16 samples, and whether there is crying."""
-    clips = corpus.require(corpus.load(audio), "test")
+    clips = corpus.labelled(sources.load(audio), "test")
     waves = [np.clip(np.rint(clip.read() * 32_768), -32_768, 32_767).astype(np.int16) for clip in clips]
-    return waves, np.array([clip.target == "cry" for clip in clips])
+    return waves, np.array(["cry" in clip.labels for clip in clips])
 
 
 def inputs_of(detector: CryDetector, samples: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ from hearing_conditions import conditions
 from tqdm import tqdm
 
 from yamnet_cry import CryDetector
-from yamnet_cry.distill import corpus
+from yamnet_cry.distill import sources
 from yamnet_cry.errors import YamnetCryError
 from yamnet_cry.files import write_whole
 
@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         YamnetCryError: If audio or a model is missing.
     """
-    clips = corpus.load(*arguments.audio)
+    clips = sources.load(*arguments.audio)
     if arguments.build:
         hearing_manifest.write(Builder(clips).build(), arguments.manifest)
         print(f"{arguments.manifest} is written")
@@ -78,10 +78,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.check:
         return check(benchmark, files)
     changed = conditions(codecs=not arguments.no_codecs)
-    sources = hearing_peers.Sources(arguments.reference, arguments.yamnet, arguments.mn04)
+    models = hearing_peers.Sources(arguments.reference, arguments.yamnet, arguments.mn04)
     jobs = hearing_measure.all_jobs(benchmark, changed)
-    scores = hearing_scores.score(benchmark, files, sources, jobs, arguments.cache, arguments.workers)
-    peers = hearing_peers.peers(list(sources.scorers), CryDetector.from_pretrained())
+    scores = hearing_scores.score(benchmark, files, models, jobs, arguments.cache, arguments.workers)
+    peers = hearing_peers.peers(list(models.scorers), CryDetector.from_pretrained())
     results = hearing_measure.measure(benchmark, scores, changed, peers)
     # For README.md, which tools/update_documents.py writes without anything of this.
     results["short"] = {

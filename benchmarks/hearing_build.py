@@ -92,11 +92,11 @@ SPOKEN = {"debian:fillets-ng-data-nl"}
 def place_of(clip: Clip) -> tuple[str, str] | None:
     """Says where a clip without crying belongs: nights or look-alikes, and which kind or category."""
     kind, label = clip.extra.get("kind", ""), clip.extra.get("label", "")
-    if clip.target == CRY or clip.target == "ir":
+    if CRY in clip.labels or clip.extra.get("target") == "ir":
         return None
     if clip.source.startswith("speech_commands"):
         return NIGHTS, "speech"
-    if clip.target != NOT_CRY:
+    if NOT_CRY not in clip.labels:
         if clip.source != "debian_sounds" or LEFT_OUT.search(label):
             return None
         return NIGHTS, "speech" if clip.group in SPOKEN else kind
@@ -153,14 +153,14 @@ class Builder:
         self._placed = placed
         self._cries: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for clip in sorted(clips, key=lambda clip: (clip.group, clip.name)):
-            if clip.target == CRY and clip.split == "test":
+            if CRY in clip.labels and clip.split == "test":
                 number = self._number(clip)
                 start, stop = loud_part(self._read[number])
                 self._cries[clip.group].append((number, start, min(stop, start + LONGEST_CRY)))
         if not self._cries:
             raise CorpusError("the benchmark needs crying clips of the split test, and there are none")
         rooms = sorted(
-            (clip for clip in clips if clip.target == "ir" and clip.split == "test"),
+            (clip for clip in clips if clip.extra.get("target") == "ir" and clip.split == "test"),
             key=lambda clip: clip.name,
         )
         self._responses = tuple(self._number(clip) for clip in rooms)
@@ -190,7 +190,7 @@ class Builder:
         if clip.name not in self._known:
             samples = clip.read()
             number = self._known[clip.name] = len(self._ids)
-            self._ids.append(ClipId(clip.name, clip.group, clip.target == CRY, len(samples), digest(samples)))
+            self._ids.append(ClipId(clip.name, clip.group, CRY in clip.labels, len(samples), digest(samples)))
             self._read[number] = samples
         return self._known[clip.name]
 

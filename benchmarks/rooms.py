@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import corpus
+from yamnet_cry.distill import corpus, sources
 from yamnet_cry.false_alarms import AmbientReport, CalibrationError
 from yamnet_cry.frontend import YAMNET, Float32
 
@@ -26,7 +26,7 @@ ROOMS = {
 
 def room(clips: list[corpus.Clip], source: str) -> Float32:
     """Returns the sound of a room, float32 of shape (samples,)."""
-    own = [c for c in clips if c.source == source and c.split != "test" and c.target == corpus.NOT_CRY]
+    own = [c for c in clips if c.source == source and c.split != "test" and corpus.NOT_CRY in c.labels]
     order = np.random.default_rng(0).permutation(len(own))
     return np.concatenate([own[index].read() for index in order])
 
@@ -42,7 +42,7 @@ def fitted(sound: Float32) -> tuple[AmbientReport, bool]:
 
 def main(source: Path) -> None:
     """Prints the table."""
-    clips = corpus.load(str(source))
+    clips = sources.load(str(source))
     print(
         "| room | minutes | alarms an hour at 0.5 | threshold | recall | refused "
         "| highest level | most like crying |"

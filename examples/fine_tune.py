@@ -19,7 +19,7 @@ from keras import ops
 
 from yamnet_cry import CryDetector
 from yamnet_cry.audioset import CRY_CLASSES
-from yamnet_cry.distill import corpus, evaluate, quantize
+from yamnet_cry.distill import corpus, evaluate, quantize, sources
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model import folder as model_folder
@@ -35,7 +35,7 @@ def patches_and_labels(clips: list[Clip]) -> tuple[np.ndarray, np.ndarray]:
     """Every log-mel patch of labelled clips, with the label of its clip."""
     of_clip = [YAMNET.patches(YAMNET.log_mel(YAMNET.pad(clip.read()))) for clip in clips]
     labels = [
-        np.full((len(patches), 1), clip.target == "cry", np.float32)
+        np.full((len(patches), 1), "cry" in clip.labels, np.float32)
         for clip, patches in zip(clips, of_clip, strict=True)
     ]
     return np.concatenate(of_clip)[..., np.newaxis], np.concatenate(labels)
@@ -47,8 +47,8 @@ def fine_tune(student: keras.Model, clips: list[Clip], epochs: int) -> None:
         layer.trainable = layer.name == "logits"
     student.compile(keras.optimizers.Adam(1e-3), label_loss)
     student.fit(
-        *patches_and_labels(corpus.require(clips, "train")),
-        validation_data=patches_and_labels(corpus.require(clips, "val")),
+        *patches_and_labels(corpus.labelled(clips, "train")),
+        validation_data=patches_and_labels(corpus.labelled(clips, "val")),
         batch_size=64,
         epochs=epochs,
         callbacks=[keras.callbacks.EarlyStopping(patience=5, restore_best_weights=True)],
@@ -66,17 +66,17 @@ def main() -> None:
     arguments = parser.parse_args()
 
     keras.utils.set_random_seed(0)
-    clips = corpus.load(arguments.recordings)
+    clips = sources.load(arguments.recordings)
     before = CryDetector.from_pretrained(arguments.model)
     student = before.keras_model
     fine_tune(student, clips, arguments.epochs)
-    tflite = quantize.to_int8(student, patches_and_labels(corpus.require(clips, "val"))[0])
+    tflite = quantize.to_int8(student, patches_and_labels(corpus.labelled(clips, "val"))[0])
     config = replace(before.config, parameters=quantize.parameter_counts(student))
     model_folder.save(arguments.out, config, tflite)
 
-    test = corpus.require(clips, "test")
+    test = corpus.labelled(clips, "test")
     for name, detector in (("before", before), ("after", CryDetector.from_pretrained(arguments.out))):
-        found = [result.probability for result in evaluate.detector_results(detector, test, progress=False)]
+        found = [detector(clip.open()).probability for clip in test]
         auc = keras.metrics.AUC(name="auc")
         auc.update_state(evaluate.labels(test), found)
         print(f"{name}: AUC {float(auc.result()):.3f} on {len(test)} test clips")

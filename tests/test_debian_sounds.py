@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from yamnet_cry.distill import corpus
+from yamnet_cry.distill import sources
 
 pytestmark = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="no dpkg-deb: not a Debian system")
 
@@ -70,8 +70,8 @@ def test_packages_become_a_corpus(packages, tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, out, *(part for name in names for part in ("--package", name))) == 0
     assert "hannah-data is left out" in capsys.readouterr().err
 
-    clips = corpus.load(str(out))
-    found = sorted((c.group, c.target, c.split, round(len(c.read()) / RATE)) for c in clips)
+    clips = sources.load(str(out))
+    found = sorted((c.group, c.labels, c.split, round(len(c.read()) / RATE)) for c in clips)
     assert found == [
         ("debian:drascula-music", "not_cry", "train", 1),
         ("debian:drascula-music", "not_cry", "train", 10),
@@ -149,7 +149,7 @@ def test_test_audio_is_made_only_on_request(packages, tmp_path, monkeypatch):
     packages("kolf", {"hole.wav": noise(1, 5)})
     packages("scratch", {"bell.wav": noise(1, 6)})
     assert run(monkeypatch, tmp_path / "out") == 0
-    assert {clip.group for clip in corpus.load(str(tmp_path / "out"))} == {"debian:scratch"}
+    assert {clip.group for clip in sources.load(str(tmp_path / "out"))} == {"debian:scratch"}
 
 
 def test_no_package_is_in_two_splits():

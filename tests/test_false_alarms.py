@@ -172,9 +172,9 @@ def test_real_rooms(shared):
     """Of rooms made from training and validation clips, one would leave no cry to be found."""
     import rooms
 
-    from yamnet_cry.distill import corpus
+    from yamnet_cry.distill import sources
 
-    clips = corpus.load(str(shared / "audio"))
+    clips = sources.load(str(shared / "audio"))
     report, refused = rooms.fitted(rooms.room(clips, "misc_small"))
     assert refused
     assert (report.threshold, report.recall) == (0.999, 0.0)

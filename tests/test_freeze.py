@@ -4,15 +4,15 @@ import sys
 import freeze
 import pytest
 
-from yamnet_cry.distill import corpus
+from yamnet_cry.distill import sources
 
 
 def test_the_same_clips_are_chosen_whatever_their_order(synthetic_corpus):
-    clips = corpus.load(str(synthetic_corpus))
+    clips = sources.load(str(synthetic_corpus))
     chosen = freeze.chosen(clips)
     assert chosen == freeze.chosen(reversed(clips))
     assert len(chosen) == len({clip.name for clip in chosen}) == len(clips) - 1
-    assert all(clip.is_labelled for clip in chosen)
+    assert all(clip.labels for clip in chosen)
 
 
 @pytest.mark.parametrize(

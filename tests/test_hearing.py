@@ -21,7 +21,7 @@ import soundfile
 
 from yamnet_cry.demo import cry
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import corpus
+from yamnet_cry.distill import corpus, sources
 from yamnet_cry.errors import CorpusError, RunError, TeacherError
 from yamnet_cry.frontend import YAMNET
 
@@ -182,7 +182,7 @@ def test_released_scenes_come_out_bit_for_bit(shared):
 
 
 def test_no_clip_of_the_released_benchmark_is_training_audio(shared):
-    split_of = {clip.name: clip.split for clip in corpus.load(str(shared / "audio"))}
+    split_of = {clip.name: clip.split for clip in sources.load(str(shared / "audio"))}
     benchmark = hearing_manifest.read()
     found = [split_of[clip.name] for clip in benchmark.clips if clip.name in split_of]
     assert set(found) == {"val", "test"}

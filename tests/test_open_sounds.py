@@ -16,7 +16,7 @@ import soundfile
 from open_sounds import group_of, kind_of, split_of
 from open_sources import Source, fits, free, identity
 
-from yamnet_cry.distill import corpus
+from yamnet_cry.distill import sources
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -124,7 +124,7 @@ def test_a_corpus_of_everything(clones, tmp_path, monkeypatch, capsys):
     groups = len({row["group"] for row in rows.values()})
     assert printed.out == f"{len(rows)} clips of {groups} groups in {out}\n"
     assert "files that cannot be decoded, or that a clone lacks: 1" in printed.err
-    assert len(corpus.load(str(out))) == len(rows)
+    assert len(sources.load(str(out))) == len(rows)
 
 
 def test_the_same_corpus_every_time(clones, tmp_path, monkeypatch):

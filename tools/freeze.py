@@ -23,8 +23,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from yamnet_cry import CryDetector
-from yamnet_cry.distill import corpus, distill, recipes
-from yamnet_cry.distill.corpus import CRY, MANIFEST, NOT_CRY, SPLITS, Clip
+from yamnet_cry.distill import distill, recipes, sources
+from yamnet_cry.distill.corpus import CRY, NOT_CRY, SPLITS, Clip
+from yamnet_cry.distill.sources import MANIFEST
 from yamnet_cry.files import write_whole
 from yamnet_cry.model.folder import CONFIG, METRICS, TFLITE
 
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--compare", type=Path, metavar="FILE", help="what was frozen before")
     arguments = parser.parse_args()
     before = None if arguments.compare is None else json.loads(arguments.compare.read_text(encoding="utf-8"))
-    clips = chosen(corpus.load(str(arguments.corpus)))
+    clips = chosen(sources.load(str(arguments.corpus)))
     _say(f"{len(clips)} clips of {arguments.corpus}")
     # JSON knows no tuples: what is compared has been through it on both sides.
     frozen = json.loads(json.dumps(freeze(arguments.corpus, clips, arguments.teacher, arguments.seed)))
@@ -72,7 +73,7 @@ def chosen(clips: Iterable[Clip]) -> list[Clip]:
         clip
         for split in SPLITS
         for target, count in _CLIPS.items()
-        for clip in [each for each in in_order if (each.split, each.target) == (split, target)][:count]
+        for clip in [each for each in in_order if each.split == split and target in each.labels][:count]
     ]
 
 
@@ -92,7 +93,7 @@ def freeze(folder: Path, clips: list[Clip], teacher: str, seed: int) -> dict[str
         for clip in clips:
             (small / clip.name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / clip.name, small / clip.name)
-            lines.append(f'"{clip.name}",{clip.target},{clip.split},"{clip.group}","{clip.source}"')
+            lines.append(f'"{clip.name}",{clip.labels[0]},{clip.split},"{clip.group}","{clip.source}"')
         (small / MANIFEST).write_text("\n".join(lines) + "\n", encoding="utf-8")
         for name, settings in _SETTINGS.items():
             _say(f"recipe {name}")
@@ -123,7 +124,7 @@ def detected(clips: list[Clip]) -> Iterator[tuple[str, Any]]:
     detector = CryDetector.from_pretrained()
     half = _DETECTED // 2
     for target in _CLIPS:
-        for clip in [each for each in clips if each.target == target][:half]:
+        for clip in [each for each in clips if target in each.labels][:half]:
             result = detector(clip.open())
             yield (
                 clip.name,

@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 from update_documents import HUB, documents
 
-from yamnet_cry.distill import corpus, engine, evaluate, plots, targets, teachers
+from yamnet_cry.distill import measuring, sources, targets, teachers
 from yamnet_cry.distill.cache import default_cache
 from yamnet_cry.files import write_whole
 from yamnet_cry.model import folder as model_folder
@@ -30,19 +30,17 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=default_cache(), help="of the teacher's logits")
     arguments = parser.parse_args()
     config, tflite = model_folder.load(HUB)
-    clips = [
-        clip for clip in corpus.load(*arguments.corpus) if clip.split in ("val", "test") and clip.is_labelled
-    ]
-    windows = targets.teacher_pass(clips, teachers.load(arguments.teacher), arguments.cache)
+    every = sources.load(*arguments.corpus, task=config.task)
+    clips = [clip for clip in every if clip.split in ("val", "test") and clip.labels]
+    teacher = teachers.load(arguments.teacher)
+    windows = targets.teacher_pass(clips, [(teacher, "windows", 1.0)], config.front_end, arguments.cache)
     student = keras.models.load_model(HUB / model_folder.KERAS, compile=False)
-    measured, results, probabilities = engine.measure(clips, windows, student, config, tflite)
+    measured = measuring.measure(clips, windows, student, config, tflite)
     path = HUB / model_folder.METRICS
-    metrics = {**json.loads(path.read_text(encoding="utf-8")), **results}
+    metrics = {**json.loads(path.read_text(encoding="utf-8")), **measured.results}
     write_whole(path, json.dumps(metrics, indent=2) + "\n")
-    write_whole(HUB / model_folder.CONFIG, replace(measured, files=config.files).to_json())
-    is_cry = evaluate.labels(corpus.require(clips, "test"))
-    shown = {name: probabilities[name] for name in ("int8", "fp32", "teacher")}
-    plots.evaluation(HUB / model_folder.EVALUATION_PLOT, is_cry, shown)
+    write_whole(HUB / model_folder.CONFIG, replace(measured.config, files=config.files).to_json())
+    measured.draw(HUB / model_folder.EVALUATION_PLOT)
     for path, text in documents().items():
         write_whole(path, text)
 

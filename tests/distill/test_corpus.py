@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from yamnet_cry.distill import corpus
+from yamnet_cry.distill import corpus, sources
 from yamnet_cry.errors import CorpusError
+from yamnet_cry.task import Task
 
 HEADER = "file,target,split,group\n"
 
@@ -24,23 +25,22 @@ def manifest(folder, text, files=("a.wav", "b.wav")):
 
 def test_a_manifest(tmp_path):
     text = "file,target,split,group,source,licence\na.wav,cry,train,g1,phone,CC0\nb.wav,keyword,val,g2,,\n"
-    first, second = corpus.load(manifest(tmp_path, text))
-    assert (first.name, first.target, first.split, first.group, first.source) == (
+    first, second = sources.load(manifest(tmp_path, text))
+    assert (first.name, first.labels, first.split, first.group, first.source) == (
         "a.wav",
-        "cry",
+        ("cry",),
         "train",
         "g1",
         "phone",
     )
-    assert first.extra == {"licence": "CC0"}
-    assert first.is_labelled
-    assert not second.is_labelled
+    assert first.extra == {"licence": "CC0", "target": "cry"}
+    assert second.labels == ()
     assert second.source == tmp_path.name
     assert len(first.read()) == 1_600
 
 
 def test_a_manifest_with_a_byte_order_mark(tmp_path):
-    assert len(corpus.load(manifest(tmp_path, "\ufeff" + HEADER + "a.wav,cry,train,g\n"))) == 1
+    assert len(sources.load(manifest(tmp_path, "\ufeff" + HEADER + "a.wav,cry,train,g\n"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -65,27 +65,27 @@ def test_a_manifest_with_a_byte_order_mark(tmp_path):
 )
 def test_bad_manifests_are_explained(tmp_path, text, message):
     with pytest.raises(CorpusError, match=message):
-        corpus.load(manifest(tmp_path, text))
+        sources.load(manifest(tmp_path, text))
 
 
 def test_several_corpora_are_one(tmp_path):
     first = manifest(tmp_path / "one", HEADER + "a.wav,cry,train,g\n", ["a.wav"])
     second = manifest(tmp_path / "two", HEADER + "b.wav,not_cry,val,h\n", ["b.wav"])
-    assert [(clip.name, clip.source) for clip in corpus.load(first, second)] == [
+    assert [(clip.name, clip.source) for clip in sources.load(first, second)] == [
         ("a.wav", "one"),
         ("b.wav", "two"),
     ]
     with pytest.raises(CorpusError, match=r"lists a\.wav more than once"):
-        corpus.load(first, first)
+        sources.load(first, first)
     third = manifest(tmp_path / "three", HEADER + "c.wav,cry,test,g\n", ["c.wav"])
     with pytest.raises(CorpusError, match="group 'g' crosses splits"):
-        corpus.load(first, third)
+        sources.load(first, third)
 
 
 def test_a_manifest_that_is_no_text(tmp_path):
     (tmp_path / "manifest.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(CorpusError, match="cannot be read as CSV in UTF-8"):
-        corpus.load(str(tmp_path))
+        sources.load(str(tmp_path))
 
 
 def test_a_folder_for_each_class(tmp_path):
@@ -94,12 +94,13 @@ def test_a_folder_for_each_class(tmp_path):
         write(tmp_path / "not_cry" / f"{number}.flac")
     write(tmp_path / "street" / "house" / "1.wav")
     (tmp_path / "cry" / "notes.txt").write_text("not audio")
-    clips = corpus.load(str(tmp_path))
+    clips = sources.load(str(tmp_path))
     assert len(clips) == 41
     for split in corpus.SPLITS:
-        assert {clip.target for clip in clips if clip.split == split} >= {"cry", "not_cry"}
+        assert {clip.labels for clip in clips if clip.split == split} >= {("cry",), ("not_cry",)}
+    assert [clip.labels for clip in clips if clip.name.startswith("street")] == [()]
     assert sum(clip.split == "train" for clip in clips) > 25
-    assert [(c.name, c.split) for c in clips] == [(c.name, c.split) for c in corpus.load(str(tmp_path))]
+    assert [(c.name, c.split) for c in clips] == [(c.name, c.split) for c in sources.load(str(tmp_path))]
 
 
 def test_a_folder_within_a_class_is_a_group_even_across_classes(tmp_path):
@@ -108,7 +109,7 @@ def test_a_folder_within_a_class_is_a_group_even_across_classes(tmp_path):
             write(tmp_path / "cry" / f"house{house}" / f"{number}.wav")
             write(tmp_path / "not_cry" / f"house{house}" / f"{number}.wav")
     splits: dict[str, set[str]] = {}
-    for clip in corpus.load(str(tmp_path)):
+    for clip in sources.load(str(tmp_path)):
         splits.setdefault(clip.group, set()).add(clip.split)
     assert len(splits) == 12
     assert all(len(of_group) == 1 for of_group in splits.values())
@@ -117,14 +118,89 @@ def test_a_folder_within_a_class_is_a_group_even_across_classes(tmp_path):
 
 def test_neither_manifest_nor_classes(tmp_path):
     with pytest.raises(CorpusError, match="has neither manifest.csv nor folders cry/ and not_cry/"):
-        corpus.load(str(tmp_path))
+        sources.load(str(tmp_path))
     with pytest.raises(CorpusError, match=r"a corpus is a folder.*Received: .*nowhere"):
-        corpus.load(str(tmp_path / "nowhere"))
+        sources.load(str(tmp_path / "nowhere"))
 
 
 def test_a_split_without_cries():
     with pytest.raises(CorpusError, match="split 'val' needs clips of both cry and not_cry. Received: none"):
-        corpus.require([], "val")
+        corpus.labelled([], "val")
+
+
+SOUNDS = Task()
+
+
+def pets(folder, **groups: int):
+    """A folder for each class, with so many recordings, each of which is a group."""
+    for label, count in groups.items():
+        for number in range(count):
+            write(folder / label / f"{number}.wav")
+    clips = sources.load(str(folder), task=SOUNDS)
+    return clips, corpus.completed(SOUNDS, clips)
+
+
+def test_the_labels_of_a_task_are_those_of_the_corpus(tmp_path, caplog):
+    caplog.set_level("INFO")
+    clips, task = pets(tmp_path, dog=14, cat=14, unlabelled=2)
+    assert task.labels == ("cat", "dog")
+    corpus.check(clips, task)
+    assert not caplog.records
+    assert corpus.counts(clips, task.labels) == [
+        ("cat", {"train": 10, "val": 2, "test": 2}, 14),
+        ("dog", {"train": 10, "val": 2, "test": 2}, 14),
+        ("unlabelled", {"train": 0, "val": 1, "test": 1}, 2),
+    ]
+
+
+def test_a_manifest_of_labels(tmp_path):
+    text = "file,label,split,group\na.wav,dog; cat,train,g1\nb.wav,,val,g2\n"
+    first, second = sources.load(manifest(tmp_path, text), task=Task(("cat", "dog"), "independent"))
+    assert (first.labels, second.labels) == (("dog", "cat"), ())
+    with pytest.raises(CorpusError, match="lacks the column target. Received: file, label, split, group"):
+        sources.load(str(tmp_path))
+
+
+def test_one_class_is_not_enough(tmp_path):
+    with pytest.raises(CorpusError, match=r"two labels or more to tell apart. Received: dog. A"):
+        pets(tmp_path, dog=9)
+
+
+@pytest.mark.parametrize(("count", "missing"), [(1, "train and val"), (2, "train")])
+def test_a_class_of_too_few_groups(tmp_path, count, missing):
+    clips, task = pets(tmp_path, dog=9, cat=count)
+    with pytest.raises(
+        CorpusError,
+        match=f"label 'cat' has {count} clips from {count} groups, and none in {missing}: every label needs",
+    ):
+        corpus.check(clips, task)
+
+
+def test_a_class_of_few_groups_is_warned_of(tmp_path, caplog):
+    clips, task = pets(tmp_path, dog=14, cat=4)
+    corpus.check(clips, task)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Warning: 'cat' has only 2 groups to learn from; record it in more places, from more sources"
+    ]
+
+
+def test_labels_that_a_task_does_not_know(tmp_path):
+    clips, _ = pets(tmp_path, dog=9, cat=9)
+    with pytest.raises(CorpusError, match=r"is labelled 'cat', which the task does not know. Expected: dog"):
+        corpus.check(clips, Task(("dog", "horse")))
+
+
+def test_two_labels_where_one_is_allowed(tmp_path):
+    text = "file,label,split,group\na.wav,dog;cat,train,g1\nb.wav,dog,val,g2\n"
+    clips = sources.load(manifest(tmp_path, text), task=SOUNDS)
+    task = corpus.completed(SOUNDS, clips)
+    with pytest.raises(CorpusError, match=r"a.wav has 2 labels \(dog, cat\).*--set task.kind=independent"):
+        corpus.check(clips, task)
+
+
+def test_a_folder_without_any_audio(tmp_path):
+    with pytest.raises(CorpusError, match=r"manifest.csv nor a folder for each class, with audio files"):
+        sources.load(str(tmp_path), task=SOUNDS)
 
 
 def flac(seconds: float, rate: int) -> bytes:
@@ -168,14 +244,22 @@ def audioset(tmp_path):
 
 def test_a_dataset_in_audiosets_layout(audioset, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    clips = corpus.load(f"hf://{audioset}")
+    clips = sources.load(f"hf://{audioset}")
     assert len(clips) == 40
-    assert sum(clip.target == "cry" for clip in clips) == 20
+    assert sum("cry" in clip.labels for clip in clips) == 20
     for split in corpus.SPLITS:
-        assert corpus.require(clips, split)
+        assert corpus.labelled(clips, split)
     assert {clip.split for clip in clips if clip.group.startswith("test")} == {"test"}
     assert len(clips[0].read()) == 16_000
     assert np.abs(clips[0].read()).max() > 0.01
+
+
+def test_a_dataset_for_a_task_of_some_of_its_classes(audioset, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    every = sources.load(f"hf://{audioset}", task=Task(kind="independent"))
+    assert "Baby cry, infant cry" in {label for clip in every for label in clip.labels}
+    some = sources.load(f"hf://{audioset}", task=Task(("Baby cry, infant cry", "Meow")))
+    assert {clip.labels for clip in some} == {("Baby cry, infant cry",), ()}
 
 
 def test_a_dataset_in_another_layout(tmp_path):
@@ -184,7 +268,7 @@ def test_a_dataset_in_another_layout(tmp_path):
     (tmp_path / "data").mkdir()
     Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
     with pytest.raises(CorpusError, match="lacks video_id, audio, labels. Received: text"):
-        corpus.load(f"hf://{tmp_path}")
+        sources.load(f"hf://{tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -197,10 +281,10 @@ def test_a_dataset_in_another_layout(tmp_path):
     ],
 )
 def test_addresses_of_datasets(location, parsed):
-    assert corpus._parse_hub_location(location) == parsed
+    assert sources._parse_hub_location(location) == parsed
 
 
 def test_a_dataset_that_cannot_be_reached(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CorpusError, match="hf://nobody/nothing could not be loaded"):
-        corpus.load("hf://nobody/nothing")
+        sources.load("hf://nobody/nothing")

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from yamnet_cry.calibration import Calibration
-from yamnet_cry.distill import evaluate
+from yamnet_cry.distill import evaluate, metrics, sources
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.events import EventSettings
+from yamnet_cry.task import Task
 
 CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 12)), min_size=4, max_size=60).filter(
     lambda rows: 0 < sum(cry for cry, _ in rows) < len(rows)
@@ -22,16 +23,16 @@ def arrays(rows):
 def test_metrics_are_scikit_learns_even_with_ties(rows, step):
     is_cry, scores = arrays(rows)
     threshold = step / 12
-    metrics = evaluate.measure(is_cry, scores, threshold)
-    assert metrics["auc"] == pytest.approx(roc_auc_score(is_cry, scores))
-    assert metrics["average_precision"] == pytest.approx(average_precision_score(is_cry, scores))
-    assert metrics["f1"] == pytest.approx(f1_score(is_cry, scores >= threshold))
-    assert metrics["f1_at_half"] == pytest.approx(f1_score(is_cry, scores >= 0.5))
-    assert metrics["recall"] == pytest.approx((scores[is_cry] >= threshold).mean())
-    assert metrics["fpr"] == pytest.approx((scores[~is_cry] >= threshold).mean())
-    assert metrics["best_f1"] == pytest.approx(f1_score(is_cry, scores >= metrics["best_f1_threshold"]))
+    found = metrics.detection(is_cry, scores, threshold)
+    assert found["auc"] == pytest.approx(roc_auc_score(is_cry, scores))
+    assert found["average_precision"] == pytest.approx(average_precision_score(is_cry, scores))
+    assert found["f1"] == pytest.approx(f1_score(is_cry, scores >= threshold))
+    assert found["f1_at_half"] == pytest.approx(f1_score(is_cry, scores >= 0.5))
+    assert found["recall"] == pytest.approx((scores[is_cry] >= threshold).mean())
+    assert found["fpr"] == pytest.approx((scores[~is_cry] >= threshold).mean())
+    assert found["best_f1"] == pytest.approx(f1_score(is_cry, scores >= found["best_f1_threshold"]))
     best = max(f1_score(is_cry, scores >= value) for value in scores)
-    assert metrics["best_f1"] == pytest.approx(best)
+    assert found["best_f1"] == pytest.approx(best)
 
 
 @given(CASES)
@@ -39,27 +40,27 @@ def test_fpr_at_94_recall_is_the_least_that_catches_as_much(rows):
     is_cry, scores = arrays(rows)
     catching = [value for value in scores if (scores[is_cry] >= value).mean() >= 0.94]
     expected = min((scores[~is_cry] >= value).mean() for value in catching)
-    assert evaluate.measure(is_cry, scores, 0.5)["fpr_at_94_recall"] == pytest.approx(expected)
+    assert metrics.detection(is_cry, scores, 0.5)["fpr_at_94_recall"] == pytest.approx(expected)
 
 
 @given(CASES, st.data())
 def test_weights_count_clips_several_times(rows, data):
     is_cry, scores = arrays(rows)
     weights = np.array(data.draw(st.lists(st.integers(1, 3), min_size=len(rows), max_size=len(rows))))
-    repeated = evaluate.measure(np.repeat(is_cry, weights), np.repeat(scores, weights), 0.5)
-    assert evaluate.measure(is_cry, scores, 0.5, weights.astype(float)) == pytest.approx(repeated)
+    repeated = metrics.detection(np.repeat(is_cry, weights), np.repeat(scores, weights), 0.5)
+    assert metrics.detection(is_cry, scores, 0.5, weights.astype(float)) == pytest.approx(repeated)
 
 
 def test_what_one_sided_clips_allow():
-    assert set(evaluate.measure(np.array([False, False]), np.array([0.1, 0.6]), 0.5)) == {"fpr"}
-    assert evaluate.measure(np.array([True, True]), np.array([0.1, 0.6]), 0.5) == {"recall": 0.5}
+    assert set(metrics.detection(np.array([False, False]), np.array([0.1, 0.6]), 0.5)) == {"fpr"}
+    assert metrics.detection(np.array([True, True]), np.array([0.1, 0.6]), 0.5) == {"recall": 0.5}
 
 
 def clips(count: int, group_size: int) -> list[Clip]:
     return [
         Clip(
             str(n),
-            "cry" if n // group_size % 3 == 0 else "not_cry",
+            ("cry" if n // group_size % 3 == 0 else "not_cry",),
             "test",
             f"g{n // group_size}",
             f"s{n % 2}",
@@ -80,7 +81,7 @@ def test_intervals_come_from_groups_not_clips():
     few = clips(600, 10)
     scores = np.repeat(generator.uniform(0, 0.7, 60), 10) + 0.3 * evaluate.labels(few)
     grouped = evaluate.report(few, scores, 0.5)["all"]
-    single = [Clip(c.name, c.target, c.split, c.name, c.source, open=c.open) for c in few]
+    single = [Clip(c.name, c.labels, c.split, c.name, c.source, open=c.open) for c in few]
     ungrouped = evaluate.report(single, scores, 0.5)["all"]
     assert grouped["groups"] == 60
     assert grouped["auc"]["value"] == ungrouped["auc"]["value"]
@@ -99,7 +100,7 @@ def test_a_report_is_by_source_too_and_repeats_itself():
 
 def test_the_best_threshold_of_ties_is_the_highest():
     def best(is_cry, scores):
-        return evaluate.measure(np.array(is_cry), np.array(scores), 0.5)["best_f1_threshold"]
+        return metrics.detection(np.array(is_cry), np.array(scores), 0.5)["best_f1_threshold"]
 
     assert best([True, False, True, False], [0.9, 0.5, 0.4, 0.1]) == 0.4
     assert best([True, False], [0.9, 0.1]) == 0.9
@@ -109,12 +110,12 @@ def test_false_alarms_and_events_caught(released, synthetic_corpus):
     from yamnet_cry import CryDetector
     from yamnet_cry.distill import corpus
 
-    clips = corpus.require(corpus.load(str(synthetic_corpus)), "test")
+    clips = corpus.labelled(sources.load(str(synthetic_corpus)), "test")
     detector = CryDetector.from_pretrained(released)
 
     def reported():
-        results = evaluate.detector_results(detector, clips, progress=False)
-        return evaluate.event_report(detector, clips, results)
+        found = np.array([detector(clip.open()).is_cry for clip in clips])
+        return evaluate.event_report(detector, clips, found)
 
     report = reported()
     assert report["hours"] == pytest.approx(4 * 2.5 / 3600)
@@ -138,9 +139,9 @@ def test_metrics_are_of_the_verdict_that_users_get(released, synthetic_corpus):
     from yamnet_cry import CryDetector
     from yamnet_cry.distill import corpus
 
-    clips = corpus.require(corpus.load(str(synthetic_corpus)), "test")
+    clips = corpus.labelled(sources.load(str(synthetic_corpus)), "test")
     detector = CryDetector.from_pretrained(released)
-    is_cry, results = evaluate.labels(clips), evaluate.detector_results(detector, clips, progress=False)
+    is_cry, results = evaluate.labels(clips), [detector(clip.open()) for clip in clips]
     measured = evaluate.evaluate(detector, clips, "test", progress=False)["models"]["int8"]["all"]
     said = np.array([result.is_cry for result in results])
     assert measured["recall"]["value"] == said[is_cry].mean()
@@ -165,8 +166,8 @@ def test_a_calibration_is_that_of_what_users_get():
     fitted = evaluate.fit_calibration(is_cry, tracks, settings)
     right = evaluate.clip_probabilities(tracks, fitted, settings)
     raw = evaluate.clip_probabilities(tracks, Calibration(1.0, 0.0), settings)
-    assert evaluate.expected_calibration_error(is_cry, right, np.ones(1_000)) < 0.04
-    assert evaluate.expected_calibration_error(is_cry, raw, np.ones(1_000)) > 0.1
+    assert metrics.expected_calibration_error(is_cry, right, np.ones(1_000)) < 0.04
+    assert metrics.expected_calibration_error(is_cry, raw, np.ones(1_000)) > 0.1
 
 
 def test_a_calibration_that_is_known_is_found():
@@ -177,8 +178,8 @@ def test_a_calibration_that_is_known_is_found():
     fitted = evaluate.fit_calibration(is_cry, steady(scores), EventSettings())
     assert fitted.slope == pytest.approx(0.8, abs=0.05)
     assert fitted.intercept == pytest.approx(1.5, abs=0.1)
-    assert evaluate.expected_calibration_error(is_cry, fitted(scores), np.ones(3_000)) < 0.02
-    assert evaluate.expected_calibration_error(is_cry, scores, np.ones(3_000)) > 0.1
+    assert metrics.expected_calibration_error(is_cry, fitted(scores), np.ones(3_000)) < 0.02
+    assert metrics.expected_calibration_error(is_cry, scores, np.ones(3_000)) > 0.1
 
 
 @given(CASES)
@@ -193,5 +194,69 @@ def test_calibration_error_by_hand():
     is_cry = np.array([True, True, False, False])
     probabilities = np.array([0.95, 0.95, 0.35, 0.05])
     # Bins 9, 3 and 0: gaps of 0.05 for two clips, 0.35 and 0.05 for one each.
-    assert evaluate.expected_calibration_error(is_cry, probabilities, np.ones(4)) == pytest.approx(0.5 / 4)
-    assert evaluate.expected_calibration_error(is_cry, is_cry.astype(float), np.ones(4)) == 0.0
+    assert metrics.expected_calibration_error(is_cry, probabilities, np.ones(4)) == pytest.approx(0.5 / 4)
+    assert metrics.expected_calibration_error(is_cry, is_cry.astype(float), np.ones(4)) == 0.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=3, max_size=40))
+def test_metrics_of_exclusive_labels_are_scikit_learns(rows):
+    truth, answers = (np.eye(3, dtype=bool)[list(column)] for column in zip(*rows, strict=True))
+    found = metrics.exclusive(truth, answers.astype(float), np.ones(len(rows)))
+    assert found["accuracy"] == pytest.approx(np.mean([label == answer for label, answer in rows]))
+    there = sorted({label for label, _ in rows})
+    expected = f1_score(truth.argmax(axis=1), answers.argmax(axis=1), labels=there, average="macro")
+    assert found["macro_f1"] == pytest.approx(expected)
+    table = metrics.confusion(truth, answers.astype(float))
+    assert table.sum() == len(rows)
+    assert all(table[label, answer] for label, answer in rows)
+    for label in there:
+        own = metrics.exclusive_label(label, truth, answers.astype(float), np.ones(len(rows)))
+        assert own["recall"] == pytest.approx(table[label, label] / table[label].sum())
+
+
+def test_metrics_of_independent_labels():
+    truth = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1], [0, 0, 1]], bool)
+    probabilities = np.array([[0.9, 0.1, 0.5], [0.2, 0.3, 0.1], [0.1, 0.2, 0.9], [0.05, 0.4, 0.3]])
+    weights = np.array([1.0, 1.0, 2.0, 1.0])
+    found = metrics.independent(truth, probabilities, weights)
+    # Nothing can be said of labels that no clip has, or all.
+    expected = roc_auc_score(truth[:, 0], probabilities[:, 0], sample_weight=weights)
+    assert found["macro_auc"] == pytest.approx(expected)
+    assert np.isnan(metrics.independent(truth[:, 1:2], probabilities[:, 1:2], weights)["macro_auc"])
+
+
+PETS = Task(("cat", "dog", "horse"))
+
+
+def pets(count: int) -> list[Clip]:
+    return [
+        Clip(str(n), (PETS.labels[n % 3],), "test", f"g{n // 2}", f"s{n % 2}", open=lambda: "")
+        for n in range(count)
+    ]
+
+
+def test_a_report_of_exclusive_labels():
+    some = pets(30)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), 30) * 0.4
+    probabilities += 0.6 * evaluate.label_matrix(some, PETS)
+    report = evaluate.classification_report(some, probabilities, PETS)
+    assert report == evaluate.classification_report(some, probabilities, PETS)
+    assert (report["all"]["clips"], report["all"]["groups"]) == (30, 15)
+    assert report["all"]["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert set(report["by_source"]) == {"s0", "s1"}
+    assert {label: own["clips"] for label, own in report["labels"].items()} == dict.fromkeys(PETS.labels, 10)
+    assert report["confusion"] == [[10, 0, 0], [0, 10, 0], [0, 0, 10]]
+    mixed = evaluate.classification_report(some, probabilities[::-1], PETS)
+    assert width(mixed["all"]["accuracy"]) > 0
+
+
+def test_a_report_of_independent_labels():
+    some = pets(30)
+    task = Task(PETS.labels, "independent")
+    probabilities = np.random.default_rng(0).uniform(0, 1, (30, 3))
+    report = evaluate.classification_report(some, probabilities, task)
+    assert set(report["all"]) == {"clips", "groups", "macro_auc", "macro_average_precision"}
+    assert width(report["all"]["macro_auc"]) > 0
+    of_each = [own["average_precision"]["value"] for own in report["labels"].values()]
+    assert report["all"]["macro_average_precision"]["value"] == pytest.approx(np.mean(of_each))
+    assert "confusion" not in report

@@ -49,3 +49,22 @@ def test_a_doubt_names_both_figures_and_what_to_do(int8, fp32, what, patches):
         f"(the FP32 student: AUC {fp32[0]:.3f}, F1 {fp32[1]:.3f}); train for more epochs"
     )
     assert ("export.calibration_patches" in told) == patches
+
+
+def of_labels(int8: dict[str, float], fp32: dict[str, float], clips: tuple[int, ...]) -> dict[str, object]:
+    labels = {str(number): {"clips": count} for number, count in enumerate(clips)}
+    return {
+        "models": {
+            name: {"all": {key: {"value": value} for key, value in figures.items()}, "labels": labels}
+            for name, figures in (("int8", int8), ("fp32", fp32))
+        }
+    }
+
+
+def test_a_classifier_that_names_the_most_frequent_label_alone():
+    good, bad = {"accuracy": 0.9, "macro_f1": 0.9}, {"accuracy": 0.75, "macro_f1": 0.3}
+    assert fitness.doubt(of_labels(good, good, (30, 10))) == ""
+    told = fitness.doubt(of_labels(bad, bad, (30, 10)))
+    assert told.startswith("the INT8 student does not tell the labels apart: accuracy 0.750, macro F1 0.300")
+    lost = fitness.doubt(of_labels({"macro_auc": 0.7}, {"macro_auc": 0.9}, (30, 10)))
+    assert lost.startswith("the INT8 student has lost by quantisation")

@@ -26,3 +26,17 @@ def test_the_same_evaluation_gives_the_same_picture(tmp_path):
 def test_training_is_drawn(tmp_path):
     plots.training(tmp_path / "t.png", [{"loss": 3.0, "val_loss": 3.5}, {"loss": 2.0, "val_loss": 3.0}])
     assert imread(tmp_path / "t.png").shape[:2] == (540, 960)
+
+
+def test_confusions_are_drawn(tmp_path):
+    plots.confusion(tmp_path / "c.png", ["cat", "dog"], np.array([[9, 1], [0, 0]]))
+    picture = imread(tmp_path / "c.png")[..., :3]
+    assert picture.shape[0] == picture.shape[1] == 480
+    # The darkest shade is that of nine in ten.
+    assert picture.min(axis=(0, 1)).max() < 0.2
+
+
+def test_labels_are_drawn_with_their_intervals(tmp_path):
+    measured = {"cat": {"auc": {"value": 0.9, "low": 0.8, "high": 1.0}}, "dog": {"clips": 3}}
+    plots.per_label(tmp_path / "l.png", measured, "auc", "AUC")
+    assert imread(tmp_path / "l.png").shape[1] == 960

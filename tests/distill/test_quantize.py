@@ -9,7 +9,7 @@ import pytest
 
 from yamnet_cry.distill import students
 from yamnet_cry.distill.quantize import to_int8
-from yamnet_cry.distill.recipes import StudentSettings
+from yamnet_cry.distill.recipe import StudentSettings
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import METRICS, TFLITE
@@ -21,7 +21,7 @@ CALIBRATION = np.random.default_rng(0).uniform(-6.9, 3, (50, 96, 64, 1)).astype(
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    return students.build(StudentSettings())
+    return students.build(StudentSettings(), 521)
 
 
 @pytest.fixture(scope="module")

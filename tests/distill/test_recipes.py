@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from yamnet_cry.cli import main
 from yamnet_cry.distill import recipes
-from yamnet_cry.distill.recipes import RECIPES, REFERENCE, Architecture, Recipe, Selection, Train
+from yamnet_cry.distill.recipe import Architecture, Recipe, Selection, Train
+from yamnet_cry.distill.recipes import RECIPES, REFERENCE
 from yamnet_cry.distill.settings import described
 from yamnet_cry.errors import RecipeError
 
@@ -19,6 +20,12 @@ def test_reference_is_the_published_recipe():
     """The values of the card of chayuto/yamnet-cry-distill-int8 v0.2.0."""
     published = REFERENCE.to_dict()
     assert published.pop("augmentation")["views"] == 0
+    assert published.pop("front_end")["name"] == "yamnet"
+    task = published.pop("task")
+    assert (len(task.pop("labels")), task) == (
+        521,
+        {"kind": "exclusive", "group": ["Crying, sobbing", "Baby cry, infant cry"], "target": "cry"},
+    )
     assert published == {
         "name": "reference",
         "student": {
@@ -29,7 +36,8 @@ def test_reference_is_the_published_recipe():
         },
         "selection": {"positive_above": 0.30, "negative_below": 0.05},
         "sampling": {"negatives_per_positive": 3},
-        "loss": {"target": "raw_sigmoid", "temperature": 1.0, "label_weight": 0.0},
+        "teaching": {"roles": ["windows"], "weights": [1.0]},
+        "loss": {"target": "raw_sigmoid", "temperature": 1.0, "label_weight": 0.0, "label_smoothing": 0.0},
         "train": {
             "epochs": 60,
             "batch_size": 32,
@@ -62,7 +70,7 @@ def test_settings_change_one_thing(setting, section, field, value):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("train.epoch=5", "a setting is KEY=VALUE with one of student.architecture, student.stem_filters, "),
+        ("train.epoch=5", "a setting is KEY=VALUE with one of task.labels, task.kind, "),
         ("train.epoch=5", ", train.epochs, "),
         ("train.epoch=5", "Received: 'train.epoch=5'. `yamnet-cry recipes show reference` explains them"),
         ("epochs=5", "Received: 'epochs=5'"),
@@ -89,6 +97,27 @@ def test_settings_change_one_thing(setting, section, field, value):
         ("loss.target=3", "expected loss.target to be raw_sigmoid, softmax or sigmoid. Received: 3"),
         ("loss.temperature=0", "expected loss.temperature to be a number from 0.01 to 100. Received: 0.0"),
         ("loss.label_weight=2", "expected loss.label_weight to be a number from 0 to 1. Received: 2.0"),
+        (
+            "loss.label_smoothing=1",
+            "expected loss.label_smoothing to be a number from 0 to 0.9. Received: 1.0",
+        ),
+        ("task.kind=several", "expected task.kind to be exclusive or independent. Received: 'several'"),
+        (
+            'task.labels=["a", "a"]',
+            "different names, each of 1 to 200 printable characters. Received: ('a', 'a')",
+        ),
+        ('task.group=["Cry"]', "expected task.group to name labels of the task. Received: 'Cry'"),
+        ("task.target=", "expected task.group and task.target together, or neither. Received:"),
+        ('teaching.roles=["pupils"]', "a list of 1 to 8 of windows or clips. Received: ('pupils',)"),
+        (
+            'teaching.roles=["windows", "clips"]',
+            "teaching.weights to have a weight for each of 2 roles. Received: 1",
+        ),
+        ("teaching.weights=[0]", "a list of 1 to 8 numbers from 0.001 to 1000. Received: (0,)"),
+        (
+            'teaching.roles=["clips"]',
+            "expected a task with a group and a first teacher of windows, for a selection",
+        ),
         ("sampling.negatives_per_positive=0", "Received: 0"),
         (
             "student.architecture=transformer",
@@ -158,7 +187,7 @@ def test_every_setting_has_a_rule_that_holds_and_a_meaning():
         assert {setting.key for setting in settings} == {
             f"{section}.{name}"
             for section, values in recipe.to_dict().items()
-            if section != "name"
+            if section not in ("name", "front_end") and values is not None
             for name in values
         }
         assert all(setting.meaning and setting.expected for setting in settings)
@@ -172,7 +201,7 @@ def test_every_architecture_has_a_builder():
 
 
 def test_an_unknown_recipe():
-    with pytest.raises(RecipeError, match="there are: cry, reference. Received: 'best'"):
+    with pytest.raises(RecipeError, match="there are: cry, reference, sounds. Received: 'best'"):
         recipes.get("best")
 
 
@@ -187,7 +216,7 @@ def test_the_program_lists_and_explains_recipes():
     unknown = CliRunner().invoke(main, ["recipes", "show", "best"])
     assert (unknown.exit_code, unknown.stderr) == (
         2,
-        "Error: no such recipe; there are: cry, reference. Received: 'best'\n",
+        "Error: no such recipe; there are: cry, reference, sounds. Received: 'best'\n",
     )
 
 
@@ -197,6 +226,8 @@ def test_what_the_program_shows_can_be_set_again():
     keys = [setting["key"] for setting in told["settings"]]
     again = [line for line in typed if line.partition("=")[0] in keys]
     assert len(again) == len(keys)
+    # Of AudioSet's 521 labels, some are shown and all are counted.
+    again.remove(next(line for line in again if line.endswith("(521 in all)")))
     everything = recipes.get("reference", again)
     assert dataclasses.replace(everything, name="cry") == RECIPES["cry"]
     assert {setting["key"]: setting["value"] for setting in told["settings"]} == {

@@ -1,14 +1,17 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from yamnet_cry.distill import students
 from yamnet_cry.distill.quantize import parameter_counts
-from yamnet_cry.distill.recipes import StudentSettings
+from yamnet_cry.distill.recipe import StudentSettings
 from yamnet_cry.errors import RecipeError
+from yamnet_cry.frontend import YAMNET
 
 
 def test_the_reference_student():
-    model = students.build(StudentSettings())
+    model = students.build(StudentSettings(), 521)
     assert parameter_counts(model) == {"total": 80_713, "trainable": 79_977}
     assert model.output_shape == (None, 521)
     assert model(np.zeros((2, 96, 64, 1), np.float32)).shape == (2, 521)
@@ -19,7 +22,7 @@ def test_multiplications_of_the_reference_student():
     import keras
 
     total = 0
-    for layer in students.build(StudentSettings()).layers:
+    for layer in students.build(StudentSettings(), 521).layers:
         if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
             _, height, width, _ = layer.output.shape
             total += height * width * int(np.prod(layer.kernel.shape))
@@ -29,10 +32,26 @@ def test_multiplications_of_the_reference_student():
 
 
 def test_shapes_follow_the_settings():
-    model = students.build(StudentSettings(stem_filters=4, blocks=((6, 2),)))
+    model = students.build(StudentSettings(stem_filters=4, blocks=((6, 2),)), 521)
     assert model.get_layer("block1_pointwise").output.shape == (None, 24, 16, 6)
 
 
 def test_an_unknown_architecture():
     with pytest.raises(RecipeError, match="there are: ds_cnn. Received: 'transformer'"):
-        students.build(StudentSettings(architecture="transformer"))
+        students.build(StudentSettings(architecture="transformer"), 521)
+
+
+def test_a_second_head_is_cut_off():
+    settings = StudentSettings(stem_filters=4, blocks=((6, 2),), head_rank=3)
+    both = students.build(settings, 2, teacher_classes=7)
+    assert both.output_shape == (None, 9)
+    alone = students.without_second_head(both)
+    patches = np.random.default_rng(0).normal(size=(3, 96, 64, 1)).astype(np.float32)
+    np.testing.assert_array_equal(alone.predict(patches, verbose=0), both.predict(patches, verbose=0)[:, :2])
+    assert students.without_second_head(alone) is alone
+    assert parameter_counts(alone) == parameter_counts(students.build(settings, 2))
+
+
+def test_another_front_end_is_another_input():
+    front_end = dataclasses.replace(YAMNET, mel_bands=40, patch_frames=98)
+    assert students.build(StudentSettings(), 12, front_end).input_shape == (None, 98, 40, 1)

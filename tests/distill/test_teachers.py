@@ -1,11 +1,18 @@
+import dataclasses
 import os
+import re
 
 import numpy as np
 import pytest
 
-from yamnet_cry.distill import teachers
+from yamnet_cry.audioset import CRY_TASK, class_names
+from yamnet_cry.distill import recipes, teachers
+from yamnet_cry.distill.recipe import Teaching
+from yamnet_cry.distill.teachers import saved_model
+from yamnet_cry.distill.teachers.fingerprint import fingerprint
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.task import Task
 
 NOISE = (np.random.default_rng(0).standard_normal(40_000) * 0.1).astype(np.float32)
 
@@ -38,7 +45,7 @@ def test_a_saved_model_is_loaded_by_tensorflow_hub(small_teacher):
 
 
 def test_certain_scores_give_finite_logits():
-    assert np.all(np.isfinite(teachers._logit(np.array([0.0, 1e-38, 0.5, 1.0], np.float32))))
+    assert np.all(np.isfinite(saved_model._logit(np.array([0.0, 1e-38, 0.5, 1.0], np.float32))))
 
 
 def test_the_fingerprint_follows_the_weights(small_teacher, tmp_path):
@@ -50,9 +57,9 @@ def test_the_fingerprint_follows_the_weights(small_teacher, tmp_path):
             target.mkdir()
         else:
             target.write_bytes(file.read_bytes())
-    assert teachers._fingerprint(copy) == teachers._fingerprint(small_teacher)
+    assert fingerprint(copy) == fingerprint(small_teacher)
     (copy / "saved_model.pb").write_bytes(b"other")
-    assert teachers._fingerprint(copy) != teachers._fingerprint(small_teacher)
+    assert fingerprint(copy) != fingerprint(small_teacher)
 
 
 def test_no_teacher_there(tmp_path):
@@ -112,7 +119,7 @@ def test_tensorflow_hub_out_of_reach(monkeypatch):
         match=r"with --teacher PATH.*tfhub.dev.*cannot be downloaded \(OSError: no route to host\); .*kaggle",
     ):
         teachers.load("tfhub")
-    assert asked == list(teachers.TFHUB_HANDLES)
+    assert asked == list(saved_model.TFHUB_HANDLES)
 
 
 def test_the_kaggle_handle_is_the_fallback(monkeypatch, small_teacher):
@@ -125,7 +132,7 @@ def test_the_kaggle_handle_is_the_fallback(monkeypatch, small_teacher):
 
     monkeypatch.setattr(tensorflow_hub, "resolve", only_kaggle)
     teacher = teachers.load("tfhub")
-    assert teacher.name == f"SavedModel {teachers.TFHUB_HANDLES[1]}"
+    assert teacher.name == f"SavedModel {saved_model.TFHUB_HANDLES[1]}"
     # Whatever the address gave: the fingerprint is that of the weights.
     assert teacher.fingerprint == teachers.load(small_teacher).fingerprint
 
@@ -148,3 +155,121 @@ def test_downloads_are_kept_in_the_users_own_cache(monkeypatch, tmp_path, small_
     teachers.load("tfhub")
     assert kept == [str(tmp_path / (chosen or "yamnet-cry/tfhub_modules"))]
     assert os.environ.get("TFHUB_CACHE_DIR") == (str(tmp_path / chosen) if chosen else None)
+
+
+def test_a_student_becomes_a_teacher(released):
+    from yamnet_cry import CryDetector
+
+    teacher = teachers.load(released)
+    assert (teacher.labels, teacher.kind) == (CRY_TASK.labels, "exclusive")
+    waves = [YAMNET.pad(NOISE), YAMNET.pad(NOISE[:9_000])]
+    patches = [YAMNET.patches(YAMNET.log_mel(wave))[..., None] for wave in waves]
+    expected = CryDetector.from_pretrained(released).keras_model.predict(np.concatenate(patches), verbose=0)
+    found = teacher.logits(waves)
+    assert [len(logits) for logits in found] == [len(own) for own in patches]
+    np.testing.assert_allclose(np.concatenate(found), expected, rtol=0, atol=1e-4)
+
+
+def test_a_student_without_its_keras_model_cannot_teach(model_copy):
+    (model_copy / "model.keras").unlink()
+    with pytest.raises(TeacherError, match=r"model cannot teach: .* has no model.keras"):
+        teachers.load(model_copy)
+
+
+def test_a_tagger_judges_ten_seconds_at_a_time(shared):
+    from yamnet_cry import audio
+
+    teacher = teachers.load(shared / "teacher/mn04")
+    assert (teacher.name, teacher.kind, len(teacher.labels)) == (
+        "EfficientAT mn04_as_mel",
+        "independent",
+        527,
+    )
+    assert set(CRY_TASK.labels) < set(teacher.labels)
+    cry = audio.read(next((shared / "audio").glob("**/*-A-20.flac")))
+    silence = np.zeros(25 * YAMNET.sample_rate, np.float32)
+    of_cry, of_silence, short = teacher.logits([cry, silence, cry[:4_000]])
+    assert (of_cry.shape, of_silence.shape, short.shape) == ((1, 527), (3, 527), (1, 527))
+    assert teacher.labels[int(of_cry[0].argmax())] in (*CRY_TASK.group, "Child speech, kid speaking")
+    assert (of_silence[:, teacher.labels.index("Silence")] > of_cry[0, teacher.labels.index("Silence")]).all()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("a.onnx", "b.onnx"), "expected one .onnx file in .*Received: 2"),
+        (("a.onnx",), "does not hold mel_128x513_32k.npy and class_labels_indices.csv"),
+    ],
+)
+def test_a_folder_that_is_no_tagger(tmp_path, files, message):
+    for name in files:
+        (tmp_path / name).write_bytes(b"no network")
+    with pytest.raises(TeacherError, match=message):
+        teachers.load(tmp_path)
+
+
+def test_a_network_that_is_no_tagger(shared, tmp_path):
+    for name in ("mel_128x513_32k.npy", "class_labels_indices.csv"):
+        (tmp_path / name).write_bytes((shared / "teacher/mn04" / name).read_bytes())
+    (tmp_path / "a.onnx").write_bytes(b"no network")
+    with pytest.raises(TeacherError, match=r"a.onnx does not map log-mel to logits"):
+        teachers.load(tmp_path)
+
+
+class Fake:
+    """A teacher that tells some labels apart."""
+
+    fingerprint, kind = "fake", "independent"
+
+    def __init__(self, labels, windows=True):
+        self.name, self.labels, self._windows = f"teacher of {len(labels)}", tuple(labels), windows
+
+    def logits(self, waveforms):
+        counts = [YAMNET.num_patches(len(wave)) if self._windows else 1 for wave in waveforms]
+        return [np.zeros((count, len(self.labels)), np.float32) for count in counts]
+
+
+PETS = dataclasses.replace(recipes.get("sounds"), task=Task(("cat", "dog")))
+TWO = dataclasses.replace(PETS, teaching=Teaching(("windows", "windows"), (1.0, 1.0)))
+JUDGE = dataclasses.replace(PETS, teaching=Teaching(("clips",), (0.5,)))
+
+
+def test_what_is_matched():
+    assert teachers.check([], PETS) == ()
+    assert teachers.check([Fake(["dog", "car", "cat"])], PETS) == ("cat", "dog")
+    assert teachers.check([Fake(["car", "bus"])], PETS) == ("car", "bus")
+    assert teachers.check([Fake(["car", "bus"]), Fake(["bus", "car"])], TWO) == ("car", "bus")
+    assert teachers.check([Fake(["dog", "car", "cat"], windows=False)], JUDGE) == ()
+    assert teachers.check([Fake(class_names())], recipes.get("cry")) == CRY_TASK.labels
+
+
+@pytest.mark.parametrize(
+    ("of", "recipe", "message"),
+    [
+        (
+            [],
+            recipes.get("cry"),
+            "recipe cry expects 1 teacher, for windows. Received: 0; name each",
+        ),
+        ([Fake("ab"), Fake("ab")], PETS, "recipe sounds expects 1 teacher, for windows. Received: 2"),
+        ([Fake("ab"), Fake("abc")], TWO, "Only one of teacher of 2 and teacher of 3 knows: c"),
+        (
+            [Fake(["dog"])],
+            JUDGE,
+            "expected teacher of 1 to know every label of the task, for it judges",
+        ),
+        (
+            [Fake("ab", windows=False)],
+            PETS,
+            "expected teacher of 2 to judge 4 windows of two seconds, as the front end cuts them. Received",
+        ),
+        (
+            [Fake("ab")],
+            recipes.get("cry"),
+            "labels of the task's group, by which windows are selected",
+        ),
+    ],
+)
+def test_teachers_that_cannot_teach_a_task(of, recipe, message):
+    with pytest.raises(TeacherError, match=re.escape(message)):
+        teachers.check(of, recipe)

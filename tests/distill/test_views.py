@@ -3,8 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from yamnet_cry.distill import corpus, views
-from yamnet_cry.distill.recipes import Augmentation
+from yamnet_cry.audioset import CRY_TASK
+from yamnet_cry.distill import sources, views
+from yamnet_cry.distill.corpus import Clip
+from yamnet_cry.distill.recipe import Augmentation
+from yamnet_cry.task import Task
 
 SETTINGS = Augmentation(views=40, seconds=1.0)
 NOTHING = Augmentation(
@@ -14,11 +17,11 @@ NOTHING = Augmentation(
 
 @pytest.fixture(scope="module")
 def clips(synthetic_corpus):
-    return corpus.load(str(synthetic_corpus))
+    return sources.load(str(synthetic_corpus))
 
 
 def test_views_are_of_training_clips_alone(clips):
-    made = views.make(clips, SETTINGS, 0)
+    made = views.make(clips, SETTINGS, 0, CRY_TASK)
     assert len({view.name for view in made}) == 40
     assert {view.split for view in made} == {"train"}
     assert {view.source for view in made} == {"augmented"}
@@ -29,17 +32,17 @@ def test_views_are_of_training_clips_alone(clips):
 
 
 def test_targets_are_those_of_the_foreground(clips):
-    made = views.make(clips, dataclasses.replace(SETTINGS, views=200), 0)
+    made = views.make(clips, dataclasses.replace(SETTINGS, views=200), 0, CRY_TASK)
     for view in made:
         foreground, background = view.open._clips
-        assert view.target == foreground.target
-        assert background.target == "not_cry"
-    assert 70 < sum(view.target == "cry" for view in made) < 130
-    assert any(view.target == "unknown" for view in made)
+        assert view.labels == foreground.labels
+        assert "not_cry" in background.labels
+    assert 70 < sum("cry" in view.labels for view in made) < 130
+    assert any(not view.labels for view in made)
 
 
 def test_a_view_is_always_the_same(clips):
-    first, again, other = (views.make(clips, SETTINGS, seed) for seed in (0, 0, 1))
+    first, again, other = (views.make(clips, SETTINGS, seed, CRY_TASK) for seed in (0, 0, 1))
     for number in (0, 7):
         wave = first[number].read()
         np.testing.assert_array_equal(wave, again[number].read())
@@ -48,12 +51,15 @@ def test_a_view_is_always_the_same(clips):
 
 
 def test_more_views_keep_the_first(clips):
-    few, many = views.make(clips, SETTINGS, 0), views.make(clips, dataclasses.replace(SETTINGS, views=60), 0)
+    few, many = (
+        views.make(clips, SETTINGS, 0, CRY_TASK),
+        views.make(clips, dataclasses.replace(SETTINGS, views=60), 0, CRY_TASK),
+    )
     np.testing.assert_array_equal(few[39].read(), many[39].read())
 
 
 def test_every_view_can_be_scored(clips):
-    for view in views.make(clips, SETTINGS, 3):
+    for view in views.make(clips, SETTINGS, 3, CRY_TASK):
         wave = view.read()
         assert wave.dtype == np.float32
         assert 8_000 < len(wave) <= 1.3 * 16_000
@@ -62,12 +68,42 @@ def test_every_view_can_be_scored(clips):
 
 
 def test_without_transforms_only_the_level_changes(clips):
-    for view in views.make(clips, NOTHING, 0):
+    for view in views.make(clips, NOTHING, 0, CRY_TASK):
         original, _ = (clip.read() for clip in view.open._clips)
         wave = view.read()
         np.testing.assert_allclose(wave / np.abs(wave).max(), original / np.abs(original).max(), atol=1e-5)
 
 
 def test_no_views_without_both_kinds_of_clip(clips):
-    assert views.make(clips, Augmentation(), 0) == []
-    assert views.make([clip for clip in clips if clip.target != "cry"], SETTINGS, 0) == []
+    assert views.make(clips, Augmentation(), 0, CRY_TASK) == []
+    assert views.make([clip for clip in clips if "cry" not in clip.labels], SETTINGS, 0, CRY_TASK) == []
+
+
+PETS = Task(("cat", "dog"))
+
+
+def of_pets(cats: int, dogs: int, unlabelled: int) -> list[Clip]:
+    wave = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000).astype(np.float32)
+    labels = [("cat",)] * cats + [("dog",)] * dogs + [()] * unlabelled
+    return [
+        Clip(f"{number}", own, "train", f"{number}", "s", open=lambda: (wave, 16_000))
+        for number, own in enumerate(labels)
+    ]
+
+
+def test_labels_are_shown_alike_however_many_clips_they_have():
+    made = views.make(of_pets(30, 1, 0), dataclasses.replace(SETTINGS, views=200), 0, PETS)
+    assert 70 < sum(view.labels == ("dog",) for view in made) < 130
+    # Another labelled clip under it would make the label wrong.
+    assert all(view.open._clips[1] is None for view in made)
+    assert len(made[0].read()) > 8_000
+
+
+def test_clips_without_labels_are_backgrounds_and_now_and_then_views():
+    made = views.make(of_pets(3, 3, 3), dataclasses.replace(SETTINGS, views=200), 0, PETS)
+    assert all(view.open._clips[1].labels == () for view in made)
+    assert 70 < sum(not view.labels for view in made) < 130
+
+
+def test_no_views_of_clips_without_labels_alone():
+    assert views.make(of_pets(0, 0, 3), SETTINGS, 0, PETS) == []

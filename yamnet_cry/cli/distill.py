@@ -14,7 +14,7 @@ from yamnet_cry.cli.push import again, told
 from yamnet_cry.errors import HubError, RunError
 from yamnet_cry.files import write_whole
 from yamnet_cry.model import hub
-from yamnet_cry.model.folder import METRICS
+from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
 
 
 @click.command()
@@ -28,9 +28,10 @@ from yamnet_cry.model.folder import METRICS
 )
 @click.option(
     "--teacher",
-    required=True,
+    multiple=True,
     metavar="PATH|tfhub",
-    help="YAMNet: its weights, a SavedModel, or tfhub to download it.",
+    help="YAMNet (its weights, a SavedModel, or tfhub to download it), a model folder whose student then "
+    "teaches, or a tagger in ONNX; may be repeated, and left out for recipes that learn from labels alone.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make.")
 @click.option(
@@ -69,7 +70,7 @@ from yamnet_cry.model.folder import METRICS
 @PRIVATE
 def distill(
     audio: tuple[str, ...],
-    teacher: str,
+    teacher: tuple[str, ...],
     out: Path,
     recipe_name: str,
     settings: tuple[str, ...],
@@ -81,11 +82,15 @@ def distill(
     repo: str | None,
     private: bool | None,
 ) -> None:
-    """Distil a teacher into an INT8 student, and write the model folder.
+    """Distil teachers into an INT8 student, and write the model folder.
 
-    The teacher scores every window of the corpus once (its logits are cached); a student is
-    trained on them, quantised and measured. An interrupted run goes on with --resume. A student that hears
-    no crying, or far less than before it was quantised, is written with a warning.
+    A teacher scores every window of the corpus once (its logits are cached); a student is trained on them
+    and on the labels of the clips, quantised and measured. An interrupted run goes on with --resume. A
+    student that is no better than chance, or far worse than before it was quantised, is written with a
+    warning.
+
+    Recipe cry makes a detector of crying. Recipe sounds makes a classifier of your own sounds, from a folder
+    with one folder of recordings for each: yamnet-cry distill --recipe sounds --audio DIR --out my-model
 
     With --push, the folder then goes to the Hugging Face Hub, unless there was such a warning; whether you
     are logged in is asked before the work begins.
@@ -121,6 +126,8 @@ def distill(
         raise RunError("stopped; the same command with --resume goes on from here") from None
     metrics = json.loads((out / METRICS).read_text(encoding="utf-8"))
     click.echo(card.results_table(metrics))
+    if "labels" in metrics["models"]["int8"]:
+        click.echo(f"\n{card.labels_table(metrics)}\n\nPicture: {out / EVALUATION_PLOT}")
     if repo is not None:
         if doubt := fitness.doubt(metrics):
             raise again(HubError(f"not pushed to {repo}, because {doubt}"), out, repo, private)
@@ -175,8 +182,8 @@ def evaluate(
     if nights is not None:
         _evaluate_nights(model, nights, out, overwrite, revision)
         return
-    from yamnet_cry.detector import CryDetector
-    from yamnet_cry.distill import corpus
+    from yamnet_cry.classifier import Classifier
+    from yamnet_cry.distill import corpus, sources
     from yamnet_cry.distill import evaluate as evaluation
     from yamnet_cry.model import card
 
@@ -185,10 +192,11 @@ def evaluate(
         check_outputs([("the picture beside it", plot), ("--out", out)], existing=overwrite)
         if not out.parent.is_dir():
             raise RunError(f"{out} cannot be written ({os.strerror(errno.ENOENT)})")
-    detector = CryDetector.from_pretrained(model, revision=revision)
-    clips = corpus.require(corpus.load(*audio), split)
+    classifier = Classifier.from_pretrained(model, revision=revision)
+    task = classifier.config.task
+    clips = corpus.labelled(sources.load(*audio, task=task), split, task)
     try:
-        metrics = evaluation.evaluate(detector, clips, split, plot=plot)
+        metrics = evaluation.evaluate(classifier, clips, split, plot=plot)
         text = json.dumps(metrics, indent=2) + "\n"
         if out is None:
             click.echo(text, nl=False)

@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+# Of AudioSet's labels, so many are shown.
+_MOST_ITEMS = 12
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -46,6 +49,8 @@ def show(name: str, as_json: bool) -> None:
 
 
 def _as_typed(value: Any) -> str:
+    if isinstance(value, tuple) and len(value) > _MOST_ITEMS:
+        return f"{_as_typed(value[:_MOST_ITEMS])[:-1]},...] ({len(value)} in all)"
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 

@@ -8,7 +8,8 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from yamnet_cry.distill.recipes import RECIPES, Recipe
+from yamnet_cry.distill.recipe import Recipe
+from yamnet_cry.distill.recipes import RECIPES
 
 if TYPE_CHECKING:
     from yamnet_cry.distill.engine import distill

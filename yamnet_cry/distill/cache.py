@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import Float32
 
@@ -37,13 +36,14 @@ class LogitsCache:
     Args:
         path: SQLite file, made if there is none.
         teacher: The teacher's fingerprint.
+        classes: How many classes it tells apart.
 
     Raises:
         RunError: If it cannot be used, or is a file of something else.
     """
 
-    def __init__(self, path: Path, teacher: str) -> None:
-        self._teacher = teacher.encode()
+    def __init__(self, path: Path, teacher: str, classes: int) -> None:
+        self._teacher, self._classes = teacher.encode(), classes
         self._opened = time.time()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,9 +59,9 @@ class LogitsCache:
         return hashlib.sha256(self._teacher + waveform.tobytes()).digest()
 
     def get(self, key: bytes) -> Float32 | None:
-        """Returns logits of shape (windows, 521), or None if there are none yet."""
+        """Returns logits of shape (windows, classes), or None if there are none yet."""
         row = self._database.execute("SELECT logits FROM logits WHERE key = ?", (key,)).fetchone()
-        return None if row is None else np.frombuffer(row[0], np.float32).reshape(-1, NUM_CLASSES)
+        return None if row is None else np.frombuffer(row[0], np.float32).reshape(-1, self._classes)
 
     def put(self, entries: dict[bytes, Float32]) -> None:
         """Remembers logits, all of them or none.

@@ -1,29 +1,29 @@
-"""A corpus: clips with a target, a split and a group, from a manifest, from folders, or from the Hub."""
+"""A corpus: clips with labels, a split and a group, and whether a task can be learnt from them."""
 
-import csv
 import hashlib
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 from yamnet_cry import audio
-from yamnet_cry.audioset import CRY_CLASSES, class_ids
+from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
+from yamnet_cry.task import Task
 
-CRY, NOT_CRY = "cry", "not_cry"
+_LOG = logging.getLogger(__name__)
+
+CRY, NOT_CRY = CRY_TASK.clip_labels
 SPLITS = ("train", "val", "test")
-MANIFEST = "manifest.csv"
-HUB_PREFIX = "hf://"
+#: What clips without labels are called: in counts, and as a folder beside those of the classes.
+UNLABELLED = "unlabelled"
 
-_REQUIRED_COLUMNS = ("file", "target", "split", "group")
-_AUDIOSET_COLUMNS = ("video_id", "audio", "labels")
-_HUB_SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 # Of groups that come without a split, every so-many-th goes to test, and as many to validation.
 _ONE_IN = 7
+# With fewer training groups of a label than this, what is learnt is their places and people.
+_FEW_GROUPS = 5
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Clip:
 
     Attributes:
         name: Unique within the corpus.
-        target: ``cry``, ``not_cry``, or anything else for unlabelled audio, which only the teacher judges.
+        labels: What can be heard in it, in the words of `Task.clip_labels`; empty where nobody knows, and
+            only teachers judge.
         split: ``train``, ``val`` or ``test``.
         group: What must not cross splits and is resampled as one: a household, an uploader, a speaker.
         source: The collection it comes from, for metrics by source.
@@ -41,17 +42,12 @@ class Clip:
     """
 
     name: str
-    target: str
+    labels: tuple[str, ...]
     split: str
     group: str
     source: str
     open: Callable[[], audio.AudioSource] = field(repr=False, compare=False)
     extra: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def is_labelled(self) -> bool:
-        """Whether the clip counts in metrics."""
-        return self.target in (CRY, NOT_CRY)
 
     def read(self) -> Float32:
         """Decodes the clip: float32 samples at 16 kHz, of shape (samples,).
@@ -62,63 +58,38 @@ class Clip:
         return audio.read(self.open())
 
 
-def load(*sources: str) -> list[Clip]:
-    """Lists the clips of a corpus, or of several together.
-
-    Args:
-        sources: Each is a folder with ``manifest.csv``; a folder with one folder a class (``cry``,
-            ``not_cry``, any other is unlabelled); or ``hf://`` and a dataset in AudioSet's layout,
-            ``hf://OWNER/NAME[@REVISION][/CONFIG]`` or ``hf://`` and a local folder of Parquet files.
+def completed(task: Task, clips: Iterable[Clip]) -> Task:
+    """Returns the task with the labels of a corpus, if it has none of its own.
 
     Raises:
-        CorpusError: If there is no such corpus, or it cannot be used as it stands.
+        CorpusError: If the corpus has fewer than two labels.
     """
-    clips = [clip for source in sources for clip in _listed(source)]
-    _check_names(clips)
-    _check_groups(clips)
-    return clips
-
-
-def _listed(source: str) -> list[Clip]:
-    if source.startswith(HUB_PREFIX):
-        return _from_parquet(source)
-    if (Path(source) / MANIFEST).is_file():
-        return _from_manifest(Path(source))
-    if Path(source).is_dir():
-        return _from_class_folders(Path(source))
-    raise CorpusError(
-        f"a corpus is a folder with {MANIFEST}, a folder with one folder a class, or "
-        f"{HUB_PREFIX}OWNER/NAME. Received: {source!r}"
-    )
-
-
-def require(clips: Iterable[Clip], split: str) -> list[Clip]:
-    """Returns the labelled clips of a split.
-
-    Raises:
-        CorpusError: If cry or not_cry is missing among them.
-    """
-    chosen = [clip for clip in clips if clip.split == split and clip.is_labelled]
-    found = {clip.target for clip in chosen}
-    if found != {CRY, NOT_CRY}:
+    if task.labels:
+        return task
+    labels = sorted({label for clip in clips for label in clip.labels})
+    if len(labels) < 2:
         raise CorpusError(
-            f"split {split!r} needs clips of both {CRY} and {NOT_CRY}. "
-            f"Received: {', '.join(sorted(found)) or 'none'}"
+            f"expected clips of two labels or more to tell apart. Received: {', '.join(labels) or 'none'}. "
+            "A corpus has one folder a class, or a manifest with a column label"
         )
-    return chosen
+    try:
+        return replace(task, labels=tuple(labels))
+    except ValueError as error:
+        raise CorpusError(str(error)) from None
 
 
-def _check_names(clips: list[Clip]) -> None:
+def check_listing(clips: Sequence[Clip]) -> None:
+    """Refuses a corpus in which metrics would be flattered, or clips cannot be told apart.
+
+    Raises:
+        CorpusError: If a name comes twice, or a group crosses splits.
+    """
     seen: set[str] = set()
+    first: dict[str, Clip] = {}
     for clip in clips:
         if clip.name in seen:
             raise CorpusError(f"the corpus lists {clip.name} more than once; rename one of them")
         seen.add(clip.name)
-
-
-def _check_groups(clips: list[Clip]) -> None:
-    first: dict[str, Clip] = {}
-    for clip in clips:
         other = first.setdefault(clip.group, clip)
         if other.split != clip.split:
             raise CorpusError(
@@ -127,87 +98,91 @@ def _check_groups(clips: list[Clip]) -> None:
             )
 
 
-def _from_manifest(folder: Path) -> list[Clip]:
-    path = folder / MANIFEST
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            columns = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path} cannot be read as CSV in UTF-8 ({error})") from None
-    missing = [column for column in _REQUIRED_COLUMNS if column not in columns]
-    if missing:
+def check(clips: Sequence[Clip], task: Task) -> None:
+    """Refuses a corpus that a task cannot be learnt from, and warns of one from which it hardly can.
+
+    Args:
+        clips: The corpus.
+        task: With its labels.
+
+    Raises:
+        CorpusError: If a clip has labels that the task does not know or more than it allows, or a label is
+            missing in a split.
+    """
+    if task.group:
+        for split in ("val", "test"):
+            labelled(clips, split, task)
+        return
+    check_labels(clips, task)
+    for label in task.labels:
+        own = [clip for clip in clips if label in clip.labels]
+        groups = {split: {clip.group for clip in own if clip.split == split} for split in SPLITS}
+        missing = [split for split, found in groups.items() if not found]
+        if missing:
+            total = len(set().union(*groups.values()))
+            raise CorpusError(
+                f"label {label!r} has {len(own)} clips from {total} groups, and none in "
+                f"{' and '.join(missing)}: every label needs three groups or more, one for each of "
+                f"{', '.join(SPLITS)}. A group is what was recorded together: a folder within the class's, "
+                "or a file on its own"
+            )
+        if len(groups["train"]) < _FEW_GROUPS:
+            _LOG.warning(
+                "Warning: %r has only %d groups to learn from; record it in more places, from more sources",
+                label,
+                len(groups["train"]),
+            )
+
+
+def labelled(clips: Iterable[Clip], split: str, task: Task = CRY_TASK) -> list[Clip]:
+    """Returns the labelled clips of a split, those that count in metrics.
+
+    Raises:
+        CorpusError: If there are none, or, of a task with a group, none with it or none without it.
+    """
+    chosen = [clip for clip in clips if clip.split == split and clip.labels]
+    found = {label for clip in chosen for label in clip.labels}
+    if not task.group and chosen:
+        return chosen
+    if found != set(task.clip_labels):
         raise CorpusError(
-            f"{path} lacks the column {', '.join(missing)}. Received: {', '.join(columns) or 'nothing'}"
+            f"split {split!r} needs clips of both {' and '.join(task.clip_labels)}. "
+            f"Received: {', '.join(sorted(found)) or 'none'}"
         )
-    if not rows:
-        raise CorpusError(f"{path} lists no clips")
-    return [_from_row(folder, path, number, row) for number, row in enumerate(rows, start=2)]
+    return chosen
 
 
-def _from_row(folder: Path, path: Path, number: int, row: dict[str, str]) -> Clip:
-    for column in _REQUIRED_COLUMNS:
-        if not row[column]:
-            raise CorpusError(f"{path} line {number}: {column} is empty")
-    if row["split"] not in SPLITS:
-        raise CorpusError(
-            f"{path} line {number}: split is one of {', '.join(SPLITS)}. Received: {row['split']!r}"
-        )
-    file = folder / row["file"]
-    try:
-        inside, exists = file.resolve().is_relative_to(folder.resolve()), file.is_file()
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path} line {number}: {row['file']!r} is no file name ({error})") from None
-    if not inside:
-        raise CorpusError(f"{path} line {number}: {row['file']} lies outside the folder")
-    if not exists:
-        raise CorpusError(f"{path} line {number}: {row['file']} does not exist")
-    extra = {key: value for key, value in row.items() if key not in (*_REQUIRED_COLUMNS, "source", None)}
-    return Clip(
-        name=row["file"],
-        target=row["target"],
-        split=row["split"],
-        group=row["group"],
-        source=row.get("source") or folder.resolve().name,
-        open=lambda: file,
-        extra=extra,
-    )
+def counts(clips: Sequence[Clip], labels: Sequence[str]) -> list[tuple[str, dict[str, int], int]]:
+    """Counts clips for each label: its name, the clips of every split, and the groups of all.
+
+    Args:
+        clips: The corpus.
+        labels: In the order wanted; clips without any come last, if there are some.
+    """
+    rows = []
+    for label in (*labels, UNLABELLED):
+        own = [clip for clip in clips if (label in clip.labels if label != UNLABELLED else not clip.labels)]
+        by_split = {split: sum(clip.split == split for clip in own) for split in SPLITS}
+        if own or label != UNLABELLED:
+            rows.append((label, by_split, len({clip.group for clip in own})))
+    return rows
 
 
-def _from_class_folders(folder: Path) -> list[Clip]:
-    """Files directly in a class folder are groups of their own; each folder within one is a group."""
-    files = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in audio.SUFFIXES and p.is_file())
-    if not files:
-        raise CorpusError(
-            f"{folder} has neither {MANIFEST} nor folders {CRY}/ and {NOT_CRY}/ with audio files"
-        )
-    found: list[tuple[Path, str, str]] = []
-    for file in files:
-        target, *inner = file.relative_to(folder).parts
-        found.append((file, target, inner[0] if len(inner) > 1 else f"{target}/{inner[0]}"))
-    splits = _split_groups((group, target) for _, target, group in found)
-    return [
-        Clip(
-            name=file.relative_to(folder).as_posix(),
-            target=target,
-            split=splits[group],
-            group=group,
-            source=folder.resolve().name,
-            open=lambda file=file: file,  # type: ignore[misc]
-        )
-        for file, target, group in found
-    ]
+def split_groups(pairs: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, str]:
+    """Deals groups to splits, in an order that depends on their names alone, evenly for every label.
 
+    Args:
+        pairs: The group and the labels of each clip.
 
-def _split_groups(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Deals groups to splits, in an order that depends on their names alone, evenly for every target."""
-    targets: dict[str, set[str]] = defaultdict(set)
-    for group, target in pairs:
-        targets[group].add(target)
+    Returns:
+        The split of each group.
+    """
+    labels: dict[str, set[str]] = defaultdict(set)
+    for group, own in pairs:
+        labels[group].update(own)
     strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for group in sorted(targets, key=lambda group: hashlib.sha256(group.encode()).digest()):
-        strata[tuple(sorted(targets[group]))].append(group)
+    for group in sorted(labels, key=lambda group: hashlib.sha256(group.encode()).digest()):
+        strata[tuple(sorted(labels[group]))].append(group)
     dealt = {0: "test", 1: "val"}
     return {
         group: dealt.get(position % _ONE_IN, "train")
@@ -216,66 +191,25 @@ def _split_groups(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     }
 
 
-def _from_parquet(source: str) -> list[Clip]:
-    from datasets import Audio, DatasetDict, load_dataset
+def check_labels(clips: Iterable[Clip], task: Task) -> None:
+    """Refuses labels that a task without a group does not know, and more of them than it allows.
 
-    location = source.removeprefix(HUB_PREFIX)
-    path, revision, config = _parse_hub_location(location)
-    try:
-        splits: DatasetDict = load_dataset(path, config, revision=revision)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CorpusError(f"{source} could not be loaded: {reason}") from error
-    clips: list[Clip] = []
-    for split_name, dataset in splits.items():
-        missing = [column for column in _AUDIOSET_COLUMNS if column not in dataset.column_names]
-        if missing:
-            raise CorpusError(
-                f"{source} is not in AudioSet's layout: it lacks {', '.join(missing)}. "
-                f"Received: {', '.join(dataset.column_names)}"
-            )
-        if split_name not in _HUB_SPLITS:
-            raise CorpusError(f"{source}: split is one of {', '.join(_HUB_SPLITS)}. Received: {split_name!r}")
-        # Decoding by datasets would need torch; soundfile reads the same bytes.
-        dataset = dataset.cast_column("audio", Audio(decode=False))
-        clips += _audioset_clips(location, dataset, _HUB_SPLITS[split_name])
-    if not any(clip.split == "val" for clip in clips):
-        clips = _with_validation(clips)
-    return clips
+    Raises:
+        CorpusError: If a clip has such.
+    """
+    for clip in clips:
+        _check_labels(clip, task)
 
 
-def _parse_hub_location(location: str) -> tuple[str, str | None, str | None]:
-    if Path(location).is_dir():
-        return location, None, None
-    name, _, rest = location.partition("@")
-    revision, _, config = rest.partition("/")
-    if not rest:
-        owner, _, name = location.partition("/")
-        name, _, config = name.partition("/")
-        name = f"{owner}/{name}"
-    return name, revision or None, config or None
-
-
-def _audioset_clips(location: str, dataset: Any, split: str) -> list[Clip]:
-    crying = {class_ids()[index] for index in CRY_CLASSES}
-    light = dataset.select_columns(["video_id", "labels"])
-    return [
-        Clip(
-            name=f"{split}/{row['video_id']}",
-            target=CRY if crying & set(row["labels"]) else NOT_CRY,
-            split=split,
-            group=row["video_id"],
-            source=location,
-            open=lambda dataset=dataset, index=index: BytesIO(dataset[index]["audio"]["bytes"]),  # type: ignore[misc]
+def _check_labels(clip: Clip, task: Task) -> None:
+    unknown = [label for label in clip.labels if label not in task.labels]
+    if unknown:
+        known = ", ".join(task.labels[:_SHOWN]) + (", ..." if len(task.labels) > _SHOWN else "")
+        raise CorpusError(
+            f"{clip.name} is labelled {unknown[0]!r}, which the task does not know. Expected: {known}"
         )
-        for index, row in enumerate(light)
-    ]
-
-
-def _with_validation(clips: list[Clip]) -> list[Clip]:
-    """Takes validation clips from the training split of a corpus that comes without any."""
-    dealt = _split_groups((clip.group, clip.target) for clip in clips if clip.split == "train")
-    return [
-        replace(clip, split="val") if clip.split == "train" and dealt[clip.group] == "val" else clip
-        for clip in clips
-    ]
+    if task.kind == "exclusive" and len(clip.labels) > 1:
+        raise CorpusError(
+            f"{clip.name} has {len(clip.labels)} labels ({', '.join(clip.labels)}), and the task allows one; "
+            "for sounds that come together use --set task.kind=independent --set loss.target=sigmoid"
+        )

@@ -15,17 +15,16 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from yamnet_cry.audioset import cry_score
-from yamnet_cry.calibration import Calibration
+from yamnet_cry.classifier import Classifier
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import (
     corpus,
-    evaluate,
     fitness,
+    measuring,
     plots,
     quantize,
+    sources,
     students,
     targets,
     teachers,
@@ -34,15 +33,14 @@ from yamnet_cry.distill import (
 )
 from yamnet_cry.distill.cache import DEFAULT_LIMIT, default_cache
 from yamnet_cry.distill.corpus import Clip
-from yamnet_cry.distill.evaluate import Float64
-from yamnet_cry.distill.recipes import CRY, Recipe
-from yamnet_cry.distill.sampling import select, sigmoid_score
+from yamnet_cry.distill.measuring import Measured
+from yamnet_cry.distill.recipe import Recipe
+from yamnet_cry.distill.recipes import CRY
+from yamnet_cry.distill.sampling import select
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import RecipeError, RunError
-from yamnet_cry.events import EventSettings
 from yamnet_cry.files import write_whole
-from yamnet_cry.frontend import Float32
 from yamnet_cry.model import card
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.check import MAX_MULTIPLY_ACCUMULATES
@@ -65,12 +63,13 @@ _LOG = logging.getLogger(__name__)
 
 _RUN = "run.json"
 
-DEFAULT_THRESHOLD = 0.5
+#: A teacher, or what `teachers.load` makes one of.
+Source = str | os.PathLike[str] | Teacher
 
 
 def distill(
     audio: str | Sequence[str],
-    teacher: str | os.PathLike[str],
+    teacher: Source | Sequence[Source] | None,
     out: str | os.PathLike[str],
     *,
     recipe: Recipe = CRY,
@@ -80,8 +79,8 @@ def distill(
     cache_limit: float = DEFAULT_LIMIT,
     license: str | None = None,
     progress: bool = True,
-) -> CryDetector:
-    """Distils a teacher into a student, and writes the model folder.
+) -> Classifier:
+    """Distils teachers into a student, and writes the model folder.
 
     Work in progress is kept in ``<out>.partial``; ``out`` itself appears whole, in one step, at the end. A
     student that is of no use, see `fitness.doubt`, is written as well, and a warning is logged.
@@ -90,8 +89,9 @@ def distill(
     stay deterministic, which makes some of them slower.
 
     Args:
-        audio: The corpus or corpora, see `corpus.load`.
-        teacher: The teacher, see `teachers.load`.
+        audio: The corpus or corpora, see `sources.load`.
+        teacher: What `teachers.load` takes, a `teachers.Teacher`, a sequence of them in the order of the
+            recipe's ``teaching.roles``, or None for a recipe that learns from labels alone.
         out: The model folder to make; must not exist.
         recipe: What to train, and how.
         seed: Seed of everything random; two runs with one seed give the same model.
@@ -103,7 +103,7 @@ def distill(
         progress: Whether to show progress bars.
 
     Returns:
-        The detector in its new folder.
+        The detector or classifier in its new folder.
 
     Raises:
         YamnetCryError: If the corpus, the teacher or the run cannot be used as they are; the message
@@ -117,32 +117,39 @@ def distill(
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     _check_free(out, partial, resume)
+    clips = sources.load(*([audio] if isinstance(audio, str) else audio), task=recipe.task)
+    recipe = replace(recipe, task=corpus.completed(recipe.task, clips))
     _check_size(recipe, seed)
-    clips = corpus.load(*([audio] if isinstance(audio, str) else audio))
-    for split in ("val", "test"):
-        corpus.require(clips, split)
-    loaded = teachers.load(teacher)
+    _say_what_there_is(clips, recipe)
+    corpus.check(clips, recipe.task)
+    loaded = _loaded(teacher)
+    teacher_labels = teachers.check(loaded, recipe)
     _begin(partial, recipe, seed, clips, loaded)
 
-    every = [*clips, *views.make(clips, recipe.augmentation, seed)]
+    roles = zip(loaded, recipe.teaching.roles, recipe.teaching.weights, strict=bool(loaded))
     windows = targets.teacher_pass(
-        every, loaded, Path(cache or default_cache()), cache_limit=cache_limit, progress=progress
+        [*clips, *views.make(clips, recipe.augmentation, seed, recipe.task)],
+        list(roles),
+        recipe.front_end,
+        Path(cache or default_cache()),
+        cache_limit=cache_limit,
+        progress=progress,
     )
-    student, history = training.fit(windows, recipe, seed, partial / "checkpoints", progress=progress)
+    checkpoints = partial / "checkpoints"
+    student, history = training.fit(windows, recipe, teacher_labels, seed, checkpoints, progress=progress)
     representative = windows.patches(_calibration_windows(windows, recipe, seed))
     tflite = quantize.to_int8(student, representative, dense_per_channel=recipe.export.dense_per_channel)
     config = ModelConfig(
         recipe=recipe.name,
-        threshold=DEFAULT_THRESHOLD,
-        calibration=Calibration(slope=1.0, intercept=0.0),
-        events=EventSettings(),
+        task=recipe.task,
+        front_end=recipe.front_end,
         parameters=quantize.parameter_counts(student),
         files={},
         package_version=version("yamnet-cry"),
     )
-    config, results, probabilities = measure(clips, windows, student, config, tflite, progress=progress)
+    measured = measuring.measure(clips, windows, student, config, tflite, progress=progress)
     metrics = {
-        **results,
+        **measured.results,
         "training": {"windows": _counts(windows, recipe), "history": history},
         "size": {
             "int8_bytes": len(tflite),
@@ -151,8 +158,7 @@ def distill(
         },
     }
     record = _record(recipe, seed, clips, loaded, license)
-    is_cry = evaluate.labels(corpus.require(clips, "test"))
-    _write(partial / "model", student, tflite, config, record, metrics, is_cry, probabilities)
+    _write(partial / "model", student, tflite, measured, record, metrics)
     try:
         os.rename(partial / "model", out)
     except OSError as error:
@@ -165,7 +171,22 @@ def distill(
         _LOG.warning("Warning: %s is written, but %s", out, doubt)
     else:
         _LOG.info("%s is ready", out)
-    return CryDetector.from_pretrained(out)
+    return (CryDetector if recipe.task.group else Classifier).from_pretrained(out)
+
+
+def _loaded(teacher: Source | Sequence[Source] | None) -> list[Teacher]:
+    if teacher is None:
+        return []
+    several = [teacher] if isinstance(teacher, str) or not isinstance(teacher, Sequence) else teacher
+    return [teachers.load(each) if isinstance(each, str | os.PathLike) else each for each in several]
+
+
+def _say_what_there_is(clips: Sequence[Clip], recipe: Recipe) -> None:
+    if recipe.task.group:
+        return
+    _LOG.info("%-30s %6s %6s %6s %7s", "label", *corpus.SPLITS, "groups")
+    for label, by_split, groups in corpus.counts(clips, recipe.task.labels):
+        _LOG.info("%-30s %6d %6d %6d %7d", label[:30], *by_split.values(), groups)
 
 
 def _check_free(out: Path, partial: Path, resume: bool) -> None:
@@ -181,7 +202,7 @@ def _check_free(out: Path, partial: Path, resume: bool) -> None:
 def _check_size(recipe: Recipe, seed: int) -> None:
     """Refuses, before any work, a student that no detector would load in the end."""
     with training.seeded(seed):
-        student = students.build(recipe.student)
+        student = students.build(recipe.student, len(recipe.task.labels), recipe.front_end)
     for what, received, limit in (
         ("multiply-accumulates a window", quantize.multiply_accumulates(student), MAX_MULTIPLY_ACCUMULATES),
         ("parameters", student.count_params(), LARGEST[TFLITE]),
@@ -193,19 +214,23 @@ def _check_size(recipe: Recipe, seed: int) -> None:
             )
 
 
-def _identity(recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) -> dict[str, Any]:
-    listing = "\n".join(f"{clip.name}\t{clip.target}\t{clip.split}\t{clip.group}" for clip in clips)
+def _identity(
+    recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher]
+) -> dict[str, Any]:
+    listing = "\n".join(f"{clip.name}\t{clip.labels}\t{clip.split}\t{clip.group}" for clip in clips)
     return {
         "recipe": recipe.to_dict(),
         "seed": seed,
         "corpus": hashlib.sha256(listing.encode()).hexdigest(),
-        "teacher": teacher.fingerprint,
+        "teacher": [teacher.fingerprint for teacher in teachers],
     }
 
 
-def _begin(partial: Path, recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher) -> None:
+def _begin(
+    partial: Path, recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher]
+) -> None:
     """Makes the working folder, or checks that it is of the very same run."""
-    identity = _identity(recipe, seed, clips, teacher)
+    identity = _identity(recipe, seed, clips, teachers)
     path = partial / _RUN
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -232,111 +257,54 @@ def _calibration_windows(windows: Windows, recipe: Recipe, seed: int) -> np.ndar
     return np.random.default_rng(seed).choice(available, count, replace=False)
 
 
-def measure(
-    clips: Sequence[Clip],
-    windows: Windows,
-    student: keras.Model,
-    config: ModelConfig,
-    tflite: bytes,
-    *,
-    progress: bool = True,
-) -> tuple[ModelConfig, dict[str, Any], dict[str, Float64]]:
-    """Calibrates teacher and student on validation in the same way, and measures them on the same clips.
-
-    Args:
-        clips: The corpus.
-        windows: What the teacher says of it.
-        student: In Keras.
-        config: Of the student; its calibration and recall are not looked at.
-        tflite: The student as TFLite.
-        progress: Whether to show progress bars.
-
-    Returns:
-        The configuration with the student's calibration, the metrics, and the probabilities of the test
-        clips by model.
-    """
-    splits = {split: corpus.require(clips, split) for split in ("val", "test")}
-    is_cry = {split: evaluate.labels(own) for split, own in splits.items()}
-
-    def tracks_of(split: str, window_scores: Float32) -> list[Float32]:
-        of_clip = np.split(window_scores, np.flatnonzero(np.diff(windows.clip_index)) + 1)
-        chosen = {id(clip) for clip in splits[split]}
-        return [scores for clip, scores in zip(windows.clips, of_clip, strict=True) if id(clip) in chosen]
-
-    used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
-    student_scores = np.zeros(len(windows.logits), np.float32)
-    student_scores[used] = cry_score(student.predict(windows.patches(used), batch_size=256, verbose=0))
-    window_scores: dict[str, Float32] = {
-        "teacher": cry_score(windows.logits),
-        # Their sum reaches 2; calibration takes scores up to 1.
-        "teacher_sigmoid": sigmoid_score(windows.logits) * np.float32(0.5),
-        "fp32": student_scores,
-    }
-    tracks = {
-        name: {split: tracks_of(split, values) for split in splits} for name, values in window_scores.items()
-    }
-    detector = CryDetector(config, tflite)
-    heard = {
-        split: evaluate.detector_results(detector, own, progress=progress) for split, own in splits.items()
-    }
-    tracks["int8"] = {split: [result.scores for result in results] for split, results in heard.items()}
-    models: dict[str, Any] = {}
-    probabilities: dict[str, Float64] = {}
-    for name, of_split in tracks.items():
-        calibration = evaluate.fit_calibration(is_cry["val"], of_split["val"], config.events)
-        if name == "int8":
-            config = replace(config, calibration=calibration)
-        probabilities[name] = evaluate.clip_probabilities(of_split["test"], calibration, config.events)
-        models[name] = evaluate.report(
-            splits["test"], probabilities[name], DEFAULT_THRESHOLD, progress=progress
-        )
-    levels = evaluate.clip_probabilities(tracks["int8"]["val"], config.calibration, config.events)
-    config = replace(config, event_recall=evaluate.event_recall(splits["val"], levels))
-    calibrated = [replace(result, calibration=config.calibration) for result in heard["test"]]
-    detector = CryDetector(config, tflite)
-    models["int8"]["events"] = evaluate.event_report(detector, splits["test"], calibrated)
-    return config, {"evaluation": evaluate.method("test"), "models": models}, probabilities
-
-
 def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:
     counts = {}
     for split in ("train", "val"):
-        positive, negative = select(windows, split, recipe.selection)
-        total = int(windows.in_split(split).sum())
-        counts[split] = {"positive": len(positive), "negative": len(negative), "all": total}
+        chosen = select(windows, split, recipe.selection, recipe.task)
+        names = ("positive", "negative") if recipe.selection is not None else ("used",)
+        used = {name: len(part) for name, part in zip(names, chosen, strict=False)}
+        counts[split] = {**used, "all": int(windows.in_split(split).sum())}
     return counts
 
 
 def _record(
-    recipe: Recipe, seed: int, clips: Sequence[Clip], teacher: Teacher, license: str | None
+    recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher], license: str | None
 ) -> dict[str, Any]:
     """What ``recipe.json`` says: enough to do it again, and to know whose audio went in."""
-    sources: dict[str, Any] = {}
+    settings = recipe.to_dict()
+    # config.json holds them.
+    del settings["task"]["labels"]
+    of_sources: dict[str, Any] = {}
     for name in sorted({clip.source for clip in clips}):
         own = [clip for clip in clips if clip.source == name]
-        sources[name] = {
-            "clips": dict(sorted(Counter(f"{clip.split}/{clip.target}" for clip in own).items())),
+        of_sources[name] = {
+            "clips": dict(sorted(Counter(_kind(clip, recipe) for clip in own).items())),
             "licences": sorted({clip.extra["licence"] for clip in own if clip.extra.get("licence")}),
         }
     return {
-        "recipe": recipe.to_dict(),
+        "recipe": settings,
         "seed": seed,
-        "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
+        "teachers": [{"name": teacher.name, "fingerprint": teacher.fingerprint} for teacher in teachers],
         "license": license,
-        "sources": sources,
+        "sources": of_sources,
         "versions": {name: version(name) for name in ("yamnet-cry", "keras", "tensorflow", "numpy")},
     }
+
+
+def _kind(clip: Clip, recipe: Recipe) -> str:
+    # Of many labels, metrics.json counts each; here every clip counts once.
+    if not recipe.task.group:
+        return f"{clip.split}{'' if clip.labels else '/' + corpus.UNLABELLED}"
+    return f"{clip.split}/{(*clip.labels, corpus.UNLABELLED)[0]}"
 
 
 def _write(
     folder: Path,
     student: keras.Model,
     tflite: bytes,
-    config: ModelConfig,
+    measured: Measured,
     recipe: dict[str, Any],
     metrics: dict[str, Any],
-    is_cry: NDArray[np.bool_],
-    probabilities: dict[str, Float64],
 ) -> None:
     try:
         if folder.exists():
@@ -348,12 +316,11 @@ def _write(
         (folder / KERAS_WEIGHTS).write_bytes(weights)
         models = (TFLITE, KERAS, KERAS_WEIGHTS)
         files = {name: model_folder.fingerprint((folder / name).read_bytes()) for name in models}
-        config = replace(config, files=files, keras=of_keras)
+        config = replace(measured.config, files=files, keras=of_keras)
         (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
         (folder / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
         (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-        shown = {name: probabilities[name] for name in ("int8", "fp32", "teacher")}
-        plots.evaluation(folder / EVALUATION_PLOT, is_cry, shown)
+        measured.draw(folder / EVALUATION_PLOT)
         plots.training(folder / TRAINING_PLOT, metrics["training"]["history"])
         (folder / CARD).write_text(card.render(config, recipe, metrics), encoding="utf-8")
     except OSError as error:

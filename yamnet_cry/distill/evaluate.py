@@ -1,38 +1,98 @@
 """Metrics of clip scores, each with an interval; and the scores of a detector as its users get them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from sklearn.metrics import auc, roc_curve
 from tqdm import tqdm
 
 from yamnet_cry.calibration import Calibration, EventRecall, log_odds
+from yamnet_cry.classifier import Classifier
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import plots
+from yamnet_cry.distill import corpus, intervals, metrics, plots
 from yamnet_cry.distill.corpus import CRY, Clip
 from yamnet_cry.distill.intervals import CONFIDENCE, REPLICATES, poisson
+from yamnet_cry.distill.metrics import Float64
 from yamnet_cry.events import EventSettings
 from yamnet_cry.files import whole
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.results import Detection
+from yamnet_cry.task import Task
 
-Float64 = NDArray[np.float64]
-
-RECALL = 0.94
+_INTERVALS = {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"}
 _SEED = 0
 _LOG_SLOPES = (np.log(1e-3), np.log(1e3))
 
 
-def detector_results(
-    detector: CryDetector, clips: Sequence[Clip], *, progress: bool = True
-) -> list[Detection]:
-    """Scores clips with the detector that users call."""
+def evaluate(
+    classifier: Classifier,
+    clips: Sequence[Clip],
+    split: str,
+    *,
+    plot: Path | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Measures a model as its users get it; a detector, at its own threshold.
+
+    Args:
+        classifier: The model; one of crying may be a detector, or is made one.
+        clips: Labelled clips.
+        split: The split they are from, for the record.
+        plot: PNG to draw the evaluation to, if any.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        ``evaluation``, how the figures were obtained, and ``models`` with the report of ``int8``.
+
+    Raises:
+        CorpusError: If clips have labels that the model does not know.
+        OSError: If the plot cannot be written.
+    """
     bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
-    return [detector((clip.read(), YAMNET.sample_rate)) for clip in bar]
+    task = classifier.config.task
+    if not task.group:
+        corpus.check_labels(clips, task)
+        shares = np.stack([classifier((clip.read(), YAMNET.sample_rate)).label_probabilities for clip in bar])
+        measured = classification_report(clips, shares, task, progress=progress)
+        how, draw = classification_method(split), partial(draw_classification, measured, task)
+    else:
+        detector = _as_detector(classifier)
+        results = [detector((clip.read(), YAMNET.sample_rate)) for clip in bar]
+        probabilities = np.array([result.probability for result in results])
+        measured = report(clips, probabilities, detector.threshold, progress=progress)
+        found = np.array([result.is_cry for result in results])
+        measured["events"] = event_report(detector, clips, found)
+        how, draw = method(split), partial(_draw_detection, labels(clips), probabilities)
+    if plot is not None:
+        with whole(plot) as unfinished:
+            draw(unfinished)
+    return {"evaluation": how, "models": {"int8": measured}}
+
+
+def _as_detector(classifier: Classifier) -> CryDetector:
+    if isinstance(classifier, CryDetector):
+        return classifier
+    return CryDetector(classifier.config, classifier.model)
+
+
+def _draw_detection(is_cry: NDArray[np.bool_], probabilities: Float64, path: Path) -> None:
+    plots.evaluation(path, is_cry, {"int8": probabilities})
+
+
+def draw_classification(report: dict[str, Any], task: Task, path: Path) -> None:
+    """Draws a `classification_report`: which labels are taken for which, or how well each is found.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    if task.kind == "exclusive":
+        plots.confusion(path, task.labels, np.array(report["confusion"]))
+    else:
+        plots.per_label(path, report["labels"], "average_precision", "average precision")
 
 
 def clip_probabilities(
@@ -51,42 +111,7 @@ def clip_probabilities(
     return np.array([Detection(track, 0.5, calibration, settings).probability for track in tracks])
 
 
-def evaluate(
-    detector: CryDetector,
-    clips: Sequence[Clip],
-    split: str,
-    *,
-    plot: Path | None = None,
-    progress: bool = True,
-) -> dict[str, Any]:
-    """Measures a detector at its own threshold.
-
-    Args:
-        detector: The detector.
-        clips: Labelled clips.
-        split: The split they are from, for the record.
-        plot: PNG to draw the evaluation to, if any.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        ``evaluation``, how the figures were obtained, and ``models`` with the report of ``int8``.
-
-    Raises:
-        OSError: If the plot cannot be written.
-    """
-    results = detector_results(detector, clips, progress=progress)
-    probabilities = np.array([result.probability for result in results])
-    measured = report(clips, probabilities, detector.threshold, progress=progress)
-    measured["events"] = event_report(detector, clips, results)
-    if plot is not None:
-        with whole(plot) as unfinished:
-            plots.evaluation(unfinished, labels(clips), {"int8": probabilities})
-    return {"evaluation": method(split), "models": {"int8": measured}}
-
-
-def event_report(
-    detector: CryDetector, clips: Sequence[Clip], results: Sequence[Detection]
-) -> dict[str, Any]:
+def event_report(detector: CryDetector, clips: Sequence[Clip], found: NDArray[np.bool_]) -> dict[str, Any]:
     """Counts false alarms and events caught.
 
     All clips without crying are joined, in an order drawn once, into one recording: every event in it
@@ -95,7 +120,7 @@ def event_report(
     Args:
         detector: The detector.
         clips: Labelled clips.
-        results: What the detector says of each.
+        found: bool array of shape (clips,), whether the detector hears crying in each.
 
     Returns:
         ``hours``, the length of the joined recording; ``false_alarms``, the events in it;
@@ -103,18 +128,17 @@ def event_report(
         ``recall``, the share of crying clips caught, with an interval from groups.
     """
     is_cry = labels(clips)
-    cry = [clip for clip in clips if clip.target == CRY]
-    other = [clip for clip in clips if clip.target != CRY]
+    cry = [clip for clip in clips if CRY in clip.labels]
+    other = [clip for clip in clips if CRY not in clip.labels]
     order = np.random.default_rng(_SEED).permutation(len(other))
     joined = np.concatenate([other[index].read() for index in order])
     hours = len(joined) / YAMNET.sample_rate / 3600
     alarms = len(detector((joined, YAMNET.sample_rate)).events)
-    caught = np.array([result.is_cry for result in results])[is_cry]
     return {
         "hours": hours,
         "false_alarms": alarms,
         "false_alarms_per_hour": poisson(alarms, hours),
-        "recall": _with_intervals(cry, caught.astype(np.float64), 0.5)["recall"],
+        "recall": _with_intervals(cry, found[is_cry].astype(np.float64), 0.5)["recall"],
     }
 
 
@@ -125,7 +149,7 @@ def event_recall(clips: Sequence[Clip], probabilities: Float64) -> EventRecall:
         clips: Of validation; those without crying do not count.
         probabilities: Of each clip: the highest threshold at which it raises an event.
     """
-    groups = {clip.group for clip in clips if clip.target == CRY}
+    groups = {clip.group for clip in clips if CRY in clip.labels}
     return EventRecall.measured(probabilities[labels(clips)].tolist(), len(groups))
 
 
@@ -196,108 +220,93 @@ def method(split: str) -> dict[str, Any]:
         "split": split,
         "clip_score": "the highest threshold at which the clip raises an event",
         "calibration": "Platt scaling, fitted on validation",
-        "intervals": {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"},
+        "intervals": _INTERVALS,
     }
+
+
+def classification_method(split: str) -> dict[str, Any]:
+    """Returns how the figures of `classification_report` were obtained, for the record."""
+    return {
+        "split": split,
+        "clip_score": "the mean probability of the clip's windows",
+        "intervals": _INTERVALS,
+    }
+
+
+def classification_report(
+    clips: Sequence[Clip], probabilities: Float64, task: Task, *, progress: bool = False
+) -> dict[str, Any]:
+    """Measures the probabilities that clips have each label, as `report` does crying.
+
+    Args:
+        clips: Labelled clips.
+        probabilities: Of shape (clips, labels).
+        task: Without a group.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        ``all`` and ``by_source`` with counts of clips and groups, and accuracy and macro F1 of exclusive
+        labels or macro AUC and average precision of independent ones; ``labels`` with metrics of each; and,
+        of exclusive ones, ``confusion``: how many clips of each label were taken for each, in their order.
+    """
+    truth = label_matrix(clips, task)
+    exclusive = task.kind == "exclusive"
+    of_all = metrics.exclusive if exclusive else metrics.independent
+    of_label = metrics.exclusive_label if exclusive else metrics.independent_label
+
+    def measured(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+        groups = [clip.group for clip, own in zip(clips, chosen, strict=True) if own]
+        found = intervals.all_over_groups(
+            groups, lambda weights: of_all(truth[chosen], probabilities[chosen], weights)
+        )
+        return {"clips": len(groups), "groups": len(set(groups)), **found}
+
+    groups = [clip.group for clip in clips]
+    sources = np.array([clip.source for clip in clips])
+    names = sorted(set(sources))
+    bar = tqdm(total=1 + len(names) + len(task.labels), desc="intervals", disable=not progress)
+    found: dict[str, Any] = {"all": measured(np.ones(len(clips), bool)), "by_source": {}, "labels": {}}
+    bar.update()
+    for name in names:
+        found["by_source"][str(name)] = measured(sources == name)
+        bar.update()
+    for number, label in enumerate(task.labels):
+        own = intervals.all_over_groups(groups, partial(_counted, of_label, number, truth, probabilities))
+        found["labels"][label] = {"clips": int(truth[:, number].sum()), **own}
+        bar.update()
+    bar.close()
+    if exclusive:
+        found["confusion"] = metrics.confusion(truth, probabilities).tolist()
+    return found
+
+
+def _counted(
+    of_label: Callable[..., dict[str, float]],
+    number: int,
+    truth: NDArray[np.bool_],
+    probabilities: Float64,
+    weights: Float64,
+) -> dict[str, float]:
+    return of_label(number, truth, probabilities, weights)
+
+
+def label_matrix(clips: Sequence[Clip], task: Task) -> NDArray[np.bool_]:
+    """Returns which clips have which labels: bool of shape (clips, labels)."""
+    return np.array([[label in clip.labels for label in task.labels] for clip in clips])
 
 
 def _with_intervals(clips: Sequence[Clip], scores: Float64, threshold: float) -> dict[str, Any]:
     is_cry = labels(clips)
-    group_names, group_of = np.unique([clip.group for clip in clips], return_inverse=True)
-    values = measure(is_cry, scores, threshold)
-    generator = np.random.default_rng(_SEED)
-    replicates: dict[str, list[float]] = {name: [] for name in values}
-    for _ in range(REPLICATES):
-        drawn = generator.integers(len(group_names), size=len(group_names))
-        weights = np.bincount(drawn, minlength=len(group_names))[group_of].astype(np.float64)
-        for name, value in measure(is_cry, scores, threshold, weights).items():
-            replicates[name].append(value)
-    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    intervals = {
-        name: dict(
-            zip(
-                ("value", "low", "high"),
-                map(float, (value, *np.quantile(replicates[name], tails))),
-                strict=True,
-            )
-        )
-        for name, value in values.items()
+    groups = [clip.group for clip in clips]
+    counts = {"cry": int(is_cry.sum()), "not_cry": int((~is_cry).sum()), "groups": len(set(groups))}
+    return {
+        **counts,
+        **intervals.all_over_groups(
+            groups, lambda weights: metrics.detection(is_cry, scores, threshold, weights)
+        ),
     }
-    counts = {"cry": int(is_cry.sum()), "not_cry": int((~is_cry).sum()), "groups": len(group_names)}
-    return {**counts, **intervals}
-
-
-def measure(
-    is_cry: NDArray[np.bool_], scores: Float64, threshold: float, weights: Float64 | None = None
-) -> dict[str, float]:
-    """Computes the metrics that the clips allow.
-
-    Without any cry there is only the false positive rate, without any other clip only the recall.
-
-    Args:
-        is_cry: bool array of shape (clips,).
-        scores: float array of shape (clips,), in [0, 1].
-        threshold: Score from which a clip counts as crying.
-        weights: How often each clip counts.
-
-    Returns:
-        Metrics by name, all in [0, 1].
-
-    Example:
-        >>> metrics = measure(np.array([False, True]), np.array([0.2, 0.6]), 0.5)
-        >>> metrics["auc"], metrics["f1"]
-        (1.0, 1.0)
-    """
-    weights = np.ones(len(scores)) if weights is None else weights
-    cry, other = weights[is_cry].sum(), weights[~is_cry].sum()
-    caught = _caught(is_cry, scores, weights, threshold)
-    alarms = _caught(~is_cry, scores, weights, threshold)
-    metrics: dict[str, float] = {}
-    if cry and other:
-        # Every point at which the counts change, from the highest threshold, which catches nothing, down.
-        fpr, tpr, thresholds = roc_curve(is_cry, scores, sample_weight=weights, drop_intermediate=False)
-        f1 = _f1(tpr * cry, fpr * other, cry)
-        precision = tpr[1:] * cry / (tpr[1:] * cry + fpr[1:] * other)
-        best = int(np.argmax(f1))
-        metrics["auc"] = float(auc(fpr, tpr))
-        metrics["average_precision"] = float(np.sum(np.diff(tpr) * precision))
-        metrics["best_f1"] = float(f1[best])
-        metrics["best_f1_threshold"] = float(thresholds[best])
-        metrics["f1"] = float(_f1(caught, alarms, cry))
-        half = _caught(is_cry, scores, weights, 0.5), _caught(~is_cry, scores, weights, 0.5)
-        metrics["f1_at_half"] = float(_f1(*half, cry))
-        metrics["precision"] = caught / (caught + alarms) if caught + alarms else 0.0
-        metrics["calibration_error"] = expected_calibration_error(is_cry, scores, weights)
-        # Rounding leaves a recall of exactly 94 % a hair below it.
-        metrics["fpr_at_94_recall"] = float(fpr[np.argmax(tpr >= RECALL - 1e-12)])
-    if cry:
-        metrics["recall"] = float(caught / cry)
-    if other:
-        metrics["fpr"] = float(alarms / other)
-    return metrics
-
-
-def expected_calibration_error(is_cry: NDArray[np.bool_], probabilities: Float64, weights: Float64) -> float:
-    """Returns how far probabilities are from frequencies: the mean over ten bins of equal width, by weight.
-
-    Naeini et al. 2015.
-
-    Example:
-        >>> expected_calibration_error(np.array([True, False]), np.array([0.5, 0.5]), np.ones(2))
-        0.0
-    """
-    bins = np.minimum((probabilities * 10).astype(np.int64), 9)
-    gaps = np.bincount(bins, weights * (probabilities - is_cry), 10)
-    return float(np.abs(gaps).sum() / weights.sum())
-
-
-def _caught(chosen: NDArray[np.bool_], scores: Float64, weights: Float64, threshold: float) -> float:
-    return float(weights[chosen & (scores >= threshold)].sum())
-
-
-def _f1(caught: Any, alarms: Any, cry: float) -> Any:
-    return 2 * caught / (caught + alarms + cry)
 
 
 def labels(clips: Iterable[Clip]) -> NDArray[np.bool_]:
     """Returns which clips are crying: bool of shape (clips,)."""
-    return np.array([clip.target == CRY for clip in clips])
+    return np.array([CRY in clip.labels for clip in clips])

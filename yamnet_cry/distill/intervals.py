@@ -1,5 +1,6 @@
 """Intervals around what was counted: rates, shares, and anything that comes in groups."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -56,6 +57,33 @@ def share(count: int, total: int) -> dict[str, float]:
     }
 
 
+def all_over_groups(
+    groups: Sequence[str], measure: Callable[[NDArray[np.float64]], dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Returns several statistics at once, each as `over_groups` does one; those that are NaN are left out.
+
+    Args:
+        groups: The group of each observation.
+        measure: Takes how often each observation counts, and gives statistics by name.
+    """
+    names, group_of = np.unique(groups, return_inverse=True)
+    values = {name: value for name, value in measure(np.ones(len(group_of))).items() if not np.isnan(value)}
+    generator = np.random.default_rng(_SEED)
+    replicates: dict[str, list[float]] = {name: [] for name in values}
+    for _ in range(REPLICATES):
+        drawn = generator.integers(len(names), size=len(names))
+        weights = np.bincount(drawn, minlength=len(names))[group_of].astype(np.float64)
+        for name, value in measure(weights).items():
+            if name in replicates and not np.isnan(value):
+                replicates[name].append(value)
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    found = {}
+    for name, value in values.items():
+        low, high = np.quantile(replicates[name], tails)
+        found[name] = {"value": float(value), "low": float(low), "high": float(high)}
+    return found
+
+
 def over_groups(groups: Sequence[str], statistic: Callable[[NDArray[np.float64]], float]) -> dict[str, float]:
     """Returns a statistic with its bootstrap interval, for observations that come in groups.
 
@@ -71,12 +99,5 @@ def over_groups(groups: Sequence[str], statistic: Callable[[NDArray[np.float64]]
         >>> over_groups(["a", "a", "b", "b"], lambda weights: float(np.average(found, weights=weights)))
         {'value': 0.5, 'low': 0.0, 'high': 1.0}
     """
-    names, group_of = np.unique(groups, return_inverse=True)
-    generator = np.random.default_rng(_SEED)
-    replicates = []
-    for _ in range(REPLICATES):
-        drawn = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
-        replicates.append(statistic(drawn[group_of].astype(np.float64)))
-    low, high = np.nanquantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    value = statistic(np.ones(len(group_of)))
-    return {"value": value, "low": float(low), "high": float(high)}
+    nothing = dict.fromkeys(("value", "low", "high"), math.nan)
+    return all_over_groups(groups, lambda weights: {"": statistic(weights)}).get("", nothing)

@@ -1,20 +1,40 @@
 """The distillation loss."""
 
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
 
-from yamnet_cry.audioset import CRY_CLASSES, NUM_CLASSES
-from yamnet_cry.distill.recipes import Target
+from yamnet_cry.distill.recipe import Loss, Target
+from yamnet_cry.distill.targets import Opinion
 from yamnet_cry.errors import RecipeError
+from yamnet_cry.task import Kind, Task
+
+#: What labels say of a window: whether the group is heard, which label is, or which labels are.
+Hard = Literal["group", "exclusive", "independent"]
+
+_SETTINGS = (
+    "hard",
+    "classes",
+    "group",
+    "teachers",
+    "kinds",
+    "teacher_classes",
+    "second_head",
+    "target",
+    "temperature",
+    "label_weight",
+    "label_smoothing",
+)
 
 
 @keras.saving.register_keras_serializable(package="yamnet_cry")
 class DistillationLoss(keras.losses.Loss):
-    """Compares a student's logits with its teacher's, over all classes.
+    """Compares a student's logits with its teachers', and with labels.
 
-    YAMNet's outputs are independent sigmoids, so there is more than one way to match them:
+    **Soft part.** Teachers such as YAMNet give independent sigmoids, so there is more than one way to match
+    them:
 
     * ``raw_sigmoid``: KL divergence of softmax(student) from the teacher's sigmoids as they are,
       though they do not add up to 1; the published reference model was trained so. Its gradient
@@ -22,30 +42,53 @@ class DistillationLoss(keras.losses.Loss):
     * ``softmax``: KL divergence of softmax(student) from softmax(teacher).
     * ``sigmoid``: binary cross-entropy of each class, averaged over classes.
 
-    Labels may be used as well: binary cross-entropy of the student's own score,
-    softmax[19] + softmax[20], where a window has a label. The whole is
-    ``label_weight * hard + (1 - label_weight) * temperature**2 * soft``.
+    Of a teacher that itself gives a softmax, such as a student, that stands where its sigmoids would.
+
+    Of several teachers, the weighted mean counts. Teachers that tell other labels apart than the student are
+    matched through its second head, whose logits follow the first's.
+
+    **Hard part.** By what labels say: ``group`` is binary cross-entropy of the student's own score, the sum
+    of softmax over the group; ``exclusive`` is cross-entropy, with label smoothing; ``independent`` is binary
+    cross-entropy, averaged over the labels that are known. Windows of which nobody knows anything count 0.
+
+    The whole is ``label_weight * hard + (1 - label_weight) * temperature**2 * soft``.
 
     Args:
-        target: One of the three.
+        hard: One of the three.
+        classes: How many labels the student tells apart.
+        group: The places of the group's labels, for ``group``.
+        teachers: The weight of each teacher; may be empty, and only labels count then.
+        kinds: Whether each teacher is ``exclusive``, a softmax, or ``independent``, as all are by default.
+        teacher_classes: How many labels the teachers tell apart; the student's by default.
+        second_head: Whether teachers are matched through a second head.
+        target: What is matched of them.
         temperature: Divides both logits; the loss is multiplied by its square, which keeps the size
             of gradients (Hinton et al. 2015, arXiv:1503.02531).
         label_weight: Weight of labels, in [0, 1].
+        label_smoothing: Share of exclusive labels that goes to all of them alike, in [0, 1).
 
     Raises:
         RecipeError: If the target is unknown, the temperature not positive or the weight not in [0, 1].
 
     Example:
-        >>> logits = ops.zeros((2, 521))
-        >>> float(DistillationLoss("softmax")(logits, logits))
+        >>> loss = DistillationLoss("exclusive", 3, target="softmax")
+        >>> float(loss(ops.zeros((2, 6)), ops.zeros((2, 3))))
         0.0
     """
 
     def __init__(
         self,
+        hard: Hard,
+        classes: int,
+        group: Sequence[int] = (),
+        teachers: Sequence[float] = (1.0,),
+        kinds: Sequence[Kind] | None = None,
+        teacher_classes: int | None = None,
+        second_head: bool = False,
         target: Target = "raw_sigmoid",
         temperature: float = 1.0,
         label_weight: float = 0.0,
+        label_smoothing: float = 0.0,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "distillation_loss")
@@ -56,43 +99,92 @@ class DistillationLoss(keras.losses.Loss):
             raise RecipeError(f"loss.temperature is positive. Received: {temperature!r}")
         if not 0 <= label_weight <= 1:
             raise RecipeError(f"loss.label_weight is in [0, 1]. Received: {label_weight!r}")
-        self.label_weight = label_weight
-        self.target = target
-        self.temperature = temperature
+        self.hard, self.classes, self.group = hard, classes, tuple(group)
+        self.teachers = tuple(teachers)
+        self.kinds = ("independent",) * len(self.teachers) if kinds is None else tuple(kinds)
+        self.teacher_classes = classes if teacher_classes is None else teacher_classes
+        self.second_head = second_head
+        self.target, self.temperature = target, temperature
+        self.label_weight, self.label_smoothing = label_weight if self.teachers else 1.0, label_smoothing
+
+    @classmethod
+    def of(
+        cls, task: Task, settings: Loss, teachers: Sequence[Opinion], teacher_labels: Sequence[str]
+    ) -> "DistillationLoss":
+        """Makes the loss of a task.
+
+        Args:
+            task: What the student tells apart.
+            settings: Of the recipe.
+            teachers: Those of windows.
+            teacher_labels: In what labels they are matched.
+        """
+        return cls(
+            "group" if task.group else task.kind,
+            len(task.labels),
+            task.group_indices,
+            [teacher.weight for teacher in teachers],
+            [teacher.kind for teacher in teachers],
+            len(teacher_labels),
+            bool(teachers) and tuple(teacher_labels) != task.labels,
+            settings.target,
+            settings.temperature,
+            settings.label_weight,
+            settings.label_smoothing,
+        )
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each window.
 
         Args:
-            y_true: The teacher's logits, of shape (batch, 521), or (batch, 522) with the label in the last
-                column: the probability of crying, or -1 if it is not known. It is read if labels have weight.
-            y_pred: The student's logits, of shape (batch, 521).
+            y_true: The logits of each teacher, one after the other, and what labels say: a column for
+                ``group``, one for each class else; probabilities, or -1 where nobody knows. Labels are read
+                if they have weight.
+            y_pred: The student's logits, and those of its second head if it has one.
         """
-        soft = self._soft(ops.cast(y_true[:, :NUM_CLASSES], y_pred.dtype), y_pred)
+        y_true = ops.cast(y_true, y_pred.dtype)
+        width = self.teacher_classes
+        parts = [
+            weight * self._soft(y_true[:, number * width : (number + 1) * width], kind, y_pred)
+            for number, (weight, kind) in enumerate(zip(self.teachers, self.kinds, strict=True))
+        ]
+        soft = sum(parts[1:], parts[0]) / sum(self.teachers) if parts else 0.0
         if not self.label_weight:
             return soft
-        hard = _label_loss(ops.cast(y_true[:, NUM_CLASSES], y_pred.dtype), y_pred)
+        hard = self._hard(y_true[:, len(self.teachers) * width :], y_pred[:, : self.classes])
         return self.label_weight * hard + (1 - self.label_weight) * soft
 
-    def _soft(self, teacher: Any, student: Any) -> Any:
+    def _soft(self, teacher: Any, kind: str, y_pred: Any) -> Any:
+        student = y_pred[:, self.classes :] if self.second_head else y_pred
         teacher, student = teacher / self.temperature, student / self.temperature
         if self.target == "sigmoid":
-            losses = ops.mean(ops.softplus(student) - ops.sigmoid(teacher) * student, axis=-1)
+            p = ops.sigmoid(teacher) if kind == "independent" else ops.softmax(teacher)
+            losses = ops.mean(ops.softplus(student) - p * student, axis=-1)
         else:
-            log_p = ops.log_sigmoid(teacher) if self.target == "raw_sigmoid" else ops.log_softmax(teacher)
+            as_they_are = self.target == "raw_sigmoid" and kind == "independent"
+            log_p = ops.log_sigmoid(teacher) if as_they_are else ops.log_softmax(teacher)
             losses = ops.sum(ops.exp(log_p) * (log_p - ops.log_softmax(student)), axis=-1)
         return losses * self.temperature**2
 
+    def _hard(self, labels: Any, logits: Any) -> Any:
+        if self.hard == "exclusive":
+            smoothed = labels * (1 - self.label_smoothing) + self.label_smoothing / self.classes
+            losses = -ops.sum(smoothed * ops.log_softmax(logits), axis=-1)
+            return ops.where(labels[:, 0] < 0, ops.zeros_like(losses), losses)
+        if self.hard == "independent":
+            known = ops.cast(labels >= 0, logits.dtype)
+            losses = ops.softplus(logits) - ops.maximum(labels, 0.0) * logits
+            return ops.sum(known * losses, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
+        return self._of_group(labels[:, 0], logits)
+
+    def _of_group(self, labels: Any, logits: Any) -> Any:
+        """Binary cross-entropy of the sum of softmax over the group, from logits."""
+        rest = [index for index in range(self.classes) if index not in self.group]
+        inside, others = (ops.take(logits, list(chosen), axis=1) for chosen in (self.group, rest))
+        log_odds = ops.logsumexp(inside, axis=1) - ops.logsumexp(others, axis=1)
+        losses = ops.softplus(log_odds) - ops.maximum(labels, 0.0) * log_odds
+        return ops.where(labels < 0, ops.zeros_like(losses), losses)
+
     def get_config(self) -> dict[str, Any]:
         """Returns what Keras needs to load a compiled student again."""
-        own = {name: getattr(self, name) for name in ("target", "temperature", "label_weight")}
-        return {**super().get_config(), **own}
-
-
-def _label_loss(labels: Any, logits: Any) -> Any:
-    """Binary cross-entropy of softmax[19] + softmax[20], from logits; 0 where there is no label."""
-    first, last = CRY_CLASSES[0], CRY_CLASSES[-1] + 1
-    others = ops.concatenate([logits[:, :first], logits[:, last:]], axis=1)
-    log_odds = ops.logsumexp(logits[:, first:last], axis=1) - ops.logsumexp(others, axis=1)
-    losses = ops.softplus(log_odds) - ops.maximum(labels, 0.0) * log_odds
-    return ops.where(labels < 0, ops.zeros_like(losses), losses)
+        return {**super().get_config(), **{name: getattr(self, name) for name in _SETTINGS}}

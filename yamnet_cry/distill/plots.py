@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -52,6 +53,57 @@ def evaluation(
     histogram.hist(sides, bins=bins, label=["crying", "no crying"], color=["tab:red", "tab:gray"])
     histogram.legend()
     _titled(histogram, f"Probabilities of {name}", "probability", "clips")
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+
+
+def confusion(path: Path, labels: Sequence[str], counts: NDArray[np.int64]) -> None:
+    """Draws how many clips of each label were taken for each; shades are shares of the label's clips.
+
+    Args:
+        path: PNG to write.
+        labels: Names of the rows and columns.
+        counts: int64 of shape (labels, labels), a row for each label.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    size = min(24.0, 3 + 0.5 * len(labels))
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = np.arange(len(labels))
+    axes.set_xticks(ticks, labels, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(ticks, labels)
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour)
+    axes.set(title="Clips by label and answer", xlabel="taken for", ylabel="label")
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+
+
+def per_label(path: Path, measured: Mapping[str, Mapping[str, Any]], metric: str, title: str) -> None:
+    """Draws a metric of every label, with its interval.
+
+    Args:
+        path: PNG to write.
+        measured: ``labels`` of a report: for each label, its metrics.
+        metric: The one to draw, in [0, 1].
+        title: What it is called.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    known = {label: values[metric] for label, values in measured.items() if metric in values}
+    figure = Figure(figsize=(8, min(24.0, 1.5 + 0.35 * len(known))), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(known))[::-1]
+    value, low, high = (np.array([each[key] for each in known.values()]) for key in ("value", "low", "high"))
+    errors = [np.maximum(value - low, 0), np.maximum(high - value, 0)]
+    axes.errorbar(value, places, xerr=errors, fmt="o", color="tab:blue", capsize=3)
+    axes.set_yticks(places, list(known))
+    axes.set_xlim(0, 1.02)
+    _titled(axes, f"{title} of each label", title, "")
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})
 
 

@@ -15,14 +15,14 @@ from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import Float32
 
 
-def to_int8(model: keras.Model, calibration: Float32, *, dense_per_channel: bool = True) -> bytes:
+def to_int8(model: keras.Model, representative: Float32, *, dense_per_channel: bool = True) -> bytes:
     """Quantises a student: int8 in, int8 out, weights per channel (Jacob et al. 2018, arXiv:1712.05877).
 
     The converter is TensorFlow's. Under another Keras backend it runs in a process of its own.
 
     Args:
         model: A student.
-        calibration: float32 patches of shape (patches, 96, 64, 1), which set the ranges of all
+        representative: float32 patches of shape (patches, frames, bands, 1), which set the ranges of all
             activations.
         dense_per_channel: Whether dense layers have a scale for each output, or one for all.
 
@@ -35,10 +35,10 @@ def to_int8(model: keras.Model, calibration: Float32, *, dense_per_channel: bool
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         if keras.backend.backend() == "tensorflow":
-            _convert(model, calibration, path, dense_per_channel)
+            _convert(model, representative, path, dense_per_channel)
         else:
             model.save(Path(folder) / "model.keras")
-            np.save(Path(folder) / "calibration.npy", calibration)
+            np.save(Path(folder) / "representative.npy", representative)
             result = subprocess.run(
                 [sys.executable, "-m", "yamnet_cry.distill.quantize", folder, str(int(dense_per_channel))],
                 env={**os.environ, "KERAS_BACKEND": "tensorflow"},
@@ -51,11 +51,11 @@ def to_int8(model: keras.Model, calibration: Float32, *, dense_per_channel: bool
         return path.read_bytes()
 
 
-def _convert(model: keras.Model, calibration: Float32, path: Path, dense_per_channel: bool) -> None:
+def _convert(model: keras.Model, representative: Float32, path: Path, dense_per_channel: bool) -> None:
     import tensorflow as tf
 
     def representative_dataset() -> Iterator[list[Float32]]:
-        for patch in calibration:
+        for patch in representative:
             yield [patch[None]]
 
     with warnings.catch_warnings():
@@ -85,7 +85,7 @@ def multiply_accumulates(model: keras.Model) -> int:
 
     Example:
         >>> from yamnet_cry.distill import recipes, students
-        >>> multiply_accumulates(students.build(recipes.get("reference").student))
+        >>> multiply_accumulates(students.build(recipes.get("reference").student, 521))
         1171072
     """
     total = 0
@@ -102,7 +102,7 @@ if __name__ == "__main__":
     _folder = Path(sys.argv[1])
     _convert(
         keras.models.load_model(_folder / "model.keras", compile=False),
-        np.load(_folder / "calibration.npy"),
+        np.load(_folder / "representative.npy"),
         _folder / "model.tflite",
         bool(int(sys.argv[2])),
     )

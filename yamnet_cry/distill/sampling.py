@@ -1,4 +1,4 @@
-"""What an epoch is made of: teacher-as-filter, and negatives drawn anew each time."""
+"""What an epoch is made of: which windows, with which labels, drawn anew each time."""
 
 from typing import Any
 
@@ -6,80 +6,161 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.audioset import CRY_CLASSES
-from yamnet_cry.distill.corpus import CRY, NOT_CRY
-from yamnet_cry.distill.recipes import Sampling, Selection
-from yamnet_cry.distill.targets import Windows
+from yamnet_cry.distill.recipe import Sampling, Selection
+from yamnet_cry.distill.targets import Opinion, Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
+from yamnet_cry.task import Task
 
 Indices = NDArray[np.int64]
 
+#: Stands for a label that nobody knows.
+UNKNOWN = np.float32(-1.0)
 
-def sigmoid_score(logits: Float32) -> Float32:
-    """Returns sigmoid(logits)[19] + sigmoid(logits)[20], in [0, 2], of shape (windows,).
+
+def teacher_score(opinion: Opinion, task: Task) -> Float32:
+    """Returns the sum of a teacher's own probabilities of the labels in a task's group, of shape (windows,).
+
+    Of YAMNet and crying that is sigmoid(logits)[19] + sigmoid(logits)[20], in [0, 2].
 
     Example:
-        >>> sigmoid_score(np.zeros((1, 521), np.float32)).tolist()
+        >>> task = Task(("cat", "dog", "car"), group=("cat", "dog"), target="pet")
+        >>> opinion = Opinion("windows", 1.0, task.labels, "independent", np.zeros((1, 3), np.float32))
+        >>> teacher_score(opinion, task).tolist()
         [1.0]
     """
-    crying = logits[:, list(CRY_CLASSES)].astype(np.float64)
+    columns = list(map(opinion.labels.index, task.group))
+    if opinion.kind == "exclusive":
+        return Task(opinion.labels).probabilities(opinion.logits)[:, columns].sum(axis=1)
+    chosen = opinion.logits[:, columns].astype(np.float64)
     # tanh keeps the sigmoid of large negative logits from overflowing.
-    return (0.5 * (1.0 + np.tanh(0.5 * crying))).sum(axis=1).astype(np.float32)
+    return (0.5 * (1.0 + np.tanh(0.5 * chosen))).sum(axis=1).astype(np.float32)
 
 
-def select(windows: Windows, split: str, selection: Selection) -> tuple[Indices, Indices]:
-    """Keeps the windows of which the teacher is sure; labels play no part.
+def select(windows: Windows, split: str, selection: Selection | None, task: Task) -> tuple[Indices, Indices]:
+    """Chooses the windows to train on: those of which the teacher is sure, or all of which anything is known.
 
     Returns:
-        Indices of the positive and of the negative windows.
+        Indices of the windows that every epoch takes, and of those of which it draws some: with a selection
+        the positive and the negative ones, else all and none.
 
     Raises:
-        CorpusError: If either is empty.
+        CorpusError: If there are too few.
     """
-    score = sigmoid_score(windows.logits)
     inside = windows.in_split(split)
+    if selection is None:
+        chosen = np.flatnonzero(inside if windows.opinions else inside & windows.labelled)
+        if not len(chosen):
+            raise CorpusError(f"expected labelled clips in split {split!r}. Received: none")
+        return chosen, np.zeros(0, np.int64)
+    score = teacher_score(windows.of("windows")[0], task)
     positive = np.flatnonzero(inside & (score > selection.positive_above))
     negative = np.flatnonzero(inside & (score < selection.negative_below))
     if not len(positive) or not len(negative):
         raise CorpusError(
-            f"the teacher finds {len(positive)} crying and {len(negative)} other windows among the "
-            f"{inside.sum()} of split {split!r}; training needs both"
+            f"the teacher hears {task.target!r} in {len(positive)} windows and not in {len(negative)}, among "
+            f"the {inside.sum()} of split {split!r}; training needs both"
         )
     return positive, negative
 
 
-def labels(windows: Windows, selection: Selection) -> Float32:
-    """Says of each window how probably it is crying: the clip's label says what, the teacher says where.
+def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32:
+    """Says of each window what is known of it: from its clip's labels, and from teachers that judge clips.
 
     Returns:
-        float32 of shape (windows,): 0 in clips without crying; in crying clips 1 where the teacher's score
-        is not below ``selection.negative_below``, and -1, not known, elsewhere; in clips that nobody
-        labelled the teacher's score, no more than 1.
+        float32 of probabilities, -1 where nobody knows. Of a task with a group, shape (windows, 1): 0 in
+        clips without the target; in clips with it 1, but -1 where the first teacher of windows scores below
+        ``selection.negative_below``; in clips without labels that teacher's score, no more than 1. Of other
+        tasks, shape (windows, labels): of an exclusive one, rows add up to 1, and silence is all labels
+        alike; of an independent one, silence is none of them.
     """
-    score = np.minimum(sigmoid_score(windows.logits), np.float32(1.0))
-    target = np.array([clip.target for clip in windows.clips])[windows.clip_index]
-    crying = np.where(score < selection.negative_below, np.float32(-1.0), np.float32(1.0))
-    return np.select([target == CRY, target == NOT_CRY], [crying, np.float32(0.0)], score).astype(np.float32)
+    known = _of_group(windows, selection, task) if task.group else _of_each(windows, task)
+    for judge in windows.of("clips"):
+        heard = _judged(judge, task)[windows.clip_index]
+        mixed = (1 - judge.weight) * known + judge.weight * heard
+        if task.group:
+            # People who say that it is not there are right, whatever the judge believes to hear.
+            mixed = np.where(known == 0, known, mixed)
+        of_people = np.where(known == UNKNOWN, known, mixed)
+        known = np.where(windows.labelled[:, None], of_people, heard).astype(np.float32)
+    return known
 
 
-def targets(windows: Windows, index: Indices, known: Float32) -> Float32:
-    """Gathers what `losses.DistillationLoss` takes: float32 of shape (windows, 522)."""
-    return np.concatenate([windows.logits[index], known[index, None]], axis=1, dtype=np.float32)
+def _of_group(windows: Windows, selection: Selection | None, task: Task) -> Float32:
+    target, opposite = task.clip_labels
+    of_clip = np.array([(*clip.labels, "")[0] for clip in windows.clips])[windows.clip_index]
+    positive, otherwise = np.ones(len(windows), np.float32), np.full(len(windows), UNKNOWN)
+    if of_windows := windows.of("windows"):
+        otherwise = np.minimum(teacher_score(of_windows[0], task), np.float32(1.0))
+        if selection is not None:
+            positive[otherwise < selection.negative_below] = UNKNOWN
+    known = np.select([of_clip == target, of_clip == opposite], [positive, np.float32(0.0)], otherwise)
+    return known.astype(np.float32)[:, None]
+
+
+def _of_each(windows: Windows, task: Task) -> Float32:
+    of_clip = np.full((len(windows.clips), len(task.labels)), UNKNOWN)
+    for row, clip in zip(of_clip, windows.clips, strict=True):
+        if clip.labels:
+            row[:] = 0.0
+            row[[task.labels.index(label) for label in clip.labels]] = 1.0
+    nothing = 1 / len(task.labels) if task.kind == "exclusive" else 0.0
+    silent = _silent(windows) & windows.labelled
+    return np.where(silent[:, None], np.float32(nothing), of_clip[windows.clip_index])
+
+
+def _silent(windows: Windows) -> NDArray[np.bool_]:
+    """Tells which windows are digital silence, as clips that were padded to a length hold."""
+    front_end = windows.front_end
+    lowest = front_end.log_mel(np.zeros(front_end.patch_samples, np.float32)).max()
+    loud = np.concatenate([[0], np.cumsum((windows.log_mel > lowest).any(axis=1))])
+    return loud[windows.first_frame + front_end.patch_frames] == loud[windows.first_frame]
+
+
+def _judged(judge: Opinion, task: Task) -> Float32:
+    """Returns what a teacher of clips says as a label: of shape (clips, 1) or (clips, labels)."""
+    if task.group:
+        return np.minimum(teacher_score(judge, task), np.float32(1.0))[:, None]
+    columns = list(map(judge.labels.index, task.labels))
+    return task.probabilities(judge.logits[:, columns])
+
+
+def targets(windows: Windows, index: Indices, known: Float32, teacher_labels: tuple[str, ...]) -> Float32:
+    """Gathers what `losses.DistillationLoss` takes.
+
+    Args:
+        windows: The corpus.
+        index: Windows.
+        known: What `labels` says of all windows.
+        teacher_labels: Those that the student matches, in its order.
+
+    Returns:
+        float32 of shape (windows, teachers * len(teacher_labels) + known.shape[1]): the logits of each
+        teacher of windows, and what is known.
+    """
+    parts = [_in_order(opinion, index, teacher_labels) for opinion in windows.of("windows")]
+    return np.concatenate([*parts, known[index]], axis=1, dtype=np.float32)
+
+
+def _in_order(opinion: Opinion, index: Indices, labels: tuple[str, ...]) -> Float32:
+    if opinion.labels == labels:
+        return opinion.logits[index]
+    columns = np.array([opinion.labels.index(label) for label in labels])
+    return opinion.logits[index[:, None], columns]
 
 
 class Epochs(keras.utils.PyDataset):
-    """Batches of patches and teacher logits: all positives, and freshly drawn negatives.
+    """Batches of patches and targets: some windows every time, and some freshly drawn.
 
     What an epoch holds depends on the seed and the number of the epoch alone, so a resumed run
     continues exactly as it would have.
 
     Args:
         windows: The corpus.
-        positive: Indices of positive windows.
-        negative: Indices of negative windows.
+        chosen: What `select` chose: windows that every epoch takes, and windows of which it draws some.
         known: What `labels` says of all windows.
-        sampling: How many negatives to draw.
+        teacher_labels: Those that the student matches.
+        sampling: How many to draw.
         batch_size: Windows in a batch; the last batch may be smaller.
         seed: Seed of the draws.
         epoch: The epoch to start with, counted from 0.
@@ -88,27 +169,28 @@ class Epochs(keras.utils.PyDataset):
     def __init__(
         self,
         windows: Windows,
-        positive: Indices,
-        negative: Indices,
+        chosen: tuple[Indices, Indices],
         known: Float32,
+        teacher_labels: tuple[str, ...],
         sampling: Sampling,
         batch_size: int,
         seed: int,
         epoch: int = 0,
     ) -> None:
         super().__init__()
-        self._windows, self._positive, self._negative, self._known = windows, positive, negative, known
-        self._count = min(len(negative), sampling.negatives_per_positive * len(positive))
+        self._windows, self._known, self._teacher_labels = windows, known, teacher_labels
+        self._always, self._some = chosen
+        self._count = min(len(self._some), sampling.negatives_per_positive * len(self._always))
         self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
         self._draw()
 
     def _draw(self) -> None:
         generator = np.random.default_rng((self._seed, self._epoch))
-        negative = generator.choice(self._negative, self._count, replace=False)
-        self._order = generator.permutation(np.concatenate([self._positive, negative]))
+        drawn = generator.choice(self._some, self._count, replace=False)
+        self._order = generator.permutation(np.concatenate([self._always, drawn]))
 
     def on_epoch_end(self) -> None:
-        """Draws the next epoch's negatives; Keras calls it."""
+        """Draws the next epoch's windows; Keras calls it."""
         self._epoch += 1
         self._draw()
 
@@ -117,4 +199,4 @@ class Epochs(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         index = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        return self._windows.patches(index), targets(self._windows, index, self._known)
+        return self._windows.patches(index), targets(self._windows, index, self._known, self._teacher_labels)

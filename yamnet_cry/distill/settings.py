@@ -11,6 +11,7 @@ from typing import Any
 
 from yamnet_cry import fields
 from yamnet_cry.fields import Rule
+from yamnet_cry.frontend import FrontEnd
 
 #: True or false, for ``Annotated[bool, FLAG]``.
 FLAG = Rule("true or false", lambda value: type(value) is bool)
@@ -31,6 +32,39 @@ class Setting:
     value: Any
     expected: str
     meaning: str
+
+
+def each_of(names: tuple[str, ...], longest: int) -> Rule:
+    """A list of some words, each of which may come again.
+
+    Example:
+        >>> rule = each_of(("a", "b"), 3)
+        >>> rule.meaning, rule.holds(["a", "a"]), rule.holds([]), rule.holds("a")
+        ('a list of 1 to 3 of a or b', True, False, False)
+    """
+    one = fields.one_of(names)
+    return Rule(
+        f"a list of 1 to {longest} of {one.meaning}",
+        lambda value: (
+            isinstance(value, list | tuple) and 1 <= len(value) <= longest and all(map(one.holds, value))
+        ),
+    )
+
+
+def each_within(low: float, high: float, longest: int) -> Rule:
+    """A list of numbers within bounds.
+
+    Example:
+        >>> each_within(0, 1, 2).holds((0, 0.5)), each_within(0, 1, 2).holds(())
+        (True, False)
+    """
+    one = fields.number(low, high)
+    return Rule(
+        f"a list of 1 to {longest} numbers from {low:g} to {high:g}",
+        lambda value: (
+            isinstance(value, list | tuple) and 1 <= len(value) <= longest and all(map(one.holds, value))
+        ),
+    )
 
 
 def span(low: float, high: float) -> Rule:
@@ -87,9 +121,13 @@ def meanings(section: type) -> dict[str, str]:
 
 
 def sections(recipe: Any) -> dict[str, Any]:
-    """Returns the sections of a recipe, by name."""
+    """Returns the sections of a recipe, by name; a front end is a value as a whole, and no section."""
     values = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
-    return {name: value for name, value in values.items() if dataclasses.is_dataclass(value)}
+    return {
+        name: value
+        for name, value in values.items()
+        if dataclasses.is_dataclass(value) and not isinstance(value, FrontEnd)
+    }
 
 
 def described(recipe: Any) -> list[Setting]:

@@ -1,43 +1,69 @@
-"""Students: small Keras networks from a log-mel patch to 521 logits."""
+"""Students: small Keras networks from a log-mel patch to logits."""
 
 from collections.abc import Callable
 
 import keras
 from keras import layers
 
-from yamnet_cry.audioset import NUM_CLASSES
-from yamnet_cry.distill.recipes import StudentSettings
+from yamnet_cry.distill.recipe import StudentSettings
 from yamnet_cry.errors import RecipeError
-from yamnet_cry.frontend import YAMNET
+from yamnet_cry.frontend import YAMNET, FrontEnd
+
+#: Name of the second head, which matches teachers of other labels and is cut off in the end.
+SECOND_HEAD = "teacher"
 
 
-def build(settings: StudentSettings) -> keras.Model:
+def build(
+    settings: StudentSettings, classes: int, front_end: FrontEnd = YAMNET, teacher_classes: int = 0
+) -> keras.Model:
     """Builds the student that a recipe asks for.
 
+    Args:
+        settings: Its shape.
+        classes: How many labels it tells apart.
+        front_end: What makes its input.
+        teacher_classes: How many its teachers tell apart, if these are others; 0 for no second head.
+
     Returns:
-        A model from float32 patches of shape (batch, 96, 64, 1) to logits of shape (batch, 521).
+        A model from float32 patches of shape (batch, frames, bands, 1) to logits of shape (batch, classes),
+        or (batch, classes + teacher_classes) with a second head.
 
     Raises:
         RecipeError: If the architecture is unknown.
 
     Example:
-        >>> build(StudentSettings()).count_params()
+        >>> build(StudentSettings(), 521).count_params()
         80713
     """
     if settings.architecture not in BUILDERS:
         raise RecipeError(
             f"no such architecture; there are: {', '.join(BUILDERS)}. Received: {settings.architecture!r}"
         )
-    return BUILDERS[settings.architecture](settings)
+    inputs = keras.Input((front_end.patch_frames, front_end.mel_bands, 1), name="log_mel")
+    embedding = BUILDERS[settings.architecture](settings, inputs)
+    x = embedding
+    if settings.head_rank:
+        x = layers.Dense(settings.head_rank, use_bias=False, name="head")(x)
+    logits = layers.Dense(classes, name="logits")(x)
+    if not teacher_classes:
+        return keras.Model(inputs, logits, name=settings.architecture)
+    of_teacher = layers.Dense(teacher_classes, name=SECOND_HEAD)(embedding)
+    return keras.Model(inputs, layers.Concatenate()([logits, of_teacher]), name=settings.architecture)
 
 
-def ds_cnn(settings: StudentSettings) -> keras.Model:
-    """Builds a depthwise-separable CNN (Zhang et al. 2017, arXiv:1711.07128).
+def without_second_head(model: keras.Model) -> keras.Model:
+    """Returns the student alone; the same model if it has no second head."""
+    if all(layer.name != SECOND_HEAD for layer in model.layers):
+        return model
+    return keras.Model(model.input, model.get_layer("logits").output, name=model.name)
+
+
+def ds_cnn(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTensor:
+    """Builds a depthwise-separable CNN (Zhang et al. 2017, arXiv:1711.07128), up to its last dense layers.
 
     A strided 3x3 convolution, blocks of a depthwise 3x3 and a pointwise 1x1 convolution, each
-    followed by batch normalisation and ReLU, global average pooling and a dense layer.
+    followed by batch normalisation and ReLU, and global average pooling.
     """
-    inputs = keras.Input((YAMNET.patch_frames, YAMNET.mel_bands, 1), name="log_mel")
     x = layers.Conv2D(settings.stem_filters, 3, 2, padding="same", use_bias=False, name="stem")(inputs)
     x = _normalised(x, "stem")
     for number, (filters, stride) in enumerate(settings.blocks, start=1):
@@ -46,10 +72,7 @@ def ds_cnn(settings: StudentSettings) -> keras.Model:
         x = _normalised(x, depthwise)
         x = layers.Conv2D(filters, 1, use_bias=False, name=pointwise)(x)
         x = _normalised(x, pointwise)
-    x = layers.GlobalAveragePooling2D(name="pooling")(x)
-    if settings.head_rank:
-        x = layers.Dense(settings.head_rank, use_bias=False, name="head")(x)
-    return keras.Model(inputs, layers.Dense(NUM_CLASSES, name="logits")(x), name="ds_cnn")
+    return layers.GlobalAveragePooling2D(name="pooling")(x)
 
 
 def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -57,4 +80,4 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-BUILDERS: dict[str, Callable[[StudentSettings], keras.Model]] = {"ds_cnn": ds_cnn}
+BUILDERS: dict[str, Callable[[StudentSettings, keras.KerasTensor], keras.KerasTensor]] = {"ds_cnn": ds_cnn}

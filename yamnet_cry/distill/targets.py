@@ -1,13 +1,16 @@
-"""The teacher pass: every window of every clip is scored once, and remembered on disk."""
+"""The teacher pass: every teacher judges every clip once, and is remembered on disk."""
 
+import hashlib
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +18,13 @@ from tqdm import tqdm
 
 from yamnet_cry.distill.cache import DEFAULT_LIMIT, LogitsCache
 from yamnet_cry.distill.corpus import Clip
+from yamnet_cry.distill.recipe import Role
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import AudioError, CorpusError, RunError
-from yamnet_cry.frontend import YAMNET, Float32
+from yamnet_cry.frontend import Float32, FrontEnd
+from yamnet_cry.task import Kind
+
+Number = TypeVar("Number", bound=np.number[Any])
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,27 +33,72 @@ _CLIPS_PER_CHUNK = 64
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """What a teacher says of a corpus.
+
+    Attributes:
+        role: Whether of its windows or of its clips.
+        weight: See `recipe.Teaching`.
+        labels: What it tells apart.
+        kind: Whether its probabilities are those of softmax, ``exclusive``, or sigmoids, ``independent``.
+        logits: float32 of shape (windows, labels) or (clips, labels).
+    """
+
+    role: Role
+    weight: float
+    labels: tuple[str, ...]
+    kind: Kind
+    logits: Float32
+
+
+@dataclass(frozen=True)
 class Windows:
-    """Every window of a corpus, with the teacher's logits.
+    """Every window of a corpus, with what the teachers say.
 
     Attributes:
         clips: The clips, in the order of the corpus.
-        log_mel: float32 spectrograms of all clips, one after the other, of shape (frames, 64).
+        front_end: What cuts windows.
+        log_mel: float32 spectrograms of all clips, one after the other, of shape (frames, bands).
         first_frame: int64 of shape (windows,), where each window starts in ``log_mel``.
         clip_index: int64 of shape (windows,), the clip that each window belongs to.
-        logits: float32 of shape (windows, 521).
+        opinions: What each teacher says, in their order.
     """
 
     clips: list[Clip]
+    front_end: FrontEnd
     log_mel: Float32
     first_frame: NDArray[np.int64]
     clip_index: NDArray[np.int64]
-    logits: Float32
+    opinions: list[Opinion]
+
+    def __len__(self) -> int:
+        return len(self.first_frame)
+
+    def of(self, role: Role) -> list[Opinion]:
+        """Returns the opinions of teachers with a role."""
+        return [opinion for opinion in self.opinions if opinion.role == role]
 
     def patches(self, index: NDArray[np.int64]) -> Float32:
-        """Gathers windows as a network takes them: float32 of shape (windows, 96, 64, 1)."""
-        frames = self.first_frame[index][:, None] + np.arange(YAMNET.patch_frames)
+        """Gathers windows as a network takes them: float32 of shape (windows, frames, bands, 1)."""
+        frames = self.first_frame[index][:, None] + np.arange(self.front_end.patch_frames)
         return self.log_mel[frames][..., None]
+
+    def by_clip(self, values: NDArray[Number], split: str) -> list[NDArray[Number]]:
+        """Cuts values of all windows into those of each labelled clip of a split."""
+        of_clip = np.split(values, np.flatnonzero(np.diff(self.clip_index)) + 1)
+        return [
+            own for clip, own in zip(self.clips, of_clip, strict=True) if clip.split == split and clip.labels
+        ]
+
+    def spectrograms(self, split: str) -> list[Float32]:
+        """Returns the spectrogram of each labelled clip of a split, as far as there are windows in it."""
+        length = self.front_end.patch_frames
+        return [self.log_mel[own[0] : own[-1] + length] for own in self.by_clip(self.first_frame, split)]
+
+    @cached_property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which windows are of labelled clips: bool of shape (windows,)."""
+        return np.array([bool(clip.labels) for clip in self.clips])[self.clip_index]
 
     def in_split(self, split: str) -> NDArray[np.bool_]:
         """Tells which windows belong to a split: bool of shape (windows,)."""
@@ -56,17 +108,19 @@ class Windows:
 
 def teacher_pass(
     clips: Sequence[Clip],
-    teacher: Teacher,
+    teachers: Sequence[tuple[Teacher, Role, float]],
+    front_end: FrontEnd,
     cache: Path,
     *,
     cache_limit: float = DEFAULT_LIMIT,
     progress: bool = True,
 ) -> Windows:
-    """Decodes every clip and scores every window that the cache does not know yet.
+    """Decodes every clip, and asks each teacher about every clip that the cache does not know yet.
 
     Args:
         clips: The corpus.
-        teacher: Gives logits.
+        teachers: Give logits, each in its role and with its weight; may be none.
+        front_end: Makes the student's spectrograms.
         cache: SQLite file of logits, made if there is none.
         cache_limit: Gigabytes beyond which it forgets what was not used for longest, and not by this pass.
         progress: Whether to show a progress bar.
@@ -74,49 +128,42 @@ def teacher_pass(
     Raises:
         CorpusError: If clips cannot be decoded, or the same recording is in two splits. All others
             are scored and cached first.
-        RunError: If the cache cannot be written.
+        RunError: If the cache cannot be written, or a teacher gives another number of windows than the front
+            end makes.
     """
     spectrograms: list[Float32] = []
-    logits: list[Float32] = []
     failures: list[str] = []
     split_of: dict[bytes, Clip] = {}
-    scored, seconds = 0, 0.0
-    with (
-        closing(LogitsCache(cache, teacher.fingerprint)) as remembered,
-        tqdm(total=len(clips), desc="teacher pass", unit="clip", disable=not progress) as bar,
-    ):
-        for waveforms in _decoded_chunks(clips):
-            keys: list[bytes] = []
-            found: dict[bytes, Float32] = {}
-            missing: dict[bytes, Float32] = {}
-            for clip, waveform in waveforms:
+    with ExitStack() as stack:
+        asked = [
+            _Asked(
+                teacher,
+                stack.enter_context(closing(LogitsCache(cache, teacher.fingerprint, len(teacher.labels)))),
+            )
+            for teacher, _, _ in teachers
+        ]
+        bar = stack.enter_context(
+            tqdm(
+                total=len(clips), desc="teacher pass" if asked else "clips", unit="clip", disable=not progress
+            )
+        )
+        for chunk in _decoded_chunks(clips, front_end):
+            usable = []
+            for clip, waveform in chunk:
                 if isinstance(waveform, AudioError):
                     failures.append(str(waveform))
                     continue
-                key = remembered.key(waveform)
-                other = split_of.setdefault(key, clip)
+                other = split_of.setdefault(hashlib.sha256(waveform.tobytes()).digest(), clip)
                 if other.split != clip.split:
                     failures.append(
                         f"{other.name} ({other.split}) and {clip.name} ({clip.split}) are the same recording"
                     )
-                keys.append(key)
-                spectrograms.append(YAMNET.log_mel(waveform))
-                known = remembered.get(key)
-                if known is None:
-                    missing[key] = waveform
-                else:
-                    found[key] = known
-            if missing:
-                started = time.perf_counter()
-                fresh = dict(zip(missing, teacher.logits(list(missing.values())), strict=True))
-                seconds += time.perf_counter() - started
-                scored += sum(map(len, fresh.values()))
-                remembered.put(fresh)
-                found |= fresh
-            remembered.mark(keys)
-            logits += [found[key] for key in keys]
-            bar.update(len(waveforms))
-        forgotten = remembered.prune(cache_limit)
+                spectrograms.append(front_end.log_mel(waveform))
+                usable.append(waveform)
+            for each in asked:
+                each.about(usable)
+            bar.update(len(chunk))
+        forgotten = asked[0].cache.prune(cache_limit) if asked else 0
     if failures:
         shown = failures[:10] + ([f"and {len(failures) - 10} more"] if len(failures) > 10 else [])
         raise CorpusError(
@@ -125,51 +172,88 @@ def teacher_pass(
         )
     if forgotten:
         _LOG.info("the cache forgot %s recordings and views of earlier runs", f"{forgotten:,}")
-    windows = _joined(list(clips), spectrograms, logits)
-    rate = (
-        f"; teacher: {scored:,} windows at {scored / seconds:,.0f} a second"
-        if scored
-        else "; all from the cache"
+    counts = [len(front_end.patches(spectrogram)) for spectrogram in spectrograms]
+    _LOG.info(
+        "%s windows of %s clips%s",
+        f"{sum(counts):,}",
+        f"{len(clips):,}",
+        "".join(each.note() for each in asked),
     )
-    _LOG.info("%s windows of %s clips%s", f"{len(windows.logits):,}", f"{len(clips):,}", rate)
-    return windows
+    ends = np.cumsum([len(spectrogram) for spectrogram in spectrograms])
+    starts = zip(ends - [len(spectrogram) for spectrogram in spectrograms], counts, strict=True)
+    return Windows(
+        clips=list(clips),
+        front_end=front_end,
+        log_mel=np.concatenate(spectrograms),
+        first_frame=np.concatenate(
+            [start + front_end.patch_hop * np.arange(count) for start, count in starts]
+        ),
+        clip_index=np.repeat(np.arange(len(clips)), counts),
+        opinions=[
+            Opinion(role, weight, each.teacher.labels, each.teacher.kind, _joined(each, role, clips, counts))
+            for (_, role, weight), each in zip(teachers, asked, strict=True)
+        ],
+    )
 
 
-def _decoded_chunks(clips: Sequence[Clip]) -> Iterator[list[tuple[Clip, Float32 | AudioError]]]:
-    """Decodes the next chunk in the background while the teacher works on this one."""
+class _Asked:
+    """A teacher that is asked about clips, and the cache of its answers."""
+
+    def __init__(self, teacher: Teacher, cache: LogitsCache) -> None:
+        self.teacher, self.cache = teacher, cache
+        self.logits: list[Float32] = []
+        self._rows, self._seconds = 0, 0.0
+
+    def about(self, waveforms: Sequence[Float32]) -> None:
+        keys = [self.cache.key(waveform) for waveform in waveforms]
+        found = {key: known for key in keys if (known := self.cache.get(key)) is not None}
+        missing = {key: wave for key, wave in zip(keys, waveforms, strict=True) if key not in found}
+        if missing:
+            started = time.perf_counter()
+            fresh = dict(zip(missing, self.teacher.logits(list(missing.values())), strict=True))
+            self._seconds += time.perf_counter() - started
+            self._rows += sum(map(len, fresh.values()))
+            self.cache.put(fresh)
+            found |= fresh
+        self.cache.mark(keys)
+        self.logits += [found[key] for key in keys]
+
+    def note(self) -> str:
+        fresh = f"{self._rows:,} windows at {self._rows / max(self._seconds, 1e-9):,.0f} a second"
+        return f"; {self.teacher.name}: {fresh if self._rows else 'all from the cache'}"
+
+
+def _decoded_chunks(
+    clips: Sequence[Clip], front_end: FrontEnd
+) -> Iterator[list[tuple[Clip, Float32 | AudioError]]]:
+    """Decodes the next chunk in the background while the teachers work on this one."""
     chunks = [clips[start : start + _CLIPS_PER_CHUNK] for start in range(0, len(clips), _CLIPS_PER_CHUNK)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         ahead: Iterator[Float32 | AudioError] = iter(())
         before: Sequence[Clip] = ()
         for chunk in [*chunks, ()]:
-            current, ahead = ahead, pool.map(_padded, chunk)
+            current, ahead = ahead, pool.map(partial(_padded, front_end), chunk)
             if before:
                 yield list(zip(before, current, strict=True))
             before = chunk
 
 
-def _padded(clip: Clip) -> Float32 | AudioError:
+def _padded(front_end: FrontEnd, clip: Clip) -> Float32 | AudioError:
     try:
-        return YAMNET.pad(clip.read())
+        return front_end.pad(clip.read())
     except AudioError as error:
         return AudioError(f"{clip.name}: {error}")
 
 
-def _joined(clips: list[Clip], spectrograms: list[Float32], logits: list[Float32]) -> Windows:
-    first_frame: list[NDArray[np.int64]] = []
-    offset = 0
-    for clip, spectrogram, scores in zip(clips, spectrograms, logits, strict=True):
-        count = len(YAMNET.patches(spectrogram))
-        if len(scores) != count:
+def _joined(asked: _Asked, role: Role, clips: Sequence[Clip], counts: Sequence[int]) -> Float32:
+    if role == "clips":
+        # A teacher of windows may judge clips as well, by what it says on average.
+        return np.stack([rows.mean(axis=0, dtype=np.float64).astype(np.float32) for rows in asked.logits])
+    for clip, rows, count in zip(clips, asked.logits, counts, strict=True):
+        if len(rows) != count:
             raise RunError(
-                f"the teacher gave {len(scores)} windows for {clip.name}, the front end makes {count} of it"
+                f"expected {count} rows of logits for {clip.name}, one for each window of the front end. "
+                f"Received: {len(rows)} from {asked.teacher.name}; a teacher that judges whole clips needs "
+                "the role clips in teaching.roles"
             )
-        first_frame.append(offset + YAMNET.patch_hop * np.arange(count))
-        offset += len(spectrogram)
-    return Windows(
-        clips=clips,
-        log_mel=np.concatenate(spectrograms),
-        first_frame=np.concatenate(first_frame),
-        clip_index=np.repeat(np.arange(len(clips)), [len(scores) for scores in logits]),
-        logits=np.concatenate(logits),
-    )
+    return np.concatenate(asked.logits)

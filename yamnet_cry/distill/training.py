@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from yamnet_cry.distill import students
 from yamnet_cry.distill.losses import DistillationLoss
-from yamnet_cry.distill.recipes import Recipe, Train
+from yamnet_cry.distill.recipe import Recipe, Train
 from yamnet_cry.distill.sampling import Epochs, labels, select, targets
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.errors import RunError
@@ -29,13 +29,20 @@ History = list[dict[str, float]]
 
 
 def fit(
-    windows: Windows, recipe: Recipe, seed: int, folder: Path, *, progress: bool = True
+    windows: Windows,
+    recipe: Recipe,
+    teacher_labels: tuple[str, ...],
+    seed: int,
+    folder: Path,
+    *,
+    progress: bool = True,
 ) -> tuple[keras.Model, History]:
     """Trains a student, from where the folder's checkpoints left off.
 
     Args:
-        windows: The corpus with the teacher's logits.
-        recipe: What to train, and how.
+        windows: The corpus with the teachers' logits.
+        recipe: What to train, and how; its task has labels.
+        teacher_labels: What the student matches of its teachers, if it has any.
         seed: Seed of weights and draws.
         folder: Where checkpoints are, or will be.
         progress: Whether to show a progress bar.
@@ -44,12 +51,17 @@ def fit(
         The student of the epoch with the lowest loss on validation windows, and the losses of every epoch.
 
     Raises:
-        CorpusError: If the teacher finds no crying, or nothing else.
+        CorpusError: If there is nothing to train on.
     """
-    positive, negative = select(windows, "train", recipe.selection)
-    _LOG.info("training windows: %s positive, %s negative", f"{len(positive):,}", f"{len(negative):,}")
-    known = labels(windows, recipe.selection)
-    checked = np.concatenate(select(windows, "val", recipe.selection))
+    task = recipe.task
+    chosen = select(windows, "train", recipe.selection, task)
+    if recipe.selection is None:
+        _LOG.info("training windows: %s", f"{len(chosen[0]):,}")
+    else:
+        _LOG.info("training windows: %s positive, %s negative", *(f"{len(part):,}" for part in chosen))
+    known = labels(windows, recipe.selection, task)
+    checked = np.concatenate(select(windows, "val", recipe.selection, task))
+    loss = DistillationLoss.of(task, recipe.loss, windows.of("windows"), teacher_labels)
 
     with seeded(seed):
         checkpoints = Checkpoints(folder)
@@ -58,24 +70,22 @@ def fit(
             model = checkpoints.load_last()
             _LOG.info("resuming after epoch %d of %d", len(history), recipe.train.epochs)
         else:
-            model = students.build(recipe.student)
-            model.compile(
-                keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay),
-                DistillationLoss(recipe.loss.target, recipe.loss.temperature, recipe.loss.label_weight),
-            )
+            second = len(teacher_labels) if loss.second_head else 0
+            model = students.build(recipe.student, len(task.labels), recipe.front_end, second)
+            model.compile(keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay), loss)
         start = len(history)
         model.fit(
             Epochs(
                 windows,
-                positive,
-                negative,
+                chosen,
                 known,
+                teacher_labels,
                 recipe.sampling,
                 recipe.train.batch_size,
                 seed,
                 epoch=start,
             ),
-            validation_data=(windows.patches(checked), targets(windows, checked, known)),
+            validation_data=(windows.patches(checked), targets(windows, checked, known, teacher_labels)),
             validation_batch_size=256,
             initial_epoch=start,
             epochs=recipe.train.epochs,
@@ -89,7 +99,7 @@ def fit(
                 _Progress(start, recipe.train.epochs, disable=not progress),
             ],
         )
-        return checkpoints.load_best(), checkpoints.history
+        return students.without_second_head(checkpoints.load_best()), checkpoints.history
 
 
 def learning_rate(train: Train, epoch: int) -> float:

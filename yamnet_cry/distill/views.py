@@ -1,49 +1,63 @@
 """Views: augmented recordings made of the training clips, which the teacher judges like any other."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from yamnet_cry.distill import augment
-from yamnet_cry.distill.corpus import CRY, NOT_CRY, Clip
-from yamnet_cry.distill.recipes import Augmentation
+from yamnet_cry.distill.corpus import Clip
+from yamnet_cry.distill.recipe import Augmentation
 from yamnet_cry.frontend import YAMNET, Float32
+from yamnet_cry.task import Task
 
 SOURCE = "augmented"
+
+Item = TypeVar("Item")
 
 _CURVE_HERTZ = np.array([60, 125, 250, 500, 1000, 2000, 4000, 8000], np.float32)
 
 
-def make(clips: Sequence[Clip], settings: Augmentation, seed: int) -> list[Clip]:
+def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -> list[Clip]:
     """Makes views of the training clips.
 
     A view exists only when it is read, and then always as the same samples: everything about it is
-    drawn from the seed and its number. Its target is that of what can be heard in it: ``cry`` where
-    the foreground is, ``not_cry`` where nothing in it is anything else, ``unknown`` otherwise.
+    drawn from the seed and its number. It has the labels of the clip in the foreground; what is mixed under
+    it is a clip that is known not to hold the target or, for tasks without one, a clip without labels.
 
     Args:
         clips: The corpus; only its training split is used.
         settings: How many views, and of what kind.
         seed: Seed of all draws.
+        task: What the labels are for.
 
     Returns:
-        ``settings.views`` clips of the training split.
+        ``settings.views`` clips of the training split, or none if there is nothing to make them of.
     """
     training = [clip for clip in clips if clip.split == "train"]
-    crying = [clip for clip in training if clip.target == CRY]
-    others = [clip for clip in training if clip.target != CRY]
-    # Backgrounds must be known not to cry, or a view's target would not be known either.
-    quiet = [clip for clip in others if clip.target == NOT_CRY]
+    if task.group:
+        target, opposite = task.clip_labels
+        positive = [[clip for clip in training if target in clip.labels]]
+        others = [clip for clip in training if target not in clip.labels]
+        # Backgrounds must be known not to hold the target, or a view's label would not be known either.
+        backgrounds = [clip for clip in others if opposite in clip.labels]
+        possible = all((positive[0], backgrounds))
+    else:
+        # Every label as often as any other, however many clips it has.
+        positive = [[clip for clip in training if label in clip.labels] for label in task.labels]
+        others = backgrounds = [clip for clip in training if not clip.labels]
+        possible = any(positive)
     views = []
-    for number in range(settings.views if crying and quiet else 0):
+    for number in range(settings.views if possible else 0):
         generator = np.random.default_rng((seed, number))
-        pool = crying if generator.random() < settings.cry_share else others
-        foreground = pool[generator.integers(len(pool))]
-        background = quiet[generator.integers(len(quiet))]
+        chosen = generator.random() < settings.positive_share or not others
+        pool = _drawn(positive, generator) if chosen else others
+        foreground = _drawn(pool, generator)
+        background = _drawn(backgrounds, generator) if backgrounds else None
         views.append(
             Clip(
                 name=f"view-{number:06d}",
-                target=foreground.target,
+                labels=foreground.labels,
                 split="train",
                 group=foreground.group,
                 source=SOURCE,
@@ -53,11 +67,15 @@ def make(clips: Sequence[Clip], settings: Augmentation, seed: int) -> list[Clip]
     return views
 
 
+def _drawn(items: Sequence[Item], generator: np.random.Generator) -> Item:
+    return items[int(generator.integers(len(items)))] if len(items) > 1 else items[0]
+
+
 class _Render:
     """Renders one view; the draws continue where `make` chose the clips, on a stream of their own."""
 
     def __init__(
-        self, foreground: Clip, background: Clip, settings: Augmentation, seed: int, number: int
+        self, foreground: Clip, background: Clip | None, settings: Augmentation, seed: int, number: int
     ) -> None:
         self._clips = foreground, background
         self._settings = settings
@@ -65,18 +83,19 @@ class _Render:
 
     def __call__(self) -> tuple[Float32, int]:
         generator = np.random.default_rng(self._key)
-        foreground, background = (clip.read() for clip in self._clips)
-        return render(foreground, background, self._settings, generator), YAMNET.sample_rate
+        foreground, background = self._clips
+        other = None if background is None else background.read()
+        return render(foreground.read(), other, self._settings, generator), YAMNET.sample_rate
 
 
 def render(
-    foreground: Float32, background: Float32, settings: Augmentation, generator: np.random.Generator
+    foreground: Float32, background: Float32 | None, settings: Augmentation, generator: np.random.Generator
 ) -> Float32:
     """Draws and applies every transform of a view.
 
     Args:
         foreground: What is to be heard.
-        background: What may be mixed under it.
+        background: What may be mixed under it, if anything.
         settings: How likely each transform is, and in which range.
         generator: Source of all draws.
 
@@ -95,7 +114,7 @@ def render(
         wave = augment.repitched(wave, within(settings.semitones))
     if happens(settings.speed):
         wave = augment.at_speed(wave, within(settings.rates))
-    if happens(settings.mix):
+    if background is not None and happens(settings.mix):
         other = _cut(background, settings.seconds, generator)
         wave = augment.mix(wave, other, within(settings.snr_db))
     if happens(settings.room):

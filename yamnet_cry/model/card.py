@@ -1,6 +1,7 @@
 """The model card: generated from what was measured, never typed."""
 
 import html
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ _MODELS = {
     "teacher": "Teacher, softmax",
     "teacher_sigmoid": "Teacher, sigmoid",
 }
-_TAGS = ["audio", "baby-cry-detection", "knowledge-distillation", "yamnet", "tflite", "tinyml"]
+_TAGS = ["knowledge-distillation", "yamnet", "tflite", "tinyml"]
 
 #: Of one patch (README.md of tensorflow/models, research/audioset/yamnet).
 YAMNET_MULTIPLY_ACCUMULATES = 69_200_000
@@ -27,6 +28,10 @@ YAMNET_MULTIPLY_ACCUMULATES = 69_200_000
 _MARKDOWN = str.maketrans({"\\": r"\\", "|": r"\|", "[": r"\[", "]": r"\]", "!": r"\!"})
 
 _COLUMNS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "macro_auc": "macro AUC",
+    "macro_average_precision": "macro AP",
     "auc": "AUC",
     "average_precision": "AP",
     "best_f1": "best F1",
@@ -44,23 +49,47 @@ def results_table(metrics: dict[str, Any]) -> str:
     Args:
         metrics: The content of a model folder's ``metrics.json``.
     """
+    models = metrics["models"]
+    reports = {name: models[key]["all"] for key, name in _MODELS.items() if key in models}
+    columns = _columns(reports.values())
+    rows = [[name, *(_cell(values, column) for column in columns)] for name, values in reports.items()]
+    return markdown_table(["", *columns.values()], rows)
+
+
+def labels_table(metrics: dict[str, Any]) -> str:
+    """Returns the results of the INT8 student by label as a Markdown table.
+
+    Args:
+        metrics: The content of a classifier's ``metrics.json``.
+    """
+    labels = metrics["models"]["int8"]["labels"]
+    columns = _columns(labels.values())
     rows = [
-        [name, *(_cell(metrics["models"][key]["all"], column) for column in _COLUMNS)]
-        for key, name in _MODELS.items()
-        if key in metrics["models"]
+        [label, str(values["clips"]), *(_cell(values, column) for column in columns)]
+        for label, values in labels.items()
     ]
-    return markdown_table(["", *_COLUMNS.values()], rows)
+    return markdown_table(["label", "clips", *columns.values()], rows)
+
+
+def _columns(reports: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Returns the metrics that any of some reports has, and what they are called."""
+    there = {key for values in reports for key in values}
+    return {key: name for key, name in _COLUMNS.items() if key in there}
 
 
 def sources_table(metrics: dict[str, Any]) -> str:
     """Returns the results of the INT8 student by source as a Markdown table."""
+    sources = metrics["models"]["int8"]["by_source"]
+    counts = {"cry": "cry", "not_cry": "not cry"}
     columns = {name: _COLUMNS.get(name, name) for name in ("auc", "average_precision", "recall")}
     columns["fpr"] = "FPR"
+    if "labels" in metrics["models"]["int8"]:
+        counts, columns = {"clips": "clips"}, _columns(sources.values())
     rows = [
-        [source, str(values["cry"]), str(values["not_cry"]), *(_cell(values, column) for column in columns)]
-        for source, values in metrics["models"]["int8"]["by_source"].items()
+        [source, *(str(values[count]) for count in counts), *(_cell(values, column) for column in columns)]
+        for source, values in sources.items()
     ]
-    return markdown_table(["source", "cry", "not cry", *columns.values()], rows)
+    return markdown_table(["source", *counts.values(), *columns.values()], rows)
 
 
 def evaluated_on(metrics: dict[str, Any]) -> str:
@@ -71,12 +100,19 @@ def evaluated_on(metrics: dict[str, Any]) -> str:
     """
     values, evaluation = metrics["models"]["int8"]["all"], metrics["evaluation"]
     intervals = evaluation["intervals"]
+    if "clips" in values:
+        clips, how = f"{values['clips']} clips", "The answer for a clip is its windows' mean probability."
+    else:
+        clips = f"{values['cry']} clips with crying and {values['not_cry']} without"
+        how = (
+            "Every model is calibrated on validation clips in the same way; F1, precision and recall are "
+            "taken at probability 0.5."
+        )
     return (
-        f"Split `{evaluation['split']}`: {values['cry']} clips with crying and {values['not_cry']} without, "
+        f"Split `{evaluation['split']}`: {clips}, "
         f"from {values['groups']} groups (households, uploaders, speakers) that no other split shares. "
         f"In brackets: {intervals['level']:.0%} intervals from {intervals['bootstrap_replicates']:,} "
-        "bootstrap replicates over groups. Every model is calibrated on validation clips in the same way; "
-        "F1, precision and recall are taken at probability 0.5."
+        f"bootstrap replicates over groups. {how}"
     )
 
 
@@ -99,6 +135,7 @@ def render(
     from huggingface_hub import ModelCard
 
     recipe, metrics = escaped(recipe), escaped(metrics)
+    int8 = metrics["models"]["int8"]
     sources = markdown_table(
         ["source", "clips", "licence"],
         [
@@ -117,7 +154,11 @@ def render(
         evaluated_on=evaluated_on(metrics),
         results=results_table(metrics),
         results_by_source=sources_table(metrics),
-        events=_events(metrics["models"]["int8"]["events"]),
+        results_by_label=labels_table(metrics) if "labels" in int8 else "",
+        # Folders of 0.1.0 name one teacher.
+        teachers=recipe["teachers"] if "teachers" in recipe else [recipe["teacher"]],
+        labels=escaped(list(config.task.labels)),
+        events=_events(int8["events"]) if "events" in int8 else "",
         sources=sources,
         pictures=pictures,
         yamnet_multiply_accumulates=YAMNET_MULTIPLY_ACCUMULATES,
@@ -129,9 +170,36 @@ def _card_data(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, A
     """What the Hub reads, in YAML: how to load and find the model, its licence, and its main results."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    measured, events = metrics["models"]["int8"]["all"], metrics["models"]["int8"]["events"]
     split = metrics["evaluation"]["split"]
-    results = {
+    return ModelCardData(
+        library_name="keras",
+        license=recipe.get("license"),
+        pipeline_tag="audio-classification",
+        tags=["audio", *(["baby-cry-detection"] if config.task.group else []), *_TAGS],
+        model_name=f"yamnet-cry, recipe {config.recipe}",
+        eval_results=[
+            EvalResult(
+                task_type="audio-classification",
+                task_name="Baby cry detection" if config.task.group else "Audio classification",
+                dataset_type="yamnet-cry",
+                dataset_name=", ".join(metrics["models"]["int8"]["by_source"]),
+                dataset_split=split,
+                metric_type=metric,
+                metric_name=name,
+                metric_value=round(value, 4),
+            )
+            for (metric, name), value in _main_results(metrics["models"]["int8"]).items()
+        ],
+    )
+
+
+def _main_results(report: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """Returns what a table of models should show, by the metric's type on the Hub and its name."""
+    measured = report["all"]
+    if "events" not in report:
+        return {(key, name): measured[key]["value"] for key, name in _columns([measured]).items()}
+    events = report["events"]
+    return {
         ("roc_auc", "AUC"): measured["auc"]["value"],
         ("average_precision", "AP"): measured["average_precision"]["value"],
         ("f1", "F1 at probability 0.5"): measured["f1"]["value"],
@@ -140,26 +208,6 @@ def _card_data(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, A
         ),
         ("event_recall", "Crying clips that gave an event"): events["recall"]["value"],
     }
-    return ModelCardData(
-        library_name="keras",
-        license=recipe.get("license"),
-        pipeline_tag="audio-classification",
-        tags=_TAGS,
-        model_name=f"yamnet-cry, recipe {config.recipe}",
-        eval_results=[
-            EvalResult(
-                task_type="audio-classification",
-                task_name="Baby cry detection",
-                dataset_type="yamnet-cry",
-                dataset_name=", ".join(metrics["models"]["int8"]["by_source"]),
-                dataset_split=split,
-                metric_type=metric,
-                metric_name=name,
-                metric_value=round(value, 4),
-            )
-            for (metric, name), value in results.items()
-        ],
-    )
 
 
 def _events(events: dict[str, Any]) -> str:

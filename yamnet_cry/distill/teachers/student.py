@@ -1,0 +1,44 @@
+"""A model folder of this package as a teacher: a student becomes the next one's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from yamnet_cry.classifier import Classifier
+from yamnet_cry.distill.teachers.fingerprint import fingerprint
+from yamnet_cry.errors import ModelError, TeacherError
+from yamnet_cry.frontend import Float32
+from yamnet_cry.model.folder import CONFIG, KERAS
+
+_BATCH = 256
+
+
+class StudentTeacher:
+    """The Keras model of a model folder, in full precision.
+
+    Args:
+        folder: The model folder.
+
+    Raises:
+        TeacherError: If it is none, or lacks the Keras model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            classifier = Classifier.from_pretrained(folder)
+            self._model = classifier.keras_model
+        except ModelError as error:
+            raise TeacherError(f"{folder} cannot teach: {error}") from None
+        task = classifier.config.task
+        self._front_end, self.labels, self.kind = classifier.config.front_end, task.labels, task.kind
+        self.name = f"{classifier.config.recipe}, {classifier.config.parameters['total']:,} parameters"
+        # The front end is part of it: another one would give other logits.
+        self.fingerprint = f"{fingerprint(folder / KERAS)} {fingerprint(folder / CONFIG)}"
+
+    def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
+        """Classifies every window; see `Teacher`."""
+        each = [self._front_end.patches(self._front_end.log_mel(waveform)) for waveform in waveforms]
+        ends = np.cumsum([len(patches) for patches in each])
+        result = self._model.predict(np.concatenate(each)[..., None], batch_size=_BATCH, verbose=0)
+        return np.split(np.asarray(result, np.float32), ends[:-1])
