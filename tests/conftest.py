@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from hypothesis import settings
+from sounds import hiss, hum
 
 # Speed belongs in benchmarks; here a slow machine must not fail a test.
 settings.register_profile("untimed", deadline=None)
@@ -36,6 +37,49 @@ def model_copy(released: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     for file in released.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of another task than crying: a network that tells silence, hum and hiss apart."""
+    import keras
+
+    from yamnet_cry.distill.quantize import parameter_counts, to_int8
+    from yamnet_cry.frontend import YAMNET
+    from yamnet_cry.model.config import ModelConfig
+    from yamnet_cry.model.folder import CONFIG, KERAS, KERAS_WEIGHTS, TFLITE, fingerprint
+    from yamnet_cry.model.keras_file import unpack_keras
+    from yamnet_cry.task import Task
+
+    folder = tmp_path_factory.mktemp("models") / "small"
+    folder.mkdir()
+    inputs = keras.Input((96, 64, 1))
+    # A mean of the lower and of the upper bands; log-mel values are negative in silence.
+    x = keras.layers.Conv2D(
+        1, 3, 2, padding="same", kernel_initializer=keras.initializers.Constant(1 / 9), use_bias=False
+    )(inputs)
+    halves, dense = keras.layers.Conv2D(2, (1, 2), use_bias=False), keras.layers.Dense(3)
+    x = keras.layers.GlobalAveragePooling2D()(halves(keras.layers.AveragePooling2D((48, 16))(x)))
+    network = keras.Model(inputs, dense(x))
+    halves.set_weights([np.eye(2, dtype=np.float32).reshape(1, 2, 1, 2)])
+    dense.set_weights([np.float32([[-1, 1, -1], [-1, -1, 1]]), np.float32([-9, 0, 0])])
+    waves = [np.zeros(16_000), hum(1), hiss(1)]
+    patches = np.concatenate([YAMNET.patches(YAMNET.log_mel(wave))[..., None] for wave in waves])
+    tflite = to_int8(network, patches)
+    (folder / TFLITE).write_bytes(tflite)
+    network.save(folder / KERAS)
+    of_keras, weights = unpack_keras(folder / KERAS)
+    (folder / KERAS_WEIGHTS).write_bytes(weights)
+    config = ModelConfig(
+        task=Task(("silence", "hum", "hiss")),
+        recipe="small",
+        parameters=parameter_counts(network),
+        files={name: fingerprint((folder / name).read_bytes()) for name in (TFLITE, KERAS, KERAS_WEIGHTS)},
+        package_version="1.2.3",
+        keras=of_keras,
+    )
+    (folder / CONFIG).write_text(config.to_json())
     return folder
 
 

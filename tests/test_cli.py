@@ -124,7 +124,7 @@ def test_calibrate_refuses_a_room_with_a_baby_in_it(tmp_path):
 
 def test_version_and_help():
     assert __version__ in run("--version").output
-    for command in ("calibrate", "detect", "distill", "evaluate", "listen"):
+    for command in ("calibrate", "classify", "detect", "distill", "evaluate", "listen"):
         assert command in run("--help").output
         assert run(command, "--help").exit_code == 0
 

@@ -11,6 +11,7 @@ from yamnet_cry.cli import main
 from yamnet_cry.errors import ExportError
 from yamnet_cry.firmware import kit
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.task import Task
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,19 @@ def test_a_format_that_needs_more_says_how_to_get_it(monkeypatch, tmp_path, name
     assert result.stderr.startswith("Error: ")
     assert result.stderr.endswith(f'which the base install leaves out: pip install "yamnet-cry[{extra}]"\n')
     assert not list(tmp_path.iterdir())
+
+
+def test_an_array_has_the_labels_and_the_threshold_of_its_task():
+    released = CryDetector.from_pretrained()
+    task = Task(('a "cat"', "dog", "grün"), group=("dog",), target="pet")
+    config = replace(released.config, task=task, threshold=0.7)
+    header, body = kit.model_array(config, b"ab").values()
+    assert "#define YAMNET_CRY_LABELS 3\n" in header
+    assert "it counts as pet: the model's own." in header
+    assert "#define YAMNET_CRY_THRESHOLD 0.7\n" in header
+    assert '"a \\042cat\\042", "dog", "gr\\303\\274n",' in body
+    header, body = kit.model_array(released.config, b"ab").values()
+    assert "labels" not in header + body
 
 
 @pytest.mark.parametrize("name", export.FORMATS)

@@ -181,10 +181,10 @@ def test_a_repository_of_something_else(loopback, tmp_path):
 def test_a_newer_format_says_what_to_do(loopback, tmp_path):
     files = loopback.files("user/model")
     config = json.loads(files[CONFIG].content or b"")
-    files[CONFIG] = blob(json.dumps({**config, "format_version": 2}).encode())
+    files[CONFIG] = blob(json.dumps({**config, "format_version": 3}).encode())
     result = in_fresh_process(loopback.address, tmp_path, loading())
     assert error_of(result).endswith(
-        "is of format version 2; this package reads 1: pip install --upgrade yamnet-cry"
+        "is of format version 3; this package reads 1 and 2: pip install --upgrade yamnet-cry"
     )
 
 

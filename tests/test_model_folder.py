@@ -1,15 +1,20 @@
 import json
+import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from yamnet_cry import CryDetector
+from yamnet_cry import Classifier, CryDetector
+from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ModelError
+from yamnet_cry.events import EventSettings
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model import config as model_config
 from yamnet_cry.model import keras_file
+from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.folder import (
     CONFIG,
     KERAS,
@@ -20,6 +25,7 @@ from yamnet_cry.model.folder import (
     load,
 )
 from yamnet_cry.model.keras_file import unpack_keras
+from yamnet_cry.task import Task
 
 
 def edit(folder, **changes):
@@ -33,14 +39,118 @@ def edit(folder, **changes):
     path.write_text(json.dumps(config))
 
 
-def test_config_is_written_as_it_was_read(released):
+@pytest.fixture(params=[1, 2])
+def version(request, model_copy) -> int:
+    """The released folder in this version of the format."""
+    assert json.loads((model_copy / CONFIG).read_text())["format_version"] == 1
+    if request.param == 2:
+        (model_copy / CONFIG).write_text(load(model_copy)[0].to_json())
+    return request.param
+
+
+@pytest.mark.parametrize("other", [{}, {"event_recall": None}, {"keras": {}}])
+def test_config_reads_as_it_was_written(released, model_copy, other):
+    config = replace(load(released)[0], **other)
+    (model_copy / CONFIG).write_text(config.to_json())
+    again, _ = load(model_copy)
+    assert again == config
+    assert again.to_json() == config.to_json()
+
+
+def test_version_2_says_the_same_as_version_1_and_names_the_task(released):
     config, model = load(released)
-    assert config.to_json() == (released / CONFIG).read_text()
+    old, new = json.loads((released / CONFIG).read_text()), json.loads(config.to_json())
+    assert (old.pop("format_version"), new.pop("format_version")) == (1, 2)
+    assert (old.pop("classes"), old.pop("score")) == ({"count": 521, "cry": [19, 20]}, model_config.SCORE)
+    task = new.pop("task")
+    assert task == CRY_TASK.to_dict()
+    assert task["group"] == ["Crying, sobbing", "Baby cry, infant cry"]
+    assert new == old
     assert config.files[TFLITE] == fingerprint(model)
     assert config.files[KERAS] == fingerprint((released / KERAS).read_bytes())
 
 
-def test_a_folder_from_before_recall_was_kept(model_copy):
+def test_people_can_read_it(released):
+    """Labels and what Keras says are in a line each; all the rest is as json writes it."""
+    text = load(released)[0].to_json()
+    lines = text.splitlines()
+    assert sum('"Baby cry, infant cry"' in line for line in lines) == 1
+    assert max(len(line) for line in lines if not line.startswith(('  "task"', '  "config"'))) < 110
+    assert text.startswith(
+        '{\n  "format": "yamnet-cry",\n  "format_version": 2,\n  "front_end": {\n    "name"'
+    )
+
+
+def test_both_versions_score_to_the_same_bits(version, model_copy):
+    wave = (nursery(), 16_000)
+    found, expected = CryDetector.from_pretrained(model_copy)(wave), CryDetector.from_pretrained()(wave)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    assert found.to_dict() == expected.to_dict()
+
+
+def test_a_folder_of_any_sounds(small_model):
+    config, _ = load(small_model)
+    assert config.task == Task(("silence", "hum", "hiss"))
+    written = json.loads((small_model / CONFIG).read_text())
+    assert not set(written) & {"threshold", "calibration", "events", "event_recall", "classes", "score"}
+    assert config.to_json() == (small_model / CONFIG).read_text()
+    assert (config.threshold, config.calibration(0.25), config.events) == (0.5, 0.25, EventSettings())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": None}, "lacks the field 'task'"),
+        ({"task": "pets"}, "expected task to be an object. Received: 'pets'"),
+        ({"task": {"labels": ["a"]}}, "lacks the field 'task.kind'"),
+        ({"task": {"kind": "both", "target": "", "group": [], "labels": ["a"]}}, "exclusive or independent"),
+        ({"task": {"kind": "exclusive", "target": "", "group": [], "labels": []}}, "no labels. Copy or"),
+        (
+            {"task": {"kind": "exclusive", "target": "", "group": [], "labels": ["a", "a"]}},
+            "expected task.labels to be a list of at most 10000 different names",
+        ),
+        (
+            {"task": {"kind": "exclusive", "target": "a", "group": ["b"], "labels": ["a"]}},
+            "expected task.group to name labels of the task. Received: 'b'",
+        ),
+        (
+            {"task": {"kind": "exclusive", "target": "a", "group": ["a"], "labels": ["a"]}},
+            "lacks the field 'threshold'",
+        ),
+        ({"threshold": 0.5}, "expected no field 'threshold', which only a task with a group has"),
+        ({"event_recall": {}}, "expected no field 'event_recall', which only"),
+    ],
+)
+def test_a_config_of_any_sounds_that_cannot_be_used(small_model, tmp_path, changes, message):
+    folder = tmp_path / "model"
+    shutil.copytree(small_model, folder)
+    edit(folder, **changes)
+    with pytest.raises(ModelError, match=message):
+        Classifier.from_pretrained(folder)
+
+
+def test_a_task_needs_labels():
+    with pytest.raises(ValueError, match="expected task.labels to name what each logit stands for"):
+        ModelConfig(task=Task(), recipe="a", parameters={}, files={}, package_version="1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": None}, "lacks the field 'classes'"),
+        ({"classes": {"count": 521}}, "lacks the field 'classes.cry'"),
+        ({"classes": {"count": 12, "cry": [3]}}, "expected classes.count to be 521. Received: 12"),
+        ({"classes": {"count": 521, "cry": [19]}}, "classes.cry to be .19, 20.. Received: .19."),
+        ({"score": "sigmoid(logits)[20]"}, "expected score to be 'softmax.* Received: 'sigmoid"),
+    ],
+)
+def test_a_config_of_version_1_that_cannot_be_used(model_copy, changes, message):
+    edit(model_copy, **changes)
+    with pytest.raises(ModelError, match=message):
+        CryDetector.from_pretrained(model_copy)
+
+
+def test_a_folder_from_before_recall_was_kept(version, model_copy):
     edit(model_copy, event_recall=None)
     config, _ = load(model_copy)
     assert config.event_recall is None
@@ -97,9 +207,10 @@ def test_a_corrupt_or_foreign_config(model_copy, content, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "version 2; this package reads 1: pip install --upgrade yamnet-cry"),
-        ({"format_version": "x"}, "version 'x'; this package reads 1$"),
-        ({"format_version": True}, "version True; this package reads 1$"),
+        ({"format_version": 3}, "version 3; this package reads 1 and 2: pip install --upgrade yamnet-cry"),
+        ({"format_version": 0}, "version 0; this package reads 1 and 2$"),
+        ({"format_version": "x"}, "version 'x'; this package reads 1 and 2$"),
+        ({"format_version": True}, "version True; this package reads 1 and 2$"),
         ({"front_end": {"name": "mfcc"}}, "another front end.*: it lacks the field 'front_end.sample_rate'"),
         (
             {"front_end": {**YAMNET.to_dict(), "mel_bands": "64"}},
@@ -113,11 +224,6 @@ def test_a_corrupt_or_foreign_config(model_copy, content, message):
         ({"front_end": {**YAMNET.to_dict(), "frame_hop": 128}}, "frame_hop: expected 160, received 128$"),
         ({"front_end": {**YAMNET.to_dict(), "centred": True}}, "centred: expected False, received True$"),
         ({"front_end": None}, "expected front_end to be an object. Received: None"),
-        ({"classes": None}, "lacks the field 'classes'"),
-        ({"classes": {"count": 521}}, "lacks the field 'classes.cry'"),
-        ({"classes": {"count": 12, "cry": [3]}}, "expected classes.count to be 521. Received: 12"),
-        ({"classes": {"count": 521, "cry": [19]}}, "classes.cry to be .19, 20.. Received: .19."),
-        ({"score": "sigmoid(logits)[20]"}, "expected score to be 'softmax.* Received: 'sigmoid"),
         ({"threshold": None}, "lacks the field 'threshold'"),
         ({"threshold": 3}, "expected threshold to be a number from 0 to 1. Received: 3"),
         ({"threshold": True}, "expected threshold to be a number from 0 to 1. Received: True"),
@@ -163,7 +269,7 @@ def test_a_corrupt_or_foreign_config(model_copy, content, message):
         ({"events": {"patience": 3}}, "events has an unknown field 'patience'; known: smoothing"),
     ],
 )
-def test_a_config_that_cannot_be_used(model_copy, changes, message):
+def test_a_config_that_cannot_be_used(version, model_copy, changes, message):
     edit(model_copy, **changes)
     with pytest.raises(ModelError, match=message):
         CryDetector.from_pretrained(model_copy)
@@ -189,13 +295,14 @@ def test_json_beyond_the_standard(model_copy, old, new, message):
         CryDetector.from_pretrained(model_copy)
 
 
-def test_every_reading_of_a_field_ends_in_one_line(model_copy):
+def test_every_reading_of_a_field_ends_in_one_line(version, model_copy):
     """Whatever type any field has, it is used, or refused with the field's name."""
     original = (model_copy / CONFIG).read_text()
     fields = [(key,) for key in ("recipe", "threshold", "package_version", "format", "front_end")]
     fields += [
         (top, key) for top in ("calibration", "events", "parameters") for key in json.loads(original)[top]
     ]
+    fields += [("task", key) for key in CRY_TASK.to_dict() if version == 2]
     for *above, last in fields:
         for value in (None, True, -1, 0, 2**62, 1e300, "", "x\n", [], {}, [[]], {"a": {}}):
             config = json.loads(original)

@@ -10,6 +10,7 @@ import click
 from yamnet_cry import __version__, native_notes
 from yamnet_cry.cli.cache import cache
 from yamnet_cry.cli.calibrate import calibrate
+from yamnet_cry.cli.classify import classify
 from yamnet_cry.cli.detect import detect
 from yamnet_cry.cli.distill import distill, evaluate
 from yamnet_cry.cli.export import export
@@ -36,7 +37,7 @@ class _Failure(click.ClickException):
 
 @click.group(
     cls=_Group,
-    commands=[detect, listen, calibrate, distill, recipes, cache, evaluate, export, push, space],
+    commands=[detect, classify, listen, calibrate, distill, recipes, cache, evaluate, export, push, space],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__)

@@ -1,0 +1,106 @@
+"""yamnet-cry classify."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+
+from yamnet_cry.cli.interruption import Stopped, StopSignals
+from yamnet_cry.cli.options import REVISION
+from yamnet_cry.cli.status import Progress, StatusLine
+from yamnet_cry.errors import AudioError, RunError
+
+if TYPE_CHECKING:
+    from yamnet_cry.classification import Classification
+    from yamnet_cry.classifier import Classifier
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--model",
+    required=True,
+    metavar="FOLDER|REPO",
+    help="Model folder, or repository on the Hugging Face Hub.",
+)
+@REVISION
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many labels to name in a line.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each recording.")
+@click.option("--strict", is_flag=True, help="Refuse recordings that are cut short, as by a power cut.")
+def classify(
+    paths: tuple[str, ...], model: str, revision: str | None, top: int, as_json: bool, strict: bool
+) -> None:
+    """Say of each recording which of the sounds that a model knows are heard in it.
+
+    PATH is a recording of any length, a folder of them, or - for a recording on standard input. Prints
+    a line for each: name, and the most probable labels with their mean probability over the recording;
+    --json has all labels, and the most probable one of every window. What cannot be read is reported on
+    stderr, and the exit code is then 2; the others are still done. What is cut short is heard as far as it
+    goes, with a warning. Models of crying are better heard by `yamnet-cry detect`, which says when it is.
+    """
+    from yamnet_cry.audio.files import copy_pipe, find, need_ffmpeg
+    from yamnet_cry.classification import shares
+    from yamnet_cry.classifier import Classifier
+    from yamnet_cry.results import duration
+    from yamnet_cry.work import seconds_of
+
+    recordings, left_out = find(paths)
+    classifier = Classifier.from_pretrained(model, revision=revision)
+    if left_out:
+        click.echo(f"Left out: {need_ffmpeg(left_out)}", err=True)
+    status = StatusLine()
+    done = failed = 0
+    with TemporaryDirectory() as folder, StopSignals() as signals:
+        try:
+            with signals.while_waiting():
+                sources = [copy_pipe(path, Path(folder)) for path in recordings]
+                lengths = [seconds_of(source) for source in sources]
+                progress = Progress(status, sum(lengths))
+                for path, source in zip(recordings, sources, strict=True):
+
+                    def tell(heard: float, before: float = sum(lengths[:done])) -> None:
+                        progress.tell(before + heard)
+
+                    outcome = _heard(classifier, path, source, tell, strict)
+                    done += 1
+                    status.clear()
+                    if isinstance(outcome, str):
+                        failed += 1
+                        click.echo(f"Error: {outcome}", err=True)
+                        continue
+                    if outcome.truncated:
+                        heard = f"heard as far as it goes, {duration(outcome.seconds)}"
+                        click.echo(f"Warning: {path} is cut short; {heard}", err=True)
+                    if as_json:
+                        click.echo(json.dumps({"file": os.fspath(path), **outcome.to_dict()}))
+                    else:
+                        click.echo(f"{path}: {shares(outcome.top(count=top))}")
+        except Stopped:
+            status.clear()
+            raise RunError(f"stopped after {done:,} of {len(recordings):,} recordings") from None
+    if failed:
+        raise SystemExit(2)
+
+
+def _heard(
+    classifier: "Classifier", path: Path, source: Path, tell: Callable[[float], object], strict: bool
+) -> "Classification | str":
+    """Returns what is heard in a recording, or the reason why nothing is."""
+    try:
+        with warnings.catch_warnings():
+            # The result says whether it is cut short.
+            warnings.simplefilter("ignore", UserWarning)
+            return classifier(source, progress=tell, strict=strict)
+    except AudioError as error:
+        return str(error).replace(os.fspath(source), os.fspath(path))
