@@ -1,6 +1,7 @@
 """The shape of the house: floors, sizes, and what a light import leaves out."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "yamnet_cry"
+ARCHITECTURE = PACKAGE.parent / "docs" / "architecture.md"
 
 # A module imports only from floors below its own.
 FLOORS = [
@@ -49,7 +51,7 @@ FLOORS = [
         "distill.teachers.fingerprint",
     },
     {
-        "distill.recipes",
+        "distill.recipe",
         "distill.fitness",
         "distill.sources",
         "distill.quantize",
@@ -84,6 +86,17 @@ FLOORS = [
     {"cli.__init__"},
     {"__main__"},
 ]
+
+
+# The rooms of docs/architecture.md: what is no package of its own belongs to one of these.
+ROOMS = {
+    "values": {
+        *("errors", "fields", "files", "native_notes", "ahead", "demo", "mel", "frontend", "patches", "task"),
+        *("audioset", "calibration", "events"),
+    },
+    "hearing": {"classification", "classifier", "results", "detector", "streaming", "false_alarms"},
+    "work": {"jobs", "work", "export"},
+}
 
 
 def modules() -> dict[str, Path]:
@@ -123,6 +136,33 @@ def test_imports_go_down(name):
     floor_of = {module: number for number, floor in enumerate(FLOORS) for module in floor}
     upwards = {other for other in imports(modules()[name]) if floor_of[other] >= floor_of[name]}
     assert not upwards, f"{name} imports from its own floor or above: {upwards}"
+
+
+def room_of(name: str) -> str:
+    return next((room for room, inside in ROOMS.items() if name in inside), name.partition(".")[0])
+
+
+def test_the_picture_is_what_the_code_imports():
+    picture = set(re.findall(r"^    (\w+) --> (\w+)$", ARCHITECTURE.read_text(), re.MULTILINE))
+    real = {
+        (room_of(name), room_of(other))
+        for name, path in modules().items()
+        for other in imports(path)
+        if "__init__" not in (name, other) and "__main__" not in name
+    }
+    real = {(room, other) for room, other in real if room != other}
+    assert picture <= real
+    reached = set(picture)
+    while more := {(a, d) for a, b in reached for c, d in reached if b == c} - reached:
+        reached |= more
+    assert real <= reached
+    assert not {(room, room) for room, _ in reached} & reached
+
+
+def test_every_module_has_a_job_in_the_tables():
+    text = ARCHITECTURE.read_text()
+    named = set(re.findall(r"`([\w.]+)`", text))
+    assert {name for name in modules() if not name.endswith("__init__") and name != "__main__"} <= named
 
 
 @pytest.mark.parametrize("name", modules())

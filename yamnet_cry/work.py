@@ -10,13 +10,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from yamnet_cry import native_notes
-from yamnet_cry.audio.decode import native_name
+from yamnet_cry.audio.files import seconds_of
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import RunError, YamnetCryError
 from yamnet_cry.jobs import Job, Outcome, process
@@ -169,12 +166,3 @@ def _size(job: Job) -> int:
         return job.source.stat().st_size
     except OSError:
         return 0
-
-
-def seconds_of(path: Path) -> float:
-    """Length by the header, for the progress bar only: it may be wrong, or missing."""
-    try:
-        info = soundfile.info(native_name(path))
-    except (OSError, RuntimeError, TypeError):
-        return 0.0
-    return min(info.duration, 1e6) if info.duration > 0 else 0.0

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import soundfile
+
+from yamnet_cry.audio.decode import native_name
 from yamnet_cry.audio.recording import NEED_FFMPEG, SUFFIXES
 from yamnet_cry.errors import AudioError
 
@@ -90,3 +93,12 @@ def copy_pipe(path: Path, folder: Path) -> Path:
         return copy
     except OSError as error:
         raise AudioError(f"{path} cannot be copied to {folder} ({error.strerror})") from None
+
+
+def seconds_of(path: Path) -> float:
+    """Length by the header, for the progress bar only: it may be wrong, or missing."""
+    try:
+        info = soundfile.info(native_name(path))
+    except (OSError, RuntimeError, TypeError):
+        return 0.0
+    return min(info.duration, 1e6) if info.duration > 0 else 0.0

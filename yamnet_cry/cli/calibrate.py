@@ -51,9 +51,9 @@ def calibrate(
     lowered. A room that would make the detector miss too much crying is refused with exit code 2, and the
     sounds in it that are most like crying are named. Use the result with `yamnet-cry detect --model OUT`.
     """
+    from yamnet_cry.audio.files import seconds_of
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.false_alarms import CalibrationError
-    from yamnet_cry.work import seconds_of
 
     if out.exists():
         raise ModelError(f"{out} exists; name another folder")

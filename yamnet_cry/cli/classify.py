@@ -49,11 +49,10 @@ def classify(
     stderr, and the exit code is then 2; the others are still done. What is cut short is heard as far as it
     goes, with a warning. Models of crying are better heard by `yamnet-cry detect`, which says when it is.
     """
-    from yamnet_cry.audio.files import copy_pipe, find, need_ffmpeg
+    from yamnet_cry.audio.files import copy_pipe, find, need_ffmpeg, seconds_of
     from yamnet_cry.classification import shares
     from yamnet_cry.classifier import Classifier
     from yamnet_cry.results import duration
-    from yamnet_cry.work import seconds_of
 
     recordings, left_out = find(paths)
     classifier = Classifier.from_pretrained(model, revision=revision)

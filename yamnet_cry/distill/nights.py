@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yamnet_cry.audio.files import find, need_ffmpeg
+from yamnet_cry.audio.files import find, need_ffmpeg, seconds_of
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import intervals
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import EventSettings, find_events
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.work import seconds_of
 
 Track = Sequence[float] | NDArray[np.float64]
 
