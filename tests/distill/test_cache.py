@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from disk import full_after
 
+from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.cli import main
 from yamnet_cry.distill.cache import LogitsCache, clear, contents
 from yamnet_cry.errors import RunError
@@ -27,7 +28,7 @@ def entries(first: int, count: int) -> dict[bytes, np.ndarray]:
 
 def used(path: Path, first: int, count: int, limit: float | None = None) -> int:
     """One run: what it lacks is scored, all of it is used, and the rest pruned if there is a limit."""
-    with closing(LogitsCache(path, "t")) as cache:
+    with closing(LogitsCache(path, "t", NUM_CLASSES)) as cache:
         wanted = entries(first, count)
         cache.put({key: logits for key, logits in wanted.items() if cache.get(key) is None})
         cache.mark(list(wanted))
@@ -35,7 +36,7 @@ def used(path: Path, first: int, count: int, limit: float | None = None) -> int:
 
 
 def known(path: Path, count: int) -> list[int]:
-    with closing(LogitsCache(path, "t")) as cache:
+    with closing(LogitsCache(path, "t", NUM_CLASSES)) as cache:
         return [number for number, key in enumerate(entries(0, count)) if cache.get(key) is not None]
 
 
@@ -49,7 +50,7 @@ def path(tmp_path) -> Path:
 
 
 def test_a_cache_without_room(path):
-    cache = LogitsCache(path, "t")
+    cache = LogitsCache(path, "t", NUM_CLASSES)
     cache._database.execute("PRAGMA max_page_count = 10")
     with pytest.raises(RunError, match="cannot be cached .*full.*; name another place with --cache"):
         cache.put({bytes([n]): np.zeros((8, 521), np.float32) for n in range(50)})
@@ -219,7 +220,7 @@ def test_what_is_no_cache_is_left_as_it_is(path, make):
         assert result.exit_code == 2
         assert result.stderr.startswith(f"Error: the cache {path} cannot be used (")
     with pytest.raises(RunError, match="cannot be used .*; name another with --cache"):
-        LogitsCache(path, "t")
+        LogitsCache(path, "t", NUM_CLASSES)
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
