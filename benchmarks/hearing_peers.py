@@ -25,14 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.fft import rfft
 
 from yamnet_cry import CryDetector, frontend
-from yamnet_cry.audioset import CRY_CLASSES, cry_score
-from yamnet_cry.errors import TeacherError
+from yamnet_cry.audioset import CRY_CLASSES, CRY_TASK, cry_score
 from yamnet_cry.events import EventSettings
 from yamnet_cry.frontend import Float32
 
@@ -182,23 +179,14 @@ class Mn04:
         TeacherError: If they are not there.
     """
 
-    CLASSES = (22, 23)
     CONTEXT, HOP = 300, 48  # frames of 10 ms
 
     def __init__(self, folder: Path) -> None:
-        import onnxruntime
+        from yamnet_cry.distill.teachers import EfficientAtTeacher
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        try:
-            network = (folder / "mn04_as_mel.onnx").read_bytes()
-            self._mel = np.load(folder / "mel_128x513_32k.npy").astype(np.float32).T
-        except OSError as error:
-            raise TeacherError(
-                f"{folder} does not hold mn04_as_mel.onnx and its mel matrix ({error})"
-            ) from None
-        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-        self._window = np.pad(np.hanning(800), 112).astype(np.float32)
+        self._tagger = EfficientAtTeacher(folder)
+        self._crying = [self._tagger.labels.index(label) for label in CRY_TASK.group]
+        network = next(folder.glob("*.onnx")).read_bytes()
         self.name, self.fingerprint = "EfficientAT mn04", _sha256(network, b"3 s")
 
     def scores(self, waveform: Float32) -> Float64:
@@ -211,22 +199,13 @@ class Mn04:
         padded = np.zeros(length, np.float32)
         heard = waveform[: length - lead * frontend.YAMNET.frame_hop]
         padded[lead * frontend.YAMNET.frame_hop :][: len(heard)] = heard
-        log_mel = self._log_mel(soxr.resample(padded, frontend.YAMNET.sample_rate, 32_000))
+        log_mel = self._tagger.log_mel(padded)
         rows = []
         for end in ends:
-            part = np.ascontiguousarray(log_mel[end - frontend.YAMNET.patch_frames :][: self.CONTEXT].T)
-            logits = self._session.run(None, {"mel": part[None, None]})[0][0].astype(np.float64)
-            rows.append(1 - np.prod(1 - 1 / (1 + np.exp(-logits[list(self.CLASSES)]))))
+            part = log_mel[end - frontend.YAMNET.patch_frames :][: self.CONTEXT]
+            logits = self._tagger.judged(part)[self._crying].astype(np.float64)
+            rows.append(1 - np.prod(1 - 1 / (1 + np.exp(-logits))))
         return np.array(rows)[:, None]
-
-    def _log_mel(self, wave: Float32) -> Float32:
-        wave = np.pad(wave[1:] - np.float32(0.97) * wave[:-1], (512, 512 + 1), mode="reflect")
-        frames = sliding_window_view(wave, 1024)[::320]
-        parts = []
-        for start in range(0, len(frames), 6000):  # a minute, for frames of hours would take gigabytes
-            power = np.abs(rfft(frames[start : start + 6000] * self._window)) ** 2
-            parts.append(((np.log(power @ self._mel + 1e-5) + 4.5) / 5).astype(np.float32))
-        return np.concatenate(parts)
 
 
 def _on_litert(model: "keras.Model") -> Callable[[Float32], Float32]:

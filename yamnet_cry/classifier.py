@@ -252,9 +252,9 @@ class Classifier:
         from yamnet_cry.model import publish
 
         folder = self._folder_with(RELEASE_FILES)
-        with TemporaryDirectory() as aside:
+        with TemporaryDirectory() as temporary:
             if (present := self._present_config()) != self.config:
-                folder = publish.with_threshold(folder, Path(aside), present.threshold)
+                folder = publish.with_threshold(folder, Path(temporary), present.threshold)
             return publish.push(
                 folder,
                 repo_id,

@@ -131,9 +131,9 @@ def _agrees(classifier: Classifier, logits_of: Callable[[Float32], Float32]) -> 
         for logits in (classifier.logits(log_mel), logits_of(patches))
     )
     difference = float(np.abs(found - expected).max())
-    told = (
+    summary = (
         f"its probabilities of a test scene differ by at most {difference:.3f} from those of the INT8 model"
     )
     if difference > _TOLERANCE:
-        raise ExportError(f"{told}. Expected: at most {_TOLERANCE}")
-    return told
+        raise ExportError(f"{summary}. Expected: at most {_TOLERANCE}")
+    return summary

@@ -55,3 +55,25 @@ def test_a_second_head_is_cut_off():
 def test_another_front_end_is_another_input():
     front_end = dataclasses.replace(YAMNET, mel_bands=40, patch_frames=98)
     assert students.build(StudentSettings(), 12, front_end).input_shape == (None, 98, 40, 1)
+
+
+def test_a_student_may_begin_with_anothers_weights():
+    settings = StudentSettings(stem_filters=4, blocks=((6, 2), (8, 1)), head_rank=3)
+    before = students.build(settings, 5)
+    wider = dataclasses.replace(settings, blocks=((6, 2), (9, 1)))
+    after = students.build(wider, 2)
+    new = after.get_layer("block2_pointwise").get_weights()[0].copy()
+    # The stem, the first block and the depthwise layer of the second; each with its normalisation.
+    assert students.begin_with(after, before) == 8
+    for name in ("stem", "block1_pointwise", "block2_depthwise", "block2_depthwise_norm"):
+        for own, other in zip(
+            after.get_layer(name).get_weights(), before.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(own, other)
+    np.testing.assert_array_equal(after.get_layer("block2_pointwise").get_weights()[0], new)
+
+
+def test_nothing_fits():
+    other = students.build(StudentSettings(stem_filters=5, blocks=((7, 2),)), 5)
+    with pytest.raises(RecipeError, match="least one layer. Received: none that fits; use --set student"):
+        students.begin_with(students.build(StudentSettings(stem_filters=4, blocks=((6, 2),)), 2), other)

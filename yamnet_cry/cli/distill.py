@@ -10,7 +10,7 @@ import click
 
 from yamnet_cry.cli.options import PRIVATE, REVISION
 from yamnet_cry.cli.outputs import OVERWRITE, check_outputs
-from yamnet_cry.cli.push import again, told
+from yamnet_cry.cli.push import again, summary
 from yamnet_cry.errors import HubError, RunError
 from yamnet_cry.files import write_whole
 from yamnet_cry.model import hub
@@ -132,7 +132,7 @@ def distill(
         if doubt := fitness.doubt(metrics):
             raise again(HubError(f"not pushed to {repo}, because {doubt}"), out, repo, private)
         try:
-            click.echo(told(publish.push(out, repo, private=private)))
+            click.echo(summary(publish.push(out, repo, private=private)))
         except HubError as error:
             raise again(error, out, repo, private) from None
 

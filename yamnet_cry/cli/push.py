@@ -79,10 +79,10 @@ def push(
         revision=revision,
         create_pr=create_pr,
     )
-    click.echo(json.dumps({**plan, **dataclasses.asdict(done)}, indent=2) if as_json else told(done))
+    click.echo(json.dumps({**plan, **dataclasses.asdict(done)}, indent=2) if as_json else summary(done))
 
 
-def told(done: hub.Pushed) -> str:
+def summary(done: hub.Pushed) -> str:
     """Returns what a push has done, in a line or two."""
     tagged = f", tagged {done.tag}" if done.tag else ""
     return f"{done.url}{tagged}" + (f"\n{done.note}" if done.note else "")

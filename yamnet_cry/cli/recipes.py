@@ -35,12 +35,12 @@ def show(name: str, as_json: bool) -> None:
     recipe = get(name)
     settings = described(recipe)
     if as_json:
-        told = {
+        content = {
             "name": recipe.name,
             "about": recipe.about,
             "settings": list(map(dataclasses.asdict, settings)),
         }
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(content, indent=2))
         return
     click.echo(f"{recipe.name}: {recipe.about}")
     for setting in settings:

@@ -19,6 +19,9 @@ from yamnet_cry.task import Task
 #: A builder in `students.BUILDERS`.
 Architecture = Literal["ds_cnn"]
 
+#: What a student's weights are in the beginning.
+Start = Literal["random", "released"]
+
 #: What the student's logits are compared with, see `losses.DistillationLoss`.
 Target = Literal["raw_sigmoid", "softmax", "sigmoid"]
 
@@ -42,6 +45,8 @@ class StudentSettings:
         stem_filters: Filters of the first 3x3 convolution, of stride 2.
         blocks: Filters and stride of each depthwise-separable block, one after the other.
         head_rank: Width of a linear layer before the logits, which factorises the last layer; 0 for none.
+        start: Weights to begin with: ``random``, or those of the ``released`` model, which has learnt from
+            YAMNet what sounds are like, in every layer of the same name and shape.
     """
 
     architecture: Annotated[Architecture, one_of(get_args(Architecture))] = "ds_cnn"
@@ -53,6 +58,7 @@ class StudentSettings:
         (128, 2),
     )
     head_rank: Annotated[int, integer(0, 1024)] = 0
+    start: Annotated[Start, one_of(get_args(Start))] = "random"
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,34 @@ def build(
     return keras.Model(inputs, layers.Concatenate()([logits, of_teacher]), name=settings.architecture)
 
 
+def begin_with(model: keras.Model, other: keras.Model) -> int:
+    """Copies the weights of another model into every layer of the same name and shape.
+
+    Args:
+        model: Is changed.
+        other: Is not.
+
+    Returns:
+        How many layers with weights were copied.
+
+    Raises:
+        RecipeError: If there is none.
+    """
+    known = {layer.name: layer for layer in other.layers if layer.weights}
+    copied = 0
+    for layer in model.layers:
+        before = known.get(layer.name)
+        if before is not None and [w.shape for w in before.weights] == [w.shape for w in layer.weights]:
+            layer.set_weights(before.get_weights())
+            copied += 1
+    if not copied:
+        raise RecipeError(
+            "expected student.stem_filters and student.blocks to be those of the model to start from in at "
+            "least one layer. Received: none that fits; use --set student.start=random"
+        )
+    return copied
+
+
 def without_second_head(model: keras.Model) -> keras.Model:
     """Returns the student alone; the same model if it has no second head."""
     if all(layer.name != SECOND_HEAD for layer in model.layers):

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import students
 from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.recipe import Recipe, Train
@@ -72,6 +73,8 @@ def fit(
         else:
             second = len(teacher_labels) if loss.second_head else 0
             model = students.build(recipe.student, len(task.labels), recipe.front_end, second)
+            if recipe.student.start == "released":
+                students.begin_with(model, CryDetector.from_pretrained().keras_model)
             model.compile(keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay), loss)
         start = len(history)
         model.fit(

@@ -127,9 +127,9 @@ def self_test(folder: Path) -> str | None:
     if compiler is None:
         return None
     printed = []
-    with tempfile.TemporaryDirectory() as aside:
+    with tempfile.TemporaryDirectory() as temporary:
         for name, flags in BUILDS.items():
-            program = Path(aside) / "selftest"
+            program = Path(temporary) / "selftest"
             sources = [str(folder / source) for source in ("main.c", *C_SOURCES)]
             command = [compiler, "-std=c99", "-O2", *flags, *sources, "-o", str(program), "-lm"]
             built = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -73,12 +73,21 @@ class EfficientAtTeacher:
         return [np.stack([self._logits(piece) for piece in _pieces(waveform)]) for waveform in waveforms]
 
     def _logits(self, waveform: Float32) -> Float32:
-        log_mel = self.log_mel(soxr.resample(waveform, YAMNET.sample_rate, _SAMPLE_RATE))
-        rows = self._session.run(None, {"mel": np.ascontiguousarray(log_mel.T)[None, None]})[0]
-        return np.asarray(rows[0], np.float32)
+        return self.judged(self.log_mel(waveform))
 
-    def log_mel(self, wave: Float32) -> Float32:
-        """Makes the log-mel spectrogram of a waveform at 32 kHz: float32 of shape (frames, 128)."""
+    def judged(self, log_mel: Float32) -> Float32:
+        """Returns the logits of one spectrogram: float32 of shape (labels,).
+
+        Args:
+            log_mel: float32 of shape (frames, 128), of three to ten seconds.
+        """
+        return np.asarray(
+            self._session.run(None, {"mel": np.ascontiguousarray(log_mel.T)[None, None]})[0][0], np.float32
+        )
+
+    def log_mel(self, waveform: Float32) -> Float32:
+        """Makes the log-mel spectrogram of a waveform at 16 kHz: float32 of shape (frames, 128), every 10 ms."""
+        wave = soxr.resample(waveform, YAMNET.sample_rate, _SAMPLE_RATE)
         wave = np.pad(wave[1:] - np.float32(0.97) * wave[:-1], (512, 512 + 1), mode="reflect")
         frames = sliding_window_view(wave, 1024)[::320]
         parts = []
