@@ -1,6 +1,6 @@
 """Metrics of clip scores, each with an interval; and the scores of a detector as its users get them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -250,44 +250,48 @@ def classification_report(
         of exclusive ones, ``confusion``: how many clips of each label were taken for each, in their order.
     """
     truth = label_matrix(clips, task)
-    exclusive = task.kind == "exclusive"
-    of_all = metrics.exclusive if exclusive else metrics.independent
-    of_label = metrics.exclusive_label if exclusive else metrics.independent_label
+    measure = metrics.exclusive if task.kind == "exclusive" else metrics.independent
+    sources = sorted({clip.source for clip in clips})
+    bar = tqdm(total=1 + len(sources), desc="intervals", unit="source", disable=not progress)
 
-    def measured(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+    def measured(chosen: NDArray[np.bool_]) -> dict[tuple[str, str], dict[str, float]]:
+        # In one bootstrap, for whatever is said of one label costs as much as what is said of all.
+        def at_once(weights: Float64) -> dict[tuple[str, str], float]:
+            overall, of_labels = measure(truth[chosen], probabilities[chosen], weights)
+            each = zip(task.labels, of_labels, strict=True)
+            found = {(label, name): value for label, own in each for name, value in own.items()}
+            return {("", name): value for name, value in overall.items()} | found
+
         groups = [clip.group for clip, own in zip(clips, chosen, strict=True) if own]
-        found = intervals.all_over_groups(
-            groups, lambda weights: of_all(truth[chosen], probabilities[chosen], weights)
-        )
-        return {"clips": len(groups), "groups": len(set(groups)), **found}
+        bar.update()
+        return intervals.all_over_groups(groups, at_once)
 
-    groups = [clip.group for clip in clips]
-    sources = np.array([clip.source for clip in clips])
-    names = sorted(set(sources))
-    bar = tqdm(total=1 + len(names) + len(task.labels), desc="intervals", disable=not progress)
-    found: dict[str, Any] = {"all": measured(np.ones(len(clips), bool)), "by_source": {}, "labels": {}}
-    bar.update()
-    for name in names:
-        found["by_source"][str(name)] = measured(sources == name)
-        bar.update()
-    for number, label in enumerate(task.labels):
-        own = intervals.all_over_groups(groups, partial(_counted, of_label, number, truth, probabilities))
-        found["labels"][label] = {"clips": int(truth[:, number].sum()), **own}
-        bar.update()
+    def counted(source: str | None) -> dict[str, Any]:
+        chosen = np.array([source in (None, clip.source) for clip in clips])
+        groups = {clip.group for clip, own in zip(clips, chosen, strict=True) if own}
+        return {"clips": int(chosen.sum()), "groups": len(groups)}
+
+    every = measured(np.ones(len(clips), bool))
+    by_source = {
+        source: every if len(sources) == 1 else measured(np.array([clip.source == source for clip in clips]))
+        for source in sources
+    }
     bar.close()
-    if exclusive:
-        found["confusion"] = metrics.confusion(truth, probabilities).tolist()
-    return found
+    labels = {
+        label: {"clips": int(count)} for label, count in zip(task.labels, truth.sum(axis=0), strict=True)
+    }
+    report = {
+        "all": {**counted(None), **_of_label("", every)},
+        "by_source": {source: {**counted(source), **_of_label("", own)} for source, own in by_source.items()},
+        "labels": {label: {"clips": count, **_of_label(label, every)} for label, count in counts},
+    }
+    if task.kind == "exclusive":
+        report["confusion"] = metrics.confusion(truth, probabilities).tolist()
+    return report
 
 
-def _counted(
-    of_label: Callable[..., dict[str, float]],
-    number: int,
-    truth: NDArray[np.bool_],
-    probabilities: Float64,
-    weights: Float64,
-) -> dict[str, float]:
-    return of_label(number, truth, probabilities, weights)
+def _of_label(label: str, measured: dict[tuple[str, str], dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {name: interval for (own, name), interval in measured.items() if own == label}
 
 
 def label_matrix(clips: Sequence[Clip], task: Task) -> NDArray[np.bool_]:

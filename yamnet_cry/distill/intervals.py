@@ -1,7 +1,8 @@
 """Intervals around what was counted: rates, shares, and anything that comes in groups."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from scipy.stats import chi2, norm
 CONFIDENCE = 0.95
 REPLICATES = 1000
 _SEED = 0
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def poisson(count: int, exposure: float) -> dict[str, float]:
@@ -58,8 +61,8 @@ def share(count: int, total: int) -> dict[str, float]:
 
 
 def all_over_groups(
-    groups: Sequence[str], measure: Callable[[NDArray[np.float64]], dict[str, float]]
-) -> dict[str, dict[str, float]]:
+    groups: Sequence[str], measure: Callable[[NDArray[np.float64]], dict[Name, float]]
+) -> dict[Name, dict[str, float]]:
     """Returns several statistics at once, each as `over_groups` does one; those that are NaN are left out.
 
     Args:
@@ -69,7 +72,7 @@ def all_over_groups(
     names, group_of = np.unique(groups, return_inverse=True)
     values = {name: value for name, value in measure(np.ones(len(group_of))).items() if not np.isnan(value)}
     generator = np.random.default_rng(_SEED)
-    replicates: dict[str, list[float]] = {name: [] for name in values}
+    replicates: dict[Name, list[float]] = {name: [] for name in values}
     for _ in range(REPLICATES):
         drawn = generator.integers(len(names), size=len(names))
         weights = np.bincount(drawn, minlength=len(names))[group_of].astype(np.float64)

@@ -13,6 +13,9 @@ from sklearn.metrics import auc, average_precision_score, roc_auc_score, roc_cur
 Float64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+#: Metrics of the whole, and of each label.
+Measured = tuple[dict[str, float], list[dict[str, float]]]
+
 RECALL = 0.94
 
 
@@ -84,42 +87,40 @@ def _caught(chosen: Bools, scores: Float64, weights: Float64, threshold: float) 
     return float(weights[chosen & (scores >= threshold)].sum())
 
 
-def _f1(caught: Any, alarms: Any, cry: float) -> Any:
+def _f1(caught: Any, alarms: Any, cry: Any) -> Any:
     return 2 * caught / (caught + alarms + cry)
 
 
-def exclusive(truth: Bools, probabilities: Float64, weights: Float64) -> dict[str, float]:
-    """Computes accuracy and macro F1: the mean of the F1 of every label that there are clips of.
+def exclusive(truth: Bools, probabilities: Float64, weights: Float64) -> Measured:
+    """Computes accuracy and macro F1, the mean of the F1 of every label that there are clips of.
 
     Args:
         truth: bool array of shape (clips, labels), with one label a clip.
         probabilities: float array of the same shape; the highest one is the answer.
         weights: How often each clip counts.
 
+    Returns:
+        Both, and for each label its precision, recall and F1; NaN where there is nothing to divide by.
+
     Example:
-        >>> exclusive(np.eye(2, dtype=bool), np.array([[0.9, 0.1], [0.8, 0.2]]), np.ones(2))["accuracy"]
-        0.5
+        >>> overall, labels = exclusive(np.eye(2, dtype=bool), np.array([[0.9, 0.1], [0.8, 0.2]]), np.ones(2))
+        >>> overall["accuracy"], labels[0]["precision"], labels[1]["recall"]
+        (0.5, 0.5, 0.0)
     """
     answers = _answers(probabilities)
-    f1 = [_f1_of(truth[:, label], answers[:, label], weights) for label in range(truth.shape[1])]
-    return {
-        "accuracy": float(np.average((truth & answers).any(axis=1), weights=weights)),
-        "macro_f1": float(np.nanmean(f1)),
-    }
+    right, given, there = (weights @ chosen for chosen in (truth & answers, answers, truth))
+    labels = [
+        {
+            "precision": _share(right[label], given[label]),
+            "recall": _share(right[label], there[label]),
+            "f1": _f1(right[label], given[label] - right[label], there[label]) if there[label] else math.nan,
+        }
+        for label in range(truth.shape[1])
+    ]
+    return {"accuracy": _share(right.sum(), weights.sum()), "macro_f1": _mean(labels, "f1")}, labels
 
 
-def exclusive_label(label: int, truth: Bools, probabilities: Float64, weights: Float64) -> dict[str, float]:
-    """Computes precision, recall and F1 of one label; NaN where there is nothing to divide by."""
-    answer, is_label = _answers(probabilities)[:, label], truth[:, label]
-    right = weights[answer & is_label].sum()
-    return {
-        "precision": _share(right, weights[answer].sum()),
-        "recall": _share(right, weights[is_label].sum()),
-        "f1": _f1_of(is_label, answer, weights),
-    }
-
-
-def independent(truth: Bools, probabilities: Float64, weights: Float64) -> dict[str, float]:
+def independent(truth: Bools, probabilities: Float64, weights: Float64) -> Measured:
     """Computes AUC and average precision, each as the mean over labels that some clips have and others lack.
 
     Args:
@@ -127,24 +128,24 @@ def independent(truth: Bools, probabilities: Float64, weights: Float64) -> dict[
         probabilities: float array of the same shape.
         weights: How often each clip counts.
 
+    Returns:
+        Both, and for each label its own; NaN where all clips that count have it, or none.
+
     Example:
-        >>> independent(np.eye(2, dtype=bool), np.eye(2), np.ones(2))
+        >>> independent(np.eye(2, dtype=bool), np.eye(2), np.ones(2))[0]
         {'macro_auc': 1.0, 'macro_average_precision': 1.0}
     """
-    each = [independent_label(label, truth, probabilities, weights) for label in range(truth.shape[1])]
-    return {f"macro_{name}": _mean([values[name] for values in each]) for name in each[0]}
-
-
-def independent_label(label: int, truth: Bools, probabilities: Float64, weights: Float64) -> dict[str, float]:
-    """Computes AUC and average precision of one label; NaN if all clips that count have it, or none."""
     chosen = weights > 0
-    is_label, values, weights = truth[chosen, label], probabilities[chosen, label], weights[chosen]
-    if is_label.all() or not is_label.any():
-        return {"auc": math.nan, "average_precision": math.nan}
-    return {
-        "auc": float(roc_auc_score(is_label, values, sample_weight=weights)),
-        "average_precision": float(average_precision_score(is_label, values, sample_weight=weights)),
-    }
+    truth, probabilities, weights = truth[chosen], probabilities[chosen], weights[chosen]
+    labels = []
+    for label in range(truth.shape[1]):
+        found = {"auc": math.nan, "average_precision": math.nan}
+        if 0 < truth[:, label].sum() < len(truth):
+            pair = truth[:, label], probabilities[:, label]
+            found["auc"] = float(roc_auc_score(*pair, sample_weight=weights))
+            found["average_precision"] = float(average_precision_score(*pair, sample_weight=weights))
+        labels.append(found)
+    return {f"macro_{name}": _mean(labels, name) for name in ("auc", "average_precision")}, labels
 
 
 def confusion(truth: Bools, probabilities: Float64) -> NDArray[np.int64]:
@@ -161,17 +162,10 @@ def _answers(probabilities: Float64) -> Bools:
     return np.eye(probabilities.shape[1], dtype=bool)[probabilities.argmax(axis=1)]
 
 
-def _f1_of(is_label: Bools, answer: Bools, weights: Float64) -> float:
-    if not weights[is_label].sum():
-        return math.nan
-    right = weights[answer & is_label].sum()
-    return float(_f1(right, weights[answer].sum() - right, weights[is_label].sum()))
-
-
 def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole else math.nan
 
 
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
+def _mean(labels: list[dict[str, float]], name: str) -> float:
+    known = [values[name] for values in labels if not math.isnan(values[name])]
     return float(np.mean(known)) if known else math.nan

@@ -86,7 +86,7 @@ class EfficientAtTeacher:
         )
 
     def log_mel(self, waveform: Float32) -> Float32:
-        """Makes the log-mel spectrogram of a waveform at 16 kHz: float32 of shape (frames, 128), every 10 ms."""
+        """Makes the log-mel spectrogram of a waveform at 16 kHz: float32 of shape (frames, 128)."""
         wave = soxr.resample(waveform, YAMNET.sample_rate, _SAMPLE_RATE)
         wave = np.pad(wave[1:] - np.float32(0.97) * wave[:-1], (512, 512 + 1), mode="reflect")
         frames = sliding_window_view(wave, 1024)[::320]
