@@ -213,15 +213,22 @@ def test_metrics_of_exclusive_labels_are_scikit_learns(rows):
         assert of_labels[label]["recall"] == pytest.approx(table[label, label] / table[label].sum())
 
 
-def test_metrics_of_independent_labels():
-    truth = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1], [0, 0, 1]], bool)
-    probabilities = np.array([[0.9, 0.1, 0.5], [0.2, 0.3, 0.1], [0.1, 0.2, 0.9], [0.05, 0.4, 0.3]])
-    weights = np.array([1.0, 1.0, 2.0, 1.0])
-    found, of_labels = metrics.independent(truth, probabilities, weights)
-    # Nothing can be said of labels that no clip has, or all.
-    expected = roc_auc_score(truth[:, 0], probabilities[:, 0], sample_weight=weights)
-    assert found["macro_auc"] == pytest.approx(expected)
-    assert [np.isnan(own["auc"]) for own in of_labels] == [False, True, True]
+@given(CASES, st.data())
+def test_metrics_of_independent_labels_are_scikit_learns_even_with_ties(rows, data):
+    is_label, scores = arrays(rows)
+    drawn = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
+    weights = np.array(drawn, float)
+    # Of the second label all clips are, of the third none.
+    truth = np.stack([is_label, np.ones_like(is_label), np.zeros_like(is_label)], axis=1)
+    found, of_labels = metrics.independent(truth, np.stack([scores] * 3, axis=1), weights)
+    assert all(np.isnan(own["auc"]) for own in of_labels[1:])
+    if weights[is_label].sum() and weights[~is_label].sum():
+        auc = roc_auc_score(is_label, scores, sample_weight=weights)
+        assert found["macro_auc"] == of_labels[0]["auc"] == pytest.approx(auc)
+        expected = average_precision_score(is_label, scores, sample_weight=weights)
+        assert found["macro_average_precision"] == pytest.approx(expected)
+    else:
+        assert np.isnan(found["macro_auc"])
 
 
 PETS = Task(("cat", "dog", "horse"))

@@ -25,6 +25,9 @@ from yamnet_cry.task import Task
 
 _INTERVALS = {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"}
 _SEED = 0
+
+# By label, empty for the whole, and metric.
+Intervals = dict[tuple[str, str], dict[str, float]]
 _LOG_SLOPES = (np.log(1e-3), np.log(1e3))
 
 
@@ -252,45 +255,37 @@ def classification_report(
     truth = label_matrix(clips, task)
     measure = metrics.exclusive if task.kind == "exclusive" else metrics.independent
     sources = sorted({clip.source for clip in clips})
-    bar = tqdm(total=1 + len(sources), desc="intervals", unit="source", disable=not progress)
 
-    def measured(chosen: NDArray[np.bool_]) -> dict[tuple[str, str], dict[str, float]]:
-        # In one bootstrap, for whatever is said of one label costs as much as what is said of all.
+    def measured(index: NDArray[np.int64]) -> tuple[dict[str, int], Intervals]:
+        # In one bootstrap: whatever is said of one label costs as much as what is said of all.
         def at_once(weights: Float64) -> dict[tuple[str, str], float]:
-            overall, of_labels = measure(truth[chosen], probabilities[chosen], weights)
-            each = zip(task.labels, of_labels, strict=True)
-            found = {(label, name): value for label, own in each for name, value in own.items()}
-            return {("", name): value for name, value in overall.items()} | found
+            overall, of_labels = measure(truth[index], probabilities[index], weights)
+            named = zip(("", *task.labels), (overall, *of_labels), strict=True)
+            return {(label, name): value for label, own in named for name, value in own.items()}
 
-        groups = [clip.group for clip, own in zip(clips, chosen, strict=True) if own]
-        bar.update()
-        return intervals.all_over_groups(groups, at_once)
+        groups = [clips[number].group for number in index.tolist()]
+        counts = {"clips": len(groups), "groups": len(set(groups))}
+        return counts, intervals.all_over_groups(groups, at_once)
 
-    def counted(source: str | None) -> dict[str, Any]:
-        chosen = np.array([source in (None, clip.source) for clip in clips])
-        groups = {clip.group for clip, own in zip(clips, chosen, strict=True) if own}
-        return {"clips": int(chosen.sum()), "groups": len(groups)}
-
-    every = measured(np.ones(len(clips), bool))
-    by_source = {
-        source: every if len(sources) == 1 else measured(np.array([clip.source == source for clip in clips]))
-        for source in sources
+    every = np.arange(len(clips))
+    parts = {
+        source: np.array([n for n, clip in enumerate(clips) if clip.source == source]) for source in sources
     }
-    bar.close()
-    labels = {
-        label: {"clips": int(count)} for label, count in zip(task.labels, truth.sum(axis=0), strict=True)
-    }
-    report = {
-        "all": {**counted(None), **_of_label("", every)},
-        "by_source": {source: {**counted(source), **_of_label("", own)} for source, own in by_source.items()},
-        "labels": {label: {"clips": count, **_of_label(label, every)} for label, count in counts},
+    bar = tqdm(["", *sources], desc="intervals", unit="source", disable=not progress)
+    found = {source: measured(parts.get(source, every)) for source in bar}
+    whole = found.pop("")
+    clip_counts = zip(task.labels, truth.sum(axis=0).tolist(), strict=True)
+    report: dict[str, Any] = {
+        "all": {**whole[0], **_of_label("", whole[1])},
+        "by_source": {source: {**counts, **_of_label("", own)} for source, (counts, own) in found.items()},
+        "labels": {label: {"clips": count, **_of_label(label, whole[1])} for label, count in clip_counts},
     }
     if task.kind == "exclusive":
         report["confusion"] = metrics.confusion(truth, probabilities).tolist()
     return report
 
 
-def _of_label(label: str, measured: dict[tuple[str, str], dict[str, float]]) -> dict[str, dict[str, float]]:
+def _of_label(label: str, measured: Intervals) -> dict[str, dict[str, float]]:
     return {name: interval for (own, name), interval in measured.items() if own == label}
 
 
