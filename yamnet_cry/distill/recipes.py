@@ -41,14 +41,15 @@ CRY = Recipe(
 
 SOUNDS = Recipe(
     name="sounds",
-    about="a classifier of your own sounds: one folder for each, with or without a teacher",
+    about="a classifier of your own sounds, one folder for each; begins with what the released model knows",
     task=Task(),
-    student=StudentSettings(blocks=((24, 2), (32, 1), (64, 2), (128, 2), (208, 2)), head_rank=48),
-    augmentation=Augmentation(views=4_000, positive_share=1.0),
+    # The released model's shape, for its weights to fit.
+    student=dataclasses.replace(CRY.student, start="released"),
+    augmentation=Augmentation(views=1_500, positive_share=1.0),
     selection=None,
     loss=Loss(target="softmax", label_weight=0.5, label_smoothing=0.1),
     export=Export(dense_per_channel=False),
-    train=Train(epochs=40, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
+    train=Train(epochs=20, batch_size=128, learning_rate=5e-4, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (CRY, REFERENCE, SOUNDS)}
