@@ -11,7 +11,7 @@ from yamnet_cry.ahead import ahead
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.classification import Classification
 from yamnet_cry.errors import ModelError
-from yamnet_cry.frontend import YAMNET, Float32
+from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model import hub
 from yamnet_cry.model.config import ModelConfig
@@ -19,6 +19,7 @@ from yamnet_cry.model.folder import CONFIG, KERAS, RELEASE_FILES
 from yamnet_cry.model.keras_file import unpack_keras
 from yamnet_cry.model.runtime import QuantizedLogits, Student
 from yamnet_cry.patches import whole_patches
+from yamnet_cry.task import Task
 
 if TYPE_CHECKING:
     import keras
@@ -50,14 +51,27 @@ class Classifier:
     """
 
     def __init__(self, config: ModelConfig, model: bytes, source: hub.Source | None = None) -> None:
-        if differing := config.front_end.differences(YAMNET, _AUDIO):
-            raise ModelError(
-                f"expected a model that hears audio in blocks at 16 kHz; this one has {differing}"
-            )
+        self.check(config.task, config.front_end)
         self.config = config
         self.model = model
         self._source = source
         self._student = Student(model, config.front_end, len(config.task.labels))
+
+    @classmethod
+    def check(cls, task: Task, front_end: FrontEnd) -> None:
+        """Refuses models that objects of this class cannot hear with.
+
+        Args:
+            task: What a model tells apart.
+            front_end: What makes its input.
+
+        Raises:
+            ModelError: If they are not what is needed; the message says what is.
+        """
+        if differing := front_end.differences(YAMNET, _AUDIO):
+            raise ModelError(
+                f"expected a model that hears audio in blocks at 16 kHz; this one has {differing}"
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, in this process or another, has an interpreter of its own from the same bytes.

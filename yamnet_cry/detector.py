@@ -15,13 +15,14 @@ from yamnet_cry.classifier import Classifier
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import EventTracker, checked_threshold
 from yamnet_cry.false_alarms import MIN_SECONDS, AmbientReport, fit_room
-from yamnet_cry.frontend import YAMNET, Float32
+from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model import hub
 from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.runtime import QuantizedLogits
 from yamnet_cry.results import Detection
 from yamnet_cry.streaming import Listener, Update
+from yamnet_cry.task import Task
 
 # What must be as with YAMNet, for its windows are the unit of events, streams and calibration.
 _WINDOWS = ("sample_rate", "frame_length", "frame_hop", "patch_frames", "patch_hop", "centred")
@@ -51,15 +52,20 @@ class CryDetector(Classifier):
     """
 
     def __init__(self, config: ModelConfig, model: bytes, source: hub.Source | None = None) -> None:
-        if config.task != CRY_TASK:
-            raise ModelError(
-                f"this model tells apart {config.task}; CryDetector needs the task of crying. "
-                "Use Classifier, or `yamnet-cry classify`"
-            )
-        if differing := config.front_end.differences(YAMNET, _WINDOWS):
-            raise ModelError(f"expected a model that hears windows as YAMNet does; this one has {differing}")
         super().__init__(config, model, source)
         self.threshold = config.threshold
+
+    @classmethod
+    def check(cls, task: Task, front_end: FrontEnd) -> None:
+        """Refuses models of other tasks or windows, see `Classifier.check`."""
+        if task != CRY_TASK:
+            raise ModelError(
+                f"this model tells apart {task}; CryDetector needs the task of crying. "
+                "Use Classifier, or `yamnet-cry classify`"
+            )
+        if differing := front_end.differences(YAMNET, _WINDOWS):
+            raise ModelError(f"expected a model that hears windows as YAMNet does; this one has {differing}")
+        super().check(task, front_end)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return *super().__reduce__(), {"_threshold": self.threshold}

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from yamnet_cry import Classifier
 from yamnet_cry.cli import main
 from yamnet_cry.distill import distill, recipes
-from yamnet_cry.errors import CorpusError, TeacherError
+from yamnet_cry.errors import CorpusError, RecipeError, TeacherError
 from yamnet_cry.model import publish
 from yamnet_cry.model.folder import CARD, METRICS, RECIPE, RELEASE_FILES
 
@@ -163,6 +163,14 @@ def test_errors_come_before_the_work(beeps, synthetic_corpus, tmp_path):
         distill(str(tmp_path / "one"), None, tmp_path / "m", recipe=recipe, progress=False)
     with pytest.raises(TeacherError, match="a teacher is tfhub"):
         distill(str(beeps), tmp_path / "nowhere", tmp_path / "m", recipe=recipe, progress=False)
+    pets = recipes.get("cry", ['task.group=["Dog"]', "task.target=dog"])
+    with pytest.raises(
+        RecipeError, match="could not be used: this model .* needs the task of crying"
+    ):
+        distill(str(synthetic_corpus), None, tmp_path / "m", recipe=pets, progress=False)
+    centred = dataclasses.replace(recipe, front_end=dataclasses.replace(recipe.front_end, centred=True))
+    with pytest.raises(RecipeError, match="could not be used: expected a model that hears audio in blocks"):
+        distill(str(beeps), None, tmp_path / "m", recipe=centred, progress=False)
     assert not list(tmp_path.glob("m*"))
 
 

@@ -39,7 +39,7 @@ from yamnet_cry.distill.recipes import CRY
 from yamnet_cry.distill.sampling import select
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.teachers import Teacher
-from yamnet_cry.errors import RecipeError, RunError
+from yamnet_cry.errors import ModelError, RecipeError, RunError
 from yamnet_cry.files import write_whole
 from yamnet_cry.model import card
 from yamnet_cry.model import folder as model_folder
@@ -117,6 +117,7 @@ def distill(
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     _check_free(out, partial, resume)
+    kind = _kind_of_model(recipe)
     clips = sources.load(*([audio] if isinstance(audio, str) else audio), task=recipe.task)
     recipe = replace(recipe, task=corpus.completed(recipe.task, clips))
     _check_size(recipe, seed)
@@ -171,7 +172,17 @@ def distill(
         _LOG.warning("Warning: %s is written, but %s", out, doubt)
     else:
         _LOG.info("%s is ready", out)
-    return (CryDetector if recipe.task.group else Classifier).from_pretrained(out)
+    return kind.from_pretrained(out)
+
+
+def _kind_of_model(recipe: Recipe) -> type[Classifier]:
+    """Says what will hear with the student, and refuses a recipe for one that nothing can hear with."""
+    kind = CryDetector if recipe.task.group else Classifier
+    try:
+        kind.check(recipe.task, recipe.front_end)
+    except ModelError as error:
+        raise RecipeError(f"recipe {recipe.name} makes a model that could not be used: {error}") from None
+    return kind
 
 
 def _loaded(teacher: Source | Sequence[Source] | None) -> list[Teacher]:
@@ -278,7 +289,7 @@ def _record(
     for name in sorted({clip.source for clip in clips}):
         own = [clip for clip in clips if clip.source == name]
         of_sources[name] = {
-            "clips": dict(sorted(Counter(_kind(clip, recipe) for clip in own).items())),
+            "clips": dict(sorted(Counter(_counted_as(clip, recipe) for clip in own).items())),
             "licences": sorted({clip.extra["licence"] for clip in own if clip.extra.get("licence")}),
         }
     return {
@@ -291,7 +302,7 @@ def _record(
     }
 
 
-def _kind(clip: Clip, recipe: Recipe) -> str:
+def _counted_as(clip: Clip, recipe: Recipe) -> str:
     # Of many labels, metrics.json counts each; here every clip counts once.
     if not recipe.task.group:
         return f"{clip.split}{'' if clip.labels else '/' + corpus.UNLABELLED}"
