@@ -73,11 +73,11 @@ def test_packages_become_a_corpus(packages, tmp_path, monkeypatch, capsys):
     clips = sources.load(str(out))
     found = sorted((c.group, c.labels, c.split, round(len(c.read()) / RATE)) for c in clips)
     assert found == [
-        ("debian:drascula-music", "not_cry", "train", 1),
-        ("debian:drascula-music", "not_cry", "train", 10),
-        ("debian:drascula-music", "not_cry", "train", 10),
-        ("debian:lugaru-data", "unknown", "val", 1),
-        ("debian:scratch", "unknown", "train", 1),
+        ("debian:drascula-music", ("not_cry",), "train", 1),
+        ("debian:drascula-music", ("not_cry",), "train", 10),
+        ("debian:drascula-music", ("not_cry",), "train", 10),
+        ("debian:lugaru-data", (), "val", 1),
+        ("debian:scratch", (), "train", 1),
     ]
     with (out / "manifest.csv").open() as file:
         assert {(row["source"], row["origin"].split("/")[-1]) for row in csv.DictReader(file)} == {
