@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.distill import corpus, sources
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.task import Task
@@ -182,6 +183,12 @@ def test_a_class_of_few_groups_is_warned_of(tmp_path, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "Warning: 'cat' has only 2 groups to learn from; record it in more places, from more sources"
     ]
+
+
+def test_sounds_of_other_names_have_another_recipe(tmp_path):
+    pets(tmp_path, dog=9, cat=9)
+    with pytest.raises(CorpusError, match="clips of cry and not_cry. Received: none; .* --recipe sounds"):
+        corpus.check(sources.load(str(tmp_path)), CRY_TASK)
 
 
 def test_labels_that_a_task_does_not_know(tmp_path):

@@ -164,9 +164,7 @@ def test_errors_come_before_the_work(beeps, synthetic_corpus, tmp_path):
     with pytest.raises(TeacherError, match="a teacher is tfhub"):
         distill(str(beeps), tmp_path / "nowhere", tmp_path / "m", recipe=recipe, progress=False)
     pets = recipes.get("cry", ['task.group=["Dog"]', "task.target=dog"])
-    with pytest.raises(
-        RecipeError, match="could not be used: this model .* needs the task of crying"
-    ):
+    with pytest.raises(RecipeError, match="could not be used: this model .* needs the task of crying"):
         distill(str(synthetic_corpus), None, tmp_path / "m", recipe=pets, progress=False)
     centred = dataclasses.replace(recipe, front_end=dataclasses.replace(recipe.front_end, centred=True))
     with pytest.raises(RecipeError, match="could not be used: expected a model that hears audio in blocks"):

@@ -110,6 +110,11 @@ def check(clips: Sequence[Clip], task: Task) -> None:
             missing in a split.
     """
     if task.group:
+        if not any(clip.labels for clip in clips):
+            raise CorpusError(
+                f"expected clips of {' and '.join(task.clip_labels)}. Received: none; for other sounds use "
+                "--recipe sounds"
+            )
         for split in ("val", "test"):
             labelled(clips, split, task)
         return
