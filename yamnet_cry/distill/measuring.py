@@ -69,11 +69,8 @@ def measure(
 def _teacher(windows: Windows, labels: tuple[str, ...]) -> Opinion | None:
     """Returns the first teacher of windows, if it knows the labels: its logits in their order."""
     for opinion in windows.of("windows"):
-        if opinion.labels == labels:
-            return opinion
         if set(labels) <= set(opinion.labels):
-            columns = list(map(opinion.labels.index, labels))
-            return replace(opinion, labels=labels, logits=opinion.logits[:, columns])
+            return replace(opinion, labels=labels, logits=opinion.of_labels(labels))
     return None
 
 

@@ -29,10 +29,10 @@ def teacher_score(opinion: Opinion, task: Task) -> Float32:
         >>> teacher_score(opinion, task).tolist()
         [1.0]
     """
-    columns = list(map(opinion.labels.index, task.group))
     if opinion.kind == "exclusive":
+        columns = list(map(opinion.labels.index, task.group))
         return Task(opinion.labels).probabilities(opinion.logits)[:, columns].sum(axis=1)
-    chosen = opinion.logits[:, columns].astype(np.float64)
+    chosen = opinion.of_labels(task.group).astype(np.float64)
     # tanh keeps the sigmoid of large negative logits from overflowing.
     return (0.5 * (1.0 + np.tanh(0.5 * chosen))).sum(axis=1).astype(np.float32)
 
@@ -121,8 +121,7 @@ def _judged(judge: Opinion, task: Task) -> Float32:
     """Returns what a teacher of clips says as a label: of shape (clips, 1) or (clips, labels)."""
     if task.group:
         return np.minimum(teacher_score(judge, task), np.float32(1.0))[:, None]
-    columns = list(map(judge.labels.index, task.labels))
-    return task.probabilities(judge.logits[:, columns])
+    return task.probabilities(judge.of_labels(task.labels))
 
 
 def targets(windows: Windows, index: Indices, known: Float32, teacher_labels: tuple[str, ...]) -> Float32:

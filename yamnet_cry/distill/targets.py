@@ -50,6 +50,12 @@ class Opinion:
     kind: Kind
     logits: Float32
 
+    def of_labels(self, labels: Sequence[str]) -> Float32:
+        """Returns the logits of some of its labels, in their order: float32 of shape (rows, labels)."""
+        if tuple(labels) == self.labels:
+            return self.logits
+        return self.logits[:, [self.labels.index(label) for label in labels]]
+
 
 @dataclass(frozen=True)
 class Windows:
