@@ -12,7 +12,7 @@ from yamnet_cry import CryDetector
 from yamnet_cry.audioset import cry_score
 from yamnet_cry.distill import corpus, sources
 from yamnet_cry.events import Event, find_events, trigger
-from yamnet_cry.firmware.golden import micro_logits
+from yamnet_cry.firmware.golden import micro_outputs
 from yamnet_cry.firmware.kit import BUILDS, C_SOURCES
 from yamnet_cry.frontend import YAMNET
 

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="as for distill")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="of the teacher's logits")
     arguments = parser.parse_args()
-    config, tflite = model_folder.load(HUB)
+    config, tflite, _ = model_folder.load(HUB)
     every = sources.load(*arguments.corpus, task=config.task)
     clips = [clip for clip in every if clip.split in ("val", "test") and clip.labels]
     teacher = teachers.load(arguments.teacher)

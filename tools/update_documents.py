@@ -25,7 +25,7 @@ BEGIN, END = "<!-- results: written by tools/update_documents.py -->", "<!-- end
 
 def documents() -> dict[Path, str]:
     """Returns the text that each document should have."""
-    config, _ = model_folder.load(HUB)
+    config, *_ = model_folder.load(HUB)
     recipe, metrics = (
         json.loads((HUB / name).read_text(encoding="utf-8"))
         for name in (model_folder.RECIPE, model_folder.METRICS)

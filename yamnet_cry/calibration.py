@@ -1,7 +1,8 @@
 """From a score to the probability that a baby cries, and what a threshold on it costs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,21 @@ def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
     return np.log(clipped) - np.log1p(-clipped)
 
 
+def checked_prior(value: float) -> float:
+    """Returns a prior, as a float in (0, 1).
+
+    Raises:
+        ValueError: If it is no number, or none between the two.
+
+    Example:
+        >>> checked_prior(0.1)
+        0.1
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < 1:
+        raise ValueError(f"expected a prior between 0 and 1. Received: {value!r}")
+    return float(value)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Platt scaling of a score's log-odds: probability = sigmoid(slope * log-odds + intercept).
@@ -30,17 +46,42 @@ class Calibration:
     Attributes:
         slope: Positive.
         intercept: In log-odds.
+        prior: Share of recordings with crying for which it holds, in (0, 1); None in older models, which were
+            calibrated on clips of which about a quarter cry.
 
     Raises:
-        ValueError: If they are not finite, or the slope would turn the order round.
+        ValueError: If they are not finite, the slope would turn the order round, or the prior is no share.
     """
 
     slope: float
     intercept: float
+    prior: float | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.slope < np.inf and np.isfinite(self.intercept)):
             raise ValueError(f"expected a positive slope and a finite intercept. Received: {self}")
+        if self.prior is not None:
+            checked_prior(self.prior)
+
+    def for_prior(self, prior: float) -> "Calibration":
+        """Returns what holds where another share of recordings is of crying (Bayes' rule).
+
+        Args:
+            prior: That share, in (0, 1).
+
+        Raises:
+            ValueError: If it is no such number, or it is not known for which prior this one holds.
+
+        Example:
+            >>> Calibration(1.0, 0.0, prior=0.5).for_prior(0.1).of_log_odds(0.0).round(3).item()
+            0.1
+        """
+        if self.prior is None:
+            raise ValueError(
+                "this model does not say for which prior it was calibrated; change its threshold"
+            )
+        shift = float(log_odds(checked_prior(prior)) - log_odds(self.prior))
+        return replace(self, intercept=self.intercept + shift, prior=float(prior))
 
     def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Returns probabilities in [0, 1], float64 of the shape of the scores.
@@ -49,7 +90,16 @@ class Calibration:
             >>> Calibration(slope=1.0, intercept=0.0)([0.25, 0.5]).round(6).tolist()
             [0.25, 0.5]
         """
-        return 0.5 * (1.0 + np.tanh(0.5 * (self.slope * log_odds(scores) + self.intercept)))
+        return self.of_log_odds(log_odds(scores))
+
+    def of_log_odds(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Returns probabilities in [0, 1], float64 of the shape of the log-odds.
+
+        Example:
+            >>> Calibration(slope=2.0, intercept=0.0).of_log_odds([0.0, 1.0]).round(3).tolist()
+            [0.5, 0.881]
+        """
+        return 0.5 * (1.0 + np.tanh(0.5 * (self.slope * np.asarray(values, np.float64) + self.intercept)))
 
 
 # Denser where thresholds fitted to a room end up.

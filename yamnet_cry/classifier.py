@@ -15,9 +15,10 @@ from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model import hub
 from yamnet_cry.model.config import ModelConfig
-from yamnet_cry.model.folder import CONFIG, KERAS, RELEASE_FILES
+from yamnet_cry.model.context import Context
+from yamnet_cry.model.folder import CONFIG, KERAS
 from yamnet_cry.model.keras_file import unpack_keras
-from yamnet_cry.model.runtime import QuantizedLogits, Student
+from yamnet_cry.model.runtime import Outputs, QuantizedLogits, Student
 from yamnet_cry.patches import whole_patches
 from yamnet_cry.task import Task
 
@@ -36,6 +37,7 @@ class Classifier:
     Attributes:
         config: What the model folder says of its model.
         model: The bytes of the INT8 TFLite model.
+        context: The context network of a detector, or None.
 
     Raises:
         ModelError: If the model's front end takes audio otherwise than at 16 kHz and in blocks, or the model
@@ -50,12 +52,20 @@ class Classifier:
         ('Silence', 4)
     """
 
-    def __init__(self, config: ModelConfig, model: bytes, source: hub.Source | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        model: bytes,
+        context: Context | None = None,
+        source: hub.Source | None = None,
+    ) -> None:
         self.check(config.task, config.front_end)
         self.config = config
         self.model = model
+        self.context = context
         self._source = source
-        self._student = Student(model, config.front_end, len(config.task.labels))
+        width = 0 if context is None else context.inputs
+        self._student = Student(model, config.front_end, len(config.task.labels), width)
 
     @classmethod
     def check(cls, task: Task, front_end: FrontEnd) -> None:
@@ -75,7 +85,7 @@ class Classifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, in this process or another, has an interpreter of its own from the same bytes.
-        return type(self), (self.config, self.model, self._source)
+        return type(self), (self.config, self.model, self.context, self._source)
 
     @classmethod
     def from_pretrained(
@@ -133,7 +143,11 @@ class Classifier:
             AudioError: If the audio cannot be read or used.
         """
         parts: list[QuantizedLogits] = []
-        seconds, truncated = self._hear(source, parts.append, progress, strict)
+
+        def take(outputs: Outputs) -> None:
+            parts.append(outputs.logits)
+
+        seconds, truncated = self._hear(source, take, progress, strict)
         return Classification(
             task=self.config.task,
             front_end=self.config.front_end,
@@ -145,11 +159,11 @@ class Classifier:
     def _hear(
         self,
         source: AudioSource,
-        take: Callable[[QuantizedLogits], object],
+        take: Callable[[Outputs], object],
         progress: Callable[[float], object] | None,
         strict: bool,
     ) -> tuple[float, bool]:
-        """Gives the logits of a recording, part by part, to a function.
+        """Gives what the student says of a recording, part by part, to a function.
 
         Returns:
             The length of the audio in seconds, and whether the file is cut short.
@@ -165,9 +179,9 @@ class Classifier:
 
         front_end = self.config.front_end
         for log_mel in ahead(map(front_end.log_mel, whole_patches(counted(), front_end))):
-            logits = self._student.quantized_logits(log_mel)
-            take(logits)
-            windows += len(logits.values)
+            outputs = self._student.outputs(log_mel)
+            take(outputs)
+            windows += len(outputs.logits.values)
             if progress is not None:
                 progress(windows * front_end.patch_hop_seconds)
         for cut in cuts:
@@ -196,7 +210,7 @@ class Classifier:
         Raises:
             ModelError: If the folder exists, or cannot be written.
         """
-        model_folder.save(Path(folder), self._present_config(), self.model)
+        model_folder.save(Path(folder), self._present_config(), self.model, self.context)
 
     @property
     def keras_model(self) -> "keras.Model":
@@ -265,10 +279,10 @@ class Classifier:
 
         from yamnet_cry.model import publish
 
-        folder = self._folder_with(RELEASE_FILES)
+        folder = self._folder_with(model_folder.release_files(self.config))
         with TemporaryDirectory() as temporary:
             if (present := self._present_config()) != self.config:
-                folder = publish.with_threshold(folder, Path(temporary), present.threshold)
+                folder = publish.with_config(folder, Path(temporary), present)
             return publish.push(
                 folder,
                 repo_id,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from yamnet_cry import audio
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.audioset import CRY_TASK
+from yamnet_cry.calibration import log_odds
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import EventTracker, checked_threshold
@@ -19,7 +20,8 @@ from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model import hub
 from yamnet_cry.model.config import ModelConfig
-from yamnet_cry.model.runtime import QuantizedLogits
+from yamnet_cry.model.context import Context, Listening
+from yamnet_cry.model.runtime import Outputs, QuantizedLogits
 from yamnet_cry.results import Detection
 from yamnet_cry.streaming import Listener, Update
 from yamnet_cry.task import Task
@@ -37,7 +39,11 @@ class CryDetector(Classifier):
         config: What the model folder says of its model.
         threshold: Probability from which an event starts, and with it a recording counts as crying; the
             model's own, changeable, in [0, 1].
+        prior: Share of what is heard that is crying, for which probabilities hold; the model's own,
+            changeable, in (0, 1). None for older models, which do not say.
         model: The bytes of the INT8 TFLite model.
+        context: What reads the student's embeddings of the last seconds; None in older models, which judge
+            every window alone.
 
     Raises:
         ModelError: If the model tells apart something else than crying among the sounds of AudioSet, its
@@ -51,9 +57,16 @@ class CryDetector(Classifier):
         (False, 4, [0.0, 0.48, 0.96, 1.44])
     """
 
-    def __init__(self, config: ModelConfig, model: bytes, source: hub.Source | None = None) -> None:
-        super().__init__(config, model, source)
+    def __init__(
+        self,
+        config: ModelConfig,
+        model: bytes,
+        context: Context | None = None,
+        source: hub.Source | None = None,
+    ) -> None:
+        super().__init__(config, model, context, source)
         self.threshold = config.threshold
+        self._calibration = config.calibration
 
     @classmethod
     def check(cls, task: Task, front_end: FrontEnd) -> None:
@@ -68,7 +81,7 @@ class CryDetector(Classifier):
         super().check(task, front_end)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return *super().__reduce__(), {"_threshold": self.threshold}
+        return *super().__reduce__(), {"_threshold": self.threshold, "_calibration": self._calibration}
 
     @property
     def threshold(self) -> float:  # noqa: D102 (documented with the class)
@@ -77,6 +90,14 @@ class CryDetector(Classifier):
     @threshold.setter
     def threshold(self, value: float) -> None:
         self._threshold = checked_threshold(value)
+
+    @property
+    def prior(self) -> float | None:  # noqa: D102 (documented with the class)
+        return self._calibration.prior
+
+    @prior.setter
+    def prior(self, value: float) -> None:
+        self._calibration = self._calibration.for_prior(value)
 
     @classmethod
     def from_pretrained(
@@ -132,19 +153,24 @@ class CryDetector(Classifier):
             AudioError: If the audio cannot be read or used.
         """
         scores: list[Float32] = []
+        tracks: list[Float32] = []
         kept: list[QuantizedLogits] = []
+        listening = self._listen()
 
-        def take(logits: QuantizedLogits) -> None:
-            scores.append(self.config.task.score(logits.dequantized()))
+        def take(outputs: Outputs) -> None:
+            scores.append(self.config.task.score(outputs.logits.dequantized()))
+            if listening is not None:
+                tracks.append(listening(outputs.embeddings))
             if classes:
-                kept.append(logits)
+                kept.append(outputs.logits)
 
         seconds, truncated = self._hear(source, take, progress, strict)
         return Detection(
             np.concatenate(scores),
             self.threshold,
-            self.config.calibration,
+            self._calibration,
             self.config.events,
+            track=np.concatenate(tracks) if tracks else None,
             task=self.config.task,
             front_end=self.config.front_end,
             logits=QuantizedLogits.joined(kept) if kept else None,
@@ -199,14 +225,36 @@ class CryDetector(Classifier):
             >>> [update.time for update in listener.push(np.zeros(66_150, np.int16))]
             [0.96, 1.44]
         """
+        listening, calibration = self._listen(), self._calibration
 
         def probabilities_of(piece: Float32) -> NDArray[np.float64]:
-            logits = self._student.logits(self.config.front_end.log_mel(piece))
-            return self.config.calibration(self.config.task.score(logits))
+            outputs = self._student.outputs(self.config.front_end.log_mel(piece))
+            return calibration.of_log_odds(self._log_odds(outputs, listening))
 
         chosen = self.threshold if threshold is None else checked_threshold(threshold)
         tracker = EventTracker(chosen, self.config.events)
         return Listener(sample_rate, probabilities_of, tracker)
+
+    def log_odds(self, log_mel: Float32) -> NDArray[np.floating[Any]]:
+        """Returns what is calibrated: the log-odds of crying, as of each patch of a log-mel spectrogram.
+
+        Those of the context network; of models without one, those of the scores.
+
+        Args:
+            log_mel: float32 array of shape (frames, bands), a whole recording.
+
+        Returns:
+            Float array of shape (patches,).
+        """
+        return self._log_odds(self._student.outputs(log_mel), self._listen())
+
+    def _listen(self) -> Listening | None:
+        return None if self.context is None else self.context.listen()
+
+    def _log_odds(self, outputs: Outputs, listening: Listening | None) -> NDArray[np.floating[Any]]:
+        if listening is not None:
+            return listening(outputs.embeddings)
+        return log_odds(self.config.task.score(outputs.logits.dequantized()))
 
     def calibrate(
         self,
@@ -247,7 +295,7 @@ class CryDetector(Classifier):
         return report
 
     def _present_config(self) -> ModelConfig:
-        return replace(self.config, threshold=self.threshold)
+        return replace(self.config, threshold=self.threshold, calibration=self._calibration)
 
     def _summary(self) -> str:
         return f"{self.config.parameters['total']:,} parameters, threshold {self.threshold:.2f}"

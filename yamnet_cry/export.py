@@ -53,7 +53,8 @@ def write(classifier: Classifier, name: str, out: Path) -> str:
 def _tflite(classifier: Classifier, out: Path) -> str:
     out.write_bytes(classifier.model)
     log_mel = YAMNET.log_mel(nursery())
-    written = Student(out.read_bytes(), YAMNET, len(classifier.config.task.labels))
+    width = 0 if classifier.context is None else classifier.context.inputs
+    written = Student(out.read_bytes(), YAMNET, len(classifier.config.task.labels), width)
     if not np.array_equal(written.logits(log_mel), classifier.logits(log_mel)):
         raise ExportError("the file gives other logits than the model")
     return f"an INT8 TFLite file of {len(classifier.model):,} bytes; it gives the model's logits"
@@ -102,7 +103,7 @@ def _c_array(classifier: Classifier, out: Path) -> str:
 
 def _firmware(classifier: Classifier, out: Path) -> str:
     out.mkdir()
-    for name, text in kit.contents(classifier.config, classifier.model).items():
+    for name, text in kit.contents(classifier.config, classifier.model, classifier.context).items():
         (out / name).write_text(text, encoding="utf-8")
     printed = kit.self_test(out)
     if printed is None:

@@ -61,6 +61,8 @@ class Detection(Classification):
         threshold: The probability from which an event starts, and with it the recording counts as crying.
         calibration: What turns scores into probabilities.
         event_settings: How events are made of probabilities.
+        track: float32 array of shape (windows,), the log-odds that the context network gives each window
+            and what came before it; None of models without one, whose scores alone count.
         task: What the model tells apart: the sounds of AudioSet, crying among them.
         logits: Those of every window, if they were asked for; without them there is only the score, and what
             `Classification` tells of each label is a ValueError.
@@ -70,6 +72,7 @@ class Detection(Classification):
     threshold: float
     calibration: Calibration
     event_settings: EventSettings = field(default_factory=EventSettings)
+    track: Float32 | None = field(default=None, kw_only=True)
     task: Task = field(default=CRY_TASK, kw_only=True)
 
     @property
@@ -91,8 +94,13 @@ class Detection(Classification):
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """The scores of the windows, calibrated: float64 of shape (windows,)."""
-        return self.calibration(self.scores)
+        """How probable crying is, as of each window: float64 of shape (windows,).
+
+        The calibrated track of the context network; of models without one, the calibrated scores.
+        """
+        if self.track is None:
+            return self.calibration(self.scores)
+        return self.calibration.of_log_odds(self.track)
 
     @cached_property
     def events(self) -> list[Event]:
@@ -112,7 +120,7 @@ class Detection(Classification):
     @property
     def peak_time(self) -> float:
         """Start of the window with the highest probability, in seconds."""
-        return float(self.times[self.scores.argmax()])
+        return float(self.times[self.probabilities.argmax()])
 
     def without_logits(self) -> "Detection":
         """Returns the same result without what `top` needs."""

@@ -24,7 +24,8 @@ def test_the_same_evaluation_gives_the_same_picture(tmp_path):
 
 
 def test_training_is_drawn(tmp_path):
-    plots.training(tmp_path / "t.png", [{"loss": 3.0, "val_loss": 3.5}, {"loss": 2.0, "val_loss": 3.0}])
+    history = [{"loss": 3.0, "val_loss": 3.5}, {"loss": 2.0, "val_loss": 3.0}]
+    plots.training(tmp_path / "t.png", {"student": history, "context network": history})
     assert imread(tmp_path / "t.png").shape[:2] == (540, 960)
 
 

@@ -50,6 +50,27 @@ def mix(foreground: Float32, background: Float32, snr_db: float) -> Float32:
     return (foreground + background * (level / other * 10 ** (-snr_db / 20))).astype(np.float32)
 
 
+def surround(foreground: Float32, background: Float32, snr_db: float, start: int) -> Float32:
+    """Lays a foreground somewhere into a longer background.
+
+    Args:
+        foreground: What is to be heard; keeps its level.
+        background: Of at least ``start`` and as many samples as the foreground; keeps its length.
+        snr_db: Level of the foreground over that of the whole background, in decibels.
+        start: Sample of the background at which the foreground begins.
+
+    Example:
+        >>> surround(np.ones(1, np.float32), np.ones(3, np.float32), 0.0, 1).tolist()
+        [1.0, 2.0, 1.0]
+    """
+    level, other = rms(foreground), rms(background)
+    if level == 0 or other == 0:
+        return foreground
+    mixed = (background * (level / other * 10 ** (-snr_db / 20))).astype(np.float32)
+    mixed[start : start + len(foreground)] += foreground
+    return mixed
+
+
 def in_room(waveform: Float32, seconds: float, direct: float, generator: np.random.Generator) -> Float32:
     """Adds the reverberation of a room: noise that decays exponentially (Moorer 1979).
 
@@ -65,6 +86,24 @@ def in_room(waveform: Float32, seconds: float, direct: float, generator: np.rand
     echo *= 10 ** (-direct / 20) / np.sqrt(np.sum(echo**2))
     echo[0] = 1.0
     return fftconvolve(waveform, echo.astype(np.float32))[: len(waveform)].astype(np.float32)
+
+
+def in_measured_room(waveform: Float32, response: Float32) -> Float32:
+    """Adds the reverberation of a room whose impulse response was measured; keeps level and timing.
+
+    Args:
+        waveform: The dry sound.
+        response: The response, float32 at 16 kHz. What comes before its highest peak, the direct sound, is
+            cut off.
+
+    Example:
+        >>> in_measured_room(np.float32([1, 0, 0]), np.float32([0, 1, 0.5])).round(3).tolist()
+        [0.894, 0.447, 0.0]
+    """
+    echo = response[int(np.abs(response).argmax()) :]
+    wet = fftconvolve(waveform, echo)[: len(waveform)].astype(np.float32)
+    level = rms(wet)
+    return wet if level == 0 else (wet * (rms(waveform) / level)).astype(np.float32)
 
 
 def through_curve(waveform: Float32, hertz: Float32, gains_db: Float32) -> Float32:

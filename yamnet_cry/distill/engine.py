@@ -19,6 +19,7 @@ import numpy as np
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import (
+    context,
     corpus,
     fitness,
     measuring,
@@ -48,6 +49,7 @@ from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
+    CONTEXT,
     EVALUATION_PLOT,
     KERAS,
     KERAS_WEIGHTS,
@@ -58,6 +60,7 @@ from yamnet_cry.model.folder import (
     TRAINING_PLOT,
 )
 from yamnet_cry.model.keras_file import unpack_keras
+from yamnet_cry.model.runtime import embedding_scale
 
 _LOG = logging.getLogger(__name__)
 
@@ -139,7 +142,17 @@ def distill(
     checkpoints = partial / "checkpoints"
     student, history = training.fit(windows, recipe, teacher_labels, seed, checkpoints, progress=progress)
     representative = windows.patches(_calibration_windows(windows, recipe, seed))
-    tflite = quantize.to_int8(student, representative, dense_per_channel=recipe.export.dense_per_channel)
+    trained: dict[str, Any] = {"windows": _counts(windows, recipe), "history": history}
+    heard, of_context = student, None
+    if recipe.context is not None:
+        student, of_context, later = context.fit(
+            windows, student, recipe, teacher_labels, seed, checkpoints / "context", progress=progress
+        )
+        heard, trained["context_history"] = context.with_embedding(student), later
+    tflite = quantize.to_int8(heard, representative, dense_per_channel=recipe.export.dense_per_channel)
+    both = None
+    if of_context is not None:
+        both = of_context, context.quantized(of_context, embedding_scale(tflite, recipe.student.head_rank))
     config = ModelConfig(
         recipe=recipe.name,
         task=recipe.task,
@@ -147,19 +160,23 @@ def distill(
         parameters=quantize.parameter_counts(student),
         files={},
         package_version=version("yamnet-cry"),
+        events=recipe.events,
     )
-    measured = measuring.measure(clips, windows, student, config, tflite, progress=progress)
+    prior = None if recipe.context is None else recipe.context.prior
+    measured = measuring.measure(clips, windows, student, config, tflite, both, prior, progress=progress)
     metrics = {
         **measured.results,
-        "training": {"windows": _counts(windows, recipe), "history": history},
+        "training": trained,
         "size": {
             "int8_bytes": len(tflite),
+            **({} if both is None else {"context_bytes": len(both[1].to_bytes())}),
             "parameters": config.parameters,
             "multiply_accumulates": quantize.multiply_accumulates(student),
         },
     }
     record = _record(recipe, seed, clips, loaded, license)
-    _write(partial / "model", student, tflite, measured, record, metrics)
+    networks = {TFLITE: tflite} | ({} if both is None else {CONTEXT: both[1].to_bytes()})
+    _write(partial / "model", student, networks, measured, record, metrics)
     try:
         os.rename(partial / "model", out)
     except OSError as error:
@@ -312,7 +329,7 @@ def _counted_as(clip: Clip, recipe: Recipe) -> str:
 def _write(
     folder: Path,
     student: keras.Model,
-    tflite: bytes,
+    networks: dict[str, bytes],
     measured: Measured,
     recipe: dict[str, Any],
     metrics: dict[str, Any],
@@ -322,17 +339,22 @@ def _write(
             shutil.rmtree(folder)
         folder.mkdir()
         student.save(folder / KERAS)
-        (folder / TFLITE).write_bytes(tflite)
+        for name, content in networks.items():
+            (folder / name).write_bytes(content)
         of_keras, weights = unpack_keras(folder / KERAS)
         (folder / KERAS_WEIGHTS).write_bytes(weights)
-        models = (TFLITE, KERAS, KERAS_WEIGHTS)
+        models = (*networks, KERAS, KERAS_WEIGHTS)
         files = {name: model_folder.fingerprint((folder / name).read_bytes()) for name in models}
         config = replace(measured.config, files=files, keras=of_keras)
         (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
         (folder / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
         (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
         measured.draw(folder / EVALUATION_PLOT)
-        plots.training(folder / TRAINING_PLOT, metrics["training"]["history"])
+        trained = metrics["training"]
+        histories = {"student": trained["history"]}
+        if "context_history" in trained:
+            histories["context network"] = trained["context_history"]
+        plots.training(folder / TRAINING_PLOT, histories)
         (folder / CARD).write_text(card.render(config, recipe, metrics), encoding="utf-8")
     except OSError as error:
         raise RunError(

@@ -17,10 +17,9 @@ from yamnet_cry.distill import corpus, intervals, metrics, plots
 from yamnet_cry.distill.corpus import CRY, Clip
 from yamnet_cry.distill.intervals import CONFIDENCE, REPLICATES, poisson
 from yamnet_cry.distill.metrics import Float64
-from yamnet_cry.events import EventSettings
+from yamnet_cry.events import EventSettings, trigger
 from yamnet_cry.files import whole
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.results import Detection
 from yamnet_cry.task import Task
 
 _INTERVALS = {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"}
@@ -28,6 +27,10 @@ _SEED = 0
 
 # By label, empty for the whole, and metric.
 Intervals = dict[tuple[str, str], dict[str, float]]
+
+# The log-odds of a recording's windows.
+Track = NDArray[np.floating[Any]]
+
 _LOG_SLOPES = (np.log(1e-3), np.log(1e3))
 
 
@@ -66,10 +69,16 @@ def evaluate(
         detector = _as_detector(classifier)
         results = [detector((clip.read(), YAMNET.sample_rate)) for clip in bar]
         probabilities = np.array([result.probability for result in results])
-        measured = report(clips, probabilities, detector.threshold, progress=progress)
+        measured = report(clips, probabilities, detector.threshold, detector.prior, progress=progress)
         found = np.array([result.is_cry for result in results])
         measured["events"] = event_report(detector, clips, found)
-        how, draw = method(split), partial(_draw_detection, labels(clips), probabilities)
+        how = method(split)
+        draw = partial(
+            plots.evaluation,
+            is_cry=labels(clips),
+            probabilities={"int8": probabilities},
+            prior=detector.prior,
+        )
     if plot is not None:
         with whole(plot) as unfinished:
             draw(unfinished)
@@ -79,11 +88,7 @@ def evaluate(
 def _as_detector(classifier: Classifier) -> CryDetector:
     if isinstance(classifier, CryDetector):
         return classifier
-    return CryDetector(classifier.config, classifier.model)
-
-
-def _draw_detection(is_cry: NDArray[np.bool_], probabilities: Float64, path: Path) -> None:
-    plots.evaluation(path, is_cry, {"int8": probabilities})
+    return CryDetector(classifier.config, classifier.model, classifier.context)
 
 
 def draw_classification(report: dict[str, Any], task: Task, path: Path) -> None:
@@ -98,20 +103,18 @@ def draw_classification(report: dict[str, Any], task: Task, path: Path) -> None:
         plots.per_label(path, report["labels"], "average_precision", "average precision")
 
 
-def clip_probabilities(
-    tracks: Iterable[NDArray[np.float32]], calibration: Calibration, settings: EventSettings
-) -> Float64:
+def clip_probabilities(tracks: Iterable[Track], calibration: Calibration, settings: EventSettings) -> Float64:
     """Returns the probability of each clip as `Detection.probability` defines it.
 
     Args:
-        tracks: The scores of each clip's windows, in [0, 1].
+        tracks: The log-odds of each clip's windows.
         calibration: What turns them into probabilities.
         settings: How events are made of these.
 
     Returns:
         float64 array of shape (clips,), in [0, 1].
     """
-    return np.array([Detection(track, 0.5, calibration, settings).probability for track in tracks])
+    return np.array([trigger(calibration.of_log_odds(track), settings).max() for track in tracks])
 
 
 def event_report(detector: CryDetector, clips: Sequence[Clip], found: NDArray[np.bool_]) -> dict[str, Any]:
@@ -157,30 +160,39 @@ def event_recall(clips: Sequence[Clip], probabilities: Float64) -> EventRecall:
 
 
 def fit_calibration(
-    is_cry: NDArray[np.bool_], tracks: Sequence[NDArray[np.float32]], settings: EventSettings
+    is_cry: NDArray[np.bool_],
+    tracks: Sequence[Track],
+    settings: EventSettings,
+    prior: float | None = None,
 ) -> Calibration:
     """Fits Platt scaling, so that the probabilities of clips are those with which they are crying.
 
-    What is calibrated are the scores of windows, before they are averaged and vote, so the likelihood of
+    What is calibrated are the log-odds of windows, before they are averaged and vote, so the likelihood of
     the clips has no closed form; it is searched for its maximum (Nelder and Mead 1965). Should scores be
     so good that the fit would run away, or so bad that it would turn them round, Platt's target smoothing
     keeps it finite, and a floor keeps the order.
 
     Args:
         is_cry: bool array of shape (clips,), of validation clips.
-        tracks: The scores of each clip's windows, in [0, 1].
+        tracks: The log-odds of each clip's windows.
         settings: How events are made of the probabilities of windows.
+        prior: Share of recordings that are of crying where the detector will listen, in (0, 1); that of the
+            clips by default. Clips are weighted to make up such shares.
     """
     # Platt's targets: as if each side had seen one clip of the other kind more.
     cry, other = is_cry.sum(), (~is_cry).sum()
     soft = np.where(is_cry, (cry + 1) / (cry + 2), 1 / (other + 2))
+    weights = np.ones(len(is_cry))
+    if prior is not None:
+        weights = metrics.at_prior(is_cry, weights, prior)
 
     def calibration_of(point: Float64) -> Calibration:
-        return Calibration(slope=float(np.exp(np.clip(point[0], *_LOG_SLOPES))), intercept=float(point[1]))
+        slope = float(np.exp(np.clip(point[0], *_LOG_SLOPES)))
+        return Calibration(slope, float(point[1]), prior)
 
     def loss(point: Float64) -> float:
         odds = log_odds(clip_probabilities(tracks, calibration_of(point), settings))
-        return float(np.mean(np.logaddexp(0, odds) - soft * odds))
+        return float(np.average(np.logaddexp(0, odds) - soft * odds, weights=weights))
 
     start = np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 1.0]])
     options = {"initial_simplex": start, "xatol": 1e-6, "fatol": 1e-9}
@@ -188,7 +200,12 @@ def fit_calibration(
 
 
 def report(
-    clips: Sequence[Clip], scores: Float64, threshold: float, *, progress: bool = False
+    clips: Sequence[Clip],
+    scores: Float64,
+    threshold: float,
+    prior: float | None = None,
+    *,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Measures calibrated clip scores, over all clips and for each source.
 
@@ -200,6 +217,7 @@ def report(
         clips: Labelled clips.
         scores: Their probabilities, of shape (clips,).
         threshold: The threshold that the model ships with.
+        prior: Share of crying for which the probabilities hold; that of the clips by default.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -211,7 +229,7 @@ def report(
         every[clip.source].append(clip)
     position = {id(clip): number for number, clip in enumerate(clips)}
     measured = {
-        source: _with_intervals(own, scores[[position[id(clip)] for clip in own]], threshold)
+        source: _with_intervals(own, scores[[position[id(clip)] for clip in own]], threshold, prior)
         for source, own in tqdm(every.items(), desc="intervals", unit="source", disable=not progress)
     }
     return {"threshold": threshold, "all": measured.pop(""), "by_source": measured}
@@ -294,14 +312,16 @@ def label_matrix(clips: Sequence[Clip], task: Task) -> NDArray[np.bool_]:
     return np.array([[label in clip.labels for label in task.labels] for clip in clips])
 
 
-def _with_intervals(clips: Sequence[Clip], scores: Float64, threshold: float) -> dict[str, Any]:
+def _with_intervals(
+    clips: Sequence[Clip], scores: Float64, threshold: float, prior: float | None = None
+) -> dict[str, Any]:
     is_cry = labels(clips)
     groups = [clip.group for clip in clips]
     counts = {"cry": int(is_cry.sum()), "not_cry": int((~is_cry).sum()), "groups": len(set(groups))}
     return {
         **counts,
         **intervals.all_over_groups(
-            groups, lambda weights: metrics.detection(is_cry, scores, threshold, weights)
+            groups, lambda weights: metrics.detection(is_cry, scores, threshold, weights, prior)
         ),
     }
 

@@ -9,15 +9,21 @@ from typing import Any
 import keras
 import numpy as np
 
+from yamnet_cry.calibration import log_odds
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import corpus, evaluate, plots
+from yamnet_cry.distill import corpus, evaluate, plots, students
 from yamnet_cry.distill.corpus import Clip
+from yamnet_cry.distill.evaluate import Track
 from yamnet_cry.distill.metrics import Float64
 from yamnet_cry.distill.sampling import teacher_score
 from yamnet_cry.distill.targets import Opinion, Windows
 from yamnet_cry.frontend import Float32
 from yamnet_cry.model.config import ModelConfig
+from yamnet_cry.model.context import Context
+from yamnet_cry.task import Task
+
+_SPLITS = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ def measure(
     student: keras.Model,
     config: ModelConfig,
     tflite: bytes,
+    context: tuple[keras.Model, Context] | None = None,
+    prior: float | None = None,
     *,
     progress: bool = True,
 ) -> Measured:
@@ -52,18 +60,38 @@ def measure(
         student: In Keras.
         config: Of the student; its calibration and recall are not looked at.
         tflite: The student as TFLite.
+        context: The context network over it, in Keras and quantised, if it has one.
+        prior: Share of crying for which the detector is calibrated; that of the validation clips by default.
         progress: Whether to show progress bars.
     """
-    used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
-    logits = {"fp32": np.zeros((len(windows), len(config.task.labels)), np.float32)}
-    logits["fp32"][used] = student.predict(windows.patches(used), batch_size=256, verbose=0)
-    classifier = Classifier(config, tflite)
-    quantized = {
-        split: [classifier.logits(own) for own in windows.spectrograms(split)] for split in ("val", "test")
-    }
     if config.task.group:
-        return _detector(clips, windows, logits["fp32"], quantized, config, tflite, progress=progress)
-    return _classifier(clips, windows, logits["fp32"], quantized["test"], config, progress=progress)
+        detector = CryDetector(config, tflite, None if context is None else context[1])
+        of_keras = None if context is None else context[0]
+        return _detector(clips, windows, student, of_keras, detector, prior, progress=progress)
+    return _classifier(clips, windows, student, Classifier(config, tflite), progress=progress)
+
+
+def _predicted(student: keras.Model, windows: Windows) -> Float32:
+    """Returns what a network says of validation and test windows, and 0 of others."""
+    used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
+    said = np.zeros((len(windows), student.output_shape[-1]), np.float32)
+    said[used] = student.predict(windows.patches(used), batch_size=256, verbose=0)
+    return said
+
+
+def _in_full_precision(
+    windows: Windows, student: keras.Model, context: keras.Model | None, task: Task
+) -> dict[str, list[Track]]:
+    """Returns the log-odds of every labelled clip of validation and test, as Keras gives them."""
+    if context is None:
+        scores = log_odds(task.score(_predicted(student, windows)))
+        return {split: windows.by_clip(scores, split) for split in _SPLITS}
+    embeddings = _predicted(keras.Model(student.input, student.get_layer(students.HEAD).output), windows)
+    rows = {split: windows.by_clip(np.arange(len(windows)), split) for split in _SPLITS}
+    return {
+        split: [np.asarray(context(embeddings[own][None]))[0] for own in of_split]
+        for split, of_split in rows.items()
+    }
 
 
 def _teacher(windows: Windows, labels: tuple[str, ...]) -> Opinion | None:
@@ -77,15 +105,16 @@ def _teacher(windows: Windows, labels: tuple[str, ...]) -> Opinion | None:
 def _detector(
     clips: Sequence[Clip],
     windows: Windows,
-    logits: Float32,
-    quantized: dict[str, list[Float32]],
-    config: ModelConfig,
-    tflite: bytes,
+    student: keras.Model,
+    context: keras.Model | None,
+    detector: CryDetector,
+    prior: float | None,
     *,
     progress: bool,
 ) -> Measured:
+    config = detector.config
     task = config.task
-    splits = {split: corpus.labelled(clips, split, task) for split in quantized}
+    splits = {split: corpus.labelled(clips, split, task) for split in _SPLITS}
     is_cry = {split: evaluate.labels(own) for split, own in splits.items()}
     window_scores: dict[str, Float32] = {}
     if teacher := _teacher(windows, task.labels):
@@ -93,48 +122,52 @@ def _detector(
         if teacher.kind == "independent":
             # Their sum reaches 2; calibration takes scores up to 1.
             window_scores["teacher_sigmoid"] = teacher_score(teacher, task) * np.float32(0.5)
-    window_scores["fp32"] = task.score(logits)
-    tracks = {
-        name: {split: windows.by_clip(values, split) for split in splits}
+    tracks: dict[str, dict[str, list[Track]]] = {
+        name: {split: windows.by_clip(log_odds(values), split) for split in splits}
         for name, values in window_scores.items()
     }
-    tracks["int8"] = {split: list(map(task.score, own)) for split, own in quantized.items()}
+    tracks["fp32"] = _in_full_precision(windows, student, context, task)
+    tracks["int8"] = {split: list(map(detector.log_odds, windows.spectrograms(split))) for split in splits}
     models: dict[str, Any] = {}
     probabilities: dict[str, Float64] = {}
     for name, of_split in tracks.items():
-        calibration = evaluate.fit_calibration(is_cry["val"], of_split["val"], config.events)
+        calibration = evaluate.fit_calibration(is_cry["val"], of_split["val"], config.events, prior)
         if name == "int8":
             config = replace(config, calibration=calibration)
         probabilities[name] = evaluate.clip_probabilities(of_split["test"], calibration, config.events)
         models[name] = evaluate.report(
-            splits["test"], probabilities[name], config.threshold, progress=progress
+            splits["test"], probabilities[name], config.threshold, prior, progress=progress
         )
     levels = evaluate.clip_probabilities(tracks["int8"]["val"], config.calibration, config.events)
     config = replace(config, event_recall=evaluate.event_recall(splits["val"], levels))
     found = probabilities["int8"] >= config.threshold
-    models["int8"]["events"] = evaluate.event_report(CryDetector(config, tflite), splits["test"], found)
+    calibrated = CryDetector(config, detector.model, detector.context)
+    models["int8"]["events"] = evaluate.event_report(calibrated, splits["test"], found)
     shown: dict[str, Float64] = {
         name: probabilities[name] for name in ("int8", "fp32", "teacher") if name in probabilities
     }
     return Measured(
         config,
         {"evaluation": evaluate.method("test"), "models": models},
-        lambda path: plots.evaluation(path, is_cry["test"], shown),
+        lambda path: plots.evaluation(path, is_cry["test"], shown, prior),
     )
 
 
 def _classifier(
     clips: Sequence[Clip],
     windows: Windows,
-    logits: Float32,
-    quantized: list[Float32],
-    config: ModelConfig,
+    student: keras.Model,
+    classifier: Classifier,
     *,
     progress: bool,
 ) -> Measured:
+    config = classifier.config
     task = config.task
     test = corpus.labelled(clips, "test", task)
-    of_clips = {"int8": quantized, "fp32": windows.by_clip(logits, "test")}
+    of_clips = {
+        "int8": list(map(classifier.logits, windows.spectrograms("test"))),
+        "fp32": windows.by_clip(_predicted(student, windows), "test"),
+    }
     if teacher := _teacher(windows, task.labels):
         of_clips["teacher"] = windows.by_clip(teacher.logits, "test")
     models = {

@@ -20,7 +20,11 @@ RECALL = 0.94
 
 
 def detection(
-    is_cry: Bools, scores: Float64, threshold: float, weights: Float64 | None = None
+    is_cry: Bools,
+    scores: Float64,
+    threshold: float,
+    weights: Float64 | None = None,
+    prior: float | None = None,
 ) -> dict[str, float]:
     """Computes the metrics that the clips allow.
 
@@ -31,6 +35,8 @@ def detection(
         scores: float array of shape (clips,), in [0, 1].
         threshold: Score from which a clip counts as crying.
         weights: How often each clip counts.
+        prior: Share of crying for which scores are calibrated; that of the clips by default. The calibration
+            error is that of clips weighted to it.
 
     Returns:
         Metrics by name, all in [0, 1].
@@ -59,7 +65,8 @@ def detection(
         half = _caught(is_cry, scores, weights, 0.5), _caught(~is_cry, scores, weights, 0.5)
         metrics["f1_at_half"] = float(_f1(*half, cry))
         metrics["precision"] = caught / (caught + alarms) if caught + alarms else 0.0
-        metrics["calibration_error"] = expected_calibration_error(is_cry, scores, weights)
+        expected = weights if prior is None else at_prior(is_cry, weights, prior)
+        metrics["calibration_error"] = expected_calibration_error(is_cry, scores, expected)
         # Rounding leaves a recall of exactly 94 % a hair below it.
         metrics["fpr_at_94_recall"] = float(fpr[np.argmax(tpr >= RECALL - 1e-12)])
     if cry:
@@ -67,6 +74,17 @@ def detection(
     if other:
         metrics["fpr"] = float(alarms / other)
     return metrics
+
+
+def at_prior(is_cry: Bools, weights: Float64, prior: float) -> Float64:
+    """Returns weights of clips that make a share of them crying.
+
+    Example:
+        >>> at_prior(np.array([True, False, False]), np.ones(3), 0.2).round(2).tolist()
+        [0.2, 0.4, 0.4]
+    """
+    cry, other = weights[is_cry].sum(), weights[~is_cry].sum()
+    return weights * np.where(is_cry, prior / cry, (1 - prior) / other)
 
 
 def expected_calibration_error(is_cry: Bools, probabilities: Float64, weights: Float64) -> float:

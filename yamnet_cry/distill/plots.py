@@ -12,12 +12,17 @@ from scipy.stats import norm
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import DetCurveDisplay, precision_recall_curve
 
+from yamnet_cry.calibration import Calibration
+
 _COLOURS = {"int8": "tab:blue", "fp32": "tab:green", "teacher": "tab:orange", "teacher_sigmoid": "tab:brown"}
 _DPI = 120
 
 
 def evaluation(
-    path: Path, is_cry: NDArray[np.bool_], probabilities: Mapping[str, NDArray[np.float64]]
+    path: Path,
+    is_cry: NDArray[np.bool_],
+    probabilities: Mapping[str, NDArray[np.float64]],
+    prior: float | None = None,
 ) -> None:
     """Draws precision against recall, the detection-error trade-off, reliability, and a histogram.
 
@@ -26,6 +31,8 @@ def evaluation(
         is_cry: bool array of shape (clips,).
         probabilities: For each model its probabilities, of shape (clips,); the first one is the
             model of which the histogram is.
+        prior: Share of crying for which they hold; for reliability, they are turned into those at the share
+            of the clips. That share by default.
 
     Raises:
         OSError: If the file cannot be written.
@@ -37,7 +44,11 @@ def evaluation(
         shares, recalls, _ = precision_recall_curve(is_cry, values)
         precision.step(recalls, shares, where="post", label=name, color=style["color"])
         DetCurveDisplay.from_predictions(is_cry, values, ax=det, **style)
-        CalibrationDisplay.from_predictions(is_cry, values, n_bins=10, ax=reliability, **style)
+        reliable = values
+        if prior is not None:
+            unbiased = Calibration(1.0, 0.0, prior).for_prior(float(np.mean(is_cry)))
+            reliable = unbiased(values)
+        CalibrationDisplay.from_predictions(is_cry, reliable, n_bins=10, ax=reliability, **style)
     _titled(precision, "Precision and recall", "recall", "precision")
     precision.legend(loc="lower left")
     precision.set(xlim=(0, 1.01), ylim=(0, 1.01))
@@ -46,7 +57,8 @@ def evaluation(
     det.legend(loc="lower left")
     _titled(det, "Misses against false alarms", "false positive rate", "miss rate")
     reliability.legend(loc="upper left")
-    _titled(reliability, "Reliability", "mean probability", "share of clips with crying")
+    title = "Reliability" if prior is None else "Reliability, at the share of crying among the clips"
+    _titled(reliability, title, "mean probability", "share of clips with crying")
     name, values = next(iter(probabilities.items()))
     bins = np.linspace(0, 1, 21)
     sides = [values[is_cry], values[~is_cry]]
@@ -107,18 +119,24 @@ def per_label(path: Path, measured: Mapping[str, Mapping[str, Any]], metric: str
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})
 
 
-def training(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+def training(path: Path, histories: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     """Draws the losses of every epoch, and marks the one that was kept.
 
     Args:
         path: PNG to write.
-        history: ``loss`` and ``val_loss`` of every epoch.
+        histories: By what was trained, ``loss`` and ``val_loss`` of every epoch.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(8 * len(histories), 4.5), layout="constrained")
+    every = figure.subplots(1, len(histories), squeeze=False)[0]
+    for axes, (name, history) in zip(every, histories.items(), strict=True):
+        _losses(axes, name, history)
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+
+
+def _losses(axes: Axes, name: str, history: Sequence[Mapping[str, float]]) -> None:
     epochs = np.arange(1, len(history) + 1)
     validation = [epoch["val_loss"] for epoch in history]
     axes.plot(epochs, [epoch["loss"] for epoch in history], label="training", color="tab:gray")
@@ -126,8 +144,7 @@ def training(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     best = int(np.argmin(validation))
     axes.plot(epochs[best], validation[best], "o", color="tab:blue", label=f"kept: epoch {best + 1}")
     axes.legend()
-    _titled(axes, "Losses", "epoch", "loss")
-    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    _titled(axes, f"Losses of the {name}", "epoch", "loss")
 
 
 def _titled(axes: Axes, title: str, x: str, y: str) -> None:

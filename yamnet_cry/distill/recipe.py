@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from yamnet_cry import fields
 from yamnet_cry.audioset import CRY_TASK
-from yamnet_cry.distill.settings import FLAG, each_of, each_within, pairs, sections, span
+from yamnet_cry.distill.settings import FLAG, each_of, each_within, integers, pairs, sections, span
 from yamnet_cry.errors import RecipeError
+from yamnet_cry.events import EventSettings
 from yamnet_cry.fields import integer, number, one_of, rules
 from yamnet_cry.frontend import YAMNET, FrontEnd
 from yamnet_cry.task import Task
@@ -42,7 +43,10 @@ class StudentSettings:
 
     Attributes:
         architecture: Kind of network; ``ds_cnn`` is a depthwise-separable CNN.
-        stem_filters: Filters of the first 3x3 convolution, of stride 2.
+        fold: Neighbouring mel bands that become channels of the first convolution; must divide their number.
+            A single channel leaves most lanes of a processor's vectors empty.
+        stem_filters: Filters of the first 3x3 convolution.
+        stem_stride: Its strides along time and bands.
         blocks: Filters and stride of each depthwise-separable block, one after the other.
         head_rank: Width of a linear layer before the logits, which factorises the last layer; 0 for none.
         start: Weights to begin with: ``random``, or those of the ``released`` model, which has learnt from
@@ -50,7 +54,9 @@ class StudentSettings:
     """
 
     architecture: Annotated[Architecture, one_of(get_args(Architecture))] = "ds_cnn"
+    fold: Annotated[int, integer(1, 64)] = 1
     stem_filters: Annotated[int, integer(1, 1024)] = 8
+    stem_stride: Annotated[tuple[int, int], integers(1, 4, 2, 2)] = (2, 2)
     blocks: Annotated[tuple[tuple[int, int], ...], pairs(32, ("filters", 1, 1024), ("stride", 1, 4))] = (
         (16, 1),
         (32, 2),
@@ -92,7 +98,11 @@ class Augmentation:
         rates: The tempo, as a multiple of the clip's.
         mix: Probability of another clip under it.
         snr_db: Level of the clip over that other one, in decibels.
+        surround: Probability that the other clip goes on before and after, so that the clip comes somewhere
+            within a view of up to ``seconds``.
         room: Probability of an echo.
+        measured_rooms: Share of echoes that are those of real rooms, if the corpus has impulse responses:
+            training clips of target ``ir`` in its manifest.
         room_seconds: Time in which the echo decays by 60 dB.
         direct_db: Level of the direct sound over the echo, in decibels.
         noise: Probability of coloured noise.
@@ -115,7 +125,9 @@ class Augmentation:
     rates: Annotated[Range, span(0.25, 4)] = (0.8, 1.25)
     mix: Probability = 0.6
     snr_db: Annotated[Range, span(-60, 60)] = (-5.0, 20.0)
+    surround: Probability = 0.0
     room: Probability = 0.4
+    measured_rooms: Probability = 0.0
     room_seconds: Annotated[Range, span(0.01, 10)] = (0.1, 0.8)
     direct_db: Annotated[Range, span(-60, 60)] = (-3.0, 12.0)
     noise: Probability = 0.4
@@ -200,6 +212,46 @@ class Train:
 
 
 @dataclass(frozen=True)
+class ContextSettings:
+    """The context network over the student, and how both go on learning together, from sequences of windows.
+
+    Batch normalisation is frozen by then. A clip's log-odds are the mean of its windows', weighed by their
+    softmax, and compared with what labels and teachers of clips say of the clip.
+
+    Attributes:
+        filters: Filters of each convolution.
+        dilations: One convolution each, in windows of 0.48 s; with 1, 2 and 6 it looks at 19 windows, 9.6 s.
+        windows: In a training sequence.
+        before: Probability that what a clip leaves free of a sequence holds the end of another clip without
+            the target, so that what was heard before does not matter.
+        window_weight: Weight, in [0, 1], of what is known of single windows against what is known of clips;
+            it teaches when a cry begins and ends.
+        student_weight: Weight of the student's own loss, see ``loss``, beside that.
+        negatives_per_positive: Each epoch takes every clip of which the target is more probable than 0.3, and
+            this many others for each, drawn anew.
+        epochs: Number of epochs.
+        batch_size: Clips in a step.
+        learning_rate: Learning rate at the start; it falls along a cosine.
+        dropped_learning_rate: Learning rate at the end.
+        prior: Share of recordings with the target where the detector will listen, in (0, 1): what its
+            probabilities are calibrated for.
+    """
+
+    filters: Annotated[int, integer(1, 128)] = 24
+    dilations: Annotated[tuple[int, ...], integers(1, 64, 1, 7)] = (1, 2, 6)
+    windows: Annotated[int, integer(1, 1000)] = 20
+    before: Probability = 0.5
+    window_weight: Probability = 0.3
+    student_weight: Annotated[float, number(0, 1000)] = 0.2
+    negatives_per_positive: Annotated[int, integer(1, 10_000)] = 2
+    epochs: Annotated[int, integer(1, 100_000)] = 6
+    batch_size: Annotated[int, integer(1, 65_536)] = 16
+    learning_rate: Annotated[float, number(1e-9, 1)] = 1e-3
+    dropped_learning_rate: Annotated[float, number(0, 1)] = 2e-5
+    prior: Annotated[float, number(1e-6, 1 - 1e-6)] = 0.1
+
+
+@dataclass(frozen=True)
 class Export:
     """How the student is quantised.
 
@@ -231,13 +283,16 @@ _PARTS = {
     "sampling": _instance(Sampling),
     "loss": _instance(Loss),
     "train": _instance(Train),
+    "context": _instance(ContextSettings, or_none=True),
     "export": _instance(Export),
+    "events": _instance(EventSettings),
 }
 
 # Settings of which the first must not exceed the second.
 _IN_ORDER = (
     ("selection.negative_below", "selection.positive_above"),
     ("train.dropped_learning_rate", "train.learning_rate"),
+    ("context.dropped_learning_rate", "context.learning_rate"),
 )
 
 
@@ -256,7 +311,9 @@ class Recipe:
         sampling: What an epoch consists of.
         loss: What the student learns to match.
         train: How it is fitted.
+        context: The network that reads what it hears over seconds, of a task with a group; None for none.
         export: How it is quantised.
+        events: How the detector makes events of probabilities.
         about: What is special about it, in a line.
 
     Raises:
@@ -273,7 +330,9 @@ class Recipe:
     sampling: Sampling = field(default_factory=Sampling)
     loss: Loss = field(default_factory=Loss)
     train: Train = field(default_factory=Train)
+    context: ContextSettings | None = None
     export: Export = field(default_factory=Export)
+    events: EventSettings = field(default_factory=EventSettings)
     about: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -284,8 +343,9 @@ class Recipe:
         except ValueError as error:
             raise RecipeError(str(error)) from None
         self._check_teaching()
+        self._check_context()
         for lower, higher in _IN_ORDER:
-            if self.selection is None and lower.startswith("selection."):
+            if getattr(self, lower.partition(".")[0]) is None:
                 continue
             received, limit = self[lower], self[higher]
             if received > limit:
@@ -306,6 +366,16 @@ class Recipe:
             raise RecipeError(
                 "expected a task with a group and a first teacher of windows, for a selection asks it. "
                 f"Received: task.group of {len(self.task.group)} labels, teaching.roles {roles}"
+            )
+
+    def _check_context(self) -> None:
+        if self.context is None:
+            return
+        if not self.task.group or not self.student.head_rank:
+            raise RecipeError(
+                "expected a task with a group, and student.head_rank of at least 1, for a context network "
+                f"reads what the head gives. Received: task.group of {len(self.task.group)} labels, "
+                f"student.head_rank {self.student.head_rank}"
             )
 
     def __getitem__(self, key: str) -> Any:

@@ -76,7 +76,7 @@ def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32
     """
     known = _of_group(windows, selection, task) if task.group else _of_each(windows, task)
     for judge in windows.of("clips"):
-        heard = _judged(judge, task)[windows.clip_index]
+        heard = judged(judge, task)[windows.clip_index]
         mixed = (1 - judge.weight) * known + judge.weight * heard
         if task.group:
             # People who say that it is not there are right, whatever the judge believes to hear.
@@ -84,6 +84,23 @@ def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32
         of_people = np.where(known == UNKNOWN, known, mixed)
         known = np.where(windows.labelled[:, None], of_people, heard).astype(np.float32)
     return known
+
+
+def of_clips(windows: Windows, task: Task) -> Float32:
+    """Says of each clip how probable it is that the task's target is heard in it.
+
+    Returns:
+        float32 of shape (clips,), in [0, 1]: what people say, with the word of teachers of clips beside it
+        where they say that it is; of clips without labels, the word of those teachers; -1 where nobody knows.
+    """
+    target, opposite = task.clip_labels
+    words = np.array([(*clip.labels, "")[0] for clip in windows.clips])
+    known = np.select([words == target, words == opposite], [np.float32(1.0), np.float32(0.0)], UNKNOWN)
+    for judge in windows.of("clips"):
+        heard = judged(judge, task)[:, 0]
+        mixed = (1 - judge.weight) * known + judge.weight * heard
+        known = np.select([words == target, words == opposite], [mixed, known], heard)
+    return known.astype(np.float32)
 
 
 def _of_group(windows: Windows, selection: Selection | None, task: Task) -> Float32:
@@ -117,7 +134,7 @@ def _silent(windows: Windows) -> NDArray[np.bool_]:
     return loud[windows.first_frame + front_end.patch_frames] == loud[windows.first_frame]
 
 
-def _judged(judge: Opinion, task: Task) -> Float32:
+def judged(judge: Opinion, task: Task) -> Float32:
     """Returns what a teacher of clips says as a label: of shape (clips, 1) or (clips, labels)."""
     if task.group:
         return np.minimum(teacher_score(judge, task), np.float32(1.0))[:, None]

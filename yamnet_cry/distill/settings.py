@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from yamnet_cry import fields
+from yamnet_cry.events import EventSettings
 from yamnet_cry.fields import Rule
 from yamnet_cry.frontend import FrontEnd
 
@@ -63,6 +64,26 @@ def each_within(low: float, high: float, longest: int) -> Rule:
         f"a list of 1 to {longest} numbers from {low:g} to {high:g}",
         lambda value: (
             isinstance(value, list | tuple) and 1 <= len(value) <= longest and all(map(one.holds, value))
+        ),
+    )
+
+
+def integers(low: int, high: int, shortest: int, longest: int) -> Rule:
+    """A list of whole numbers within bounds.
+
+    Example:
+        >>> rule = integers(1, 4, 2, 2)
+        >>> rule.meaning, rule.holds((2, 1)), rule.holds((2,)), rule.holds((2, 5))
+        ('a list of 2 whole numbers from 1 to 4', True, False, False)
+    """
+    one = fields.integer(low, high)
+    count = str(longest) if shortest == longest else f"{shortest} to {longest}"
+    return Rule(
+        f"a list of {count} whole numbers from {low} to {high}",
+        lambda value: (
+            isinstance(value, list | tuple)
+            and shortest <= len(value) <= longest
+            and all(map(one.holds, value))
         ),
     )
 
@@ -121,12 +142,12 @@ def meanings(section: type) -> dict[str, str]:
 
 
 def sections(recipe: Any) -> dict[str, Any]:
-    """Returns the sections of a recipe, by name; a front end is a value as a whole, and no section."""
+    """Returns the sections of a recipe, by name; front end and events are values, and no sections."""
     values = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     return {
         name: value
         for name, value in values.items()
-        if dataclasses.is_dataclass(value) and not isinstance(value, FrontEnd)
+        if dataclasses.is_dataclass(value) and not isinstance(value, FrontEnd | EventSettings)
     }
 
 

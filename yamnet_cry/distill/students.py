@@ -12,6 +12,9 @@ from yamnet_cry.frontend import YAMNET, FrontEnd
 #: Name of the second head, which matches teachers of other labels and is cut off in the end.
 SECOND_HEAD = "teacher"
 
+#: Name of the layer before the logits, whose output is what a context network reads.
+HEAD = "head"
+
 
 def build(
     settings: StudentSettings, classes: int, front_end: FrontEnd = YAMNET, teacher_classes: int = 0
@@ -43,7 +46,7 @@ def build(
     embedding = BUILDERS[settings.architecture](settings, inputs)
     x = embedding
     if settings.head_rank:
-        x = layers.Dense(settings.head_rank, use_bias=False, name="head")(x)
+        x = layers.Dense(settings.head_rank, use_bias=False, name=HEAD)(x)
     logits = layers.Dense(classes, name="logits")(x)
     if not teacher_classes:
         return keras.Model(inputs, logits, name=settings.architecture)
@@ -89,10 +92,16 @@ def without_second_head(model: keras.Model) -> keras.Model:
 def ds_cnn(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTensor:
     """Builds a depthwise-separable CNN (Zhang et al. 2017, arXiv:1711.07128), up to its last dense layers.
 
-    A strided 3x3 convolution, blocks of a depthwise 3x3 and a pointwise 1x1 convolution, each
-    followed by batch normalisation and ReLU, and global average pooling.
+    A strided 3x3 convolution, over bands that may be folded into channels, blocks of a depthwise 3x3 and a
+    pointwise 1x1 convolution, each followed by batch normalisation and ReLU, and global average pooling.
     """
-    x = layers.Conv2D(settings.stem_filters, 3, 2, padding="same", use_bias=False, name="stem")(inputs)
+    x = inputs
+    if settings.fold > 1:
+        frames, bands = inputs.shape[1:3]
+        x = layers.Reshape((frames, bands // settings.fold, settings.fold), name="fold")(x)
+    x = layers.Conv2D(
+        settings.stem_filters, 3, settings.stem_stride, padding="same", use_bias=False, name="stem"
+    )(x)
     x = _normalised(x, "stem")
     for number, (filters, stride) in enumerate(settings.blocks, start=1):
         depthwise, pointwise = f"block{number}_depthwise", f"block{number}_pointwise"

@@ -77,32 +77,45 @@ def fit(
                 students.begin_with(model, CryDetector.from_pretrained().keras_model)
             model.compile(keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay), loss)
         start = len(history)
+        epochs = Epochs(
+            windows,
+            chosen,
+            known,
+            teacher_labels,
+            recipe.sampling,
+            recipe.train.batch_size,
+            seed,
+            epoch=start,
+        )
         model.fit(
-            Epochs(
-                windows,
-                chosen,
-                known,
-                teacher_labels,
-                recipe.sampling,
-                recipe.train.batch_size,
-                seed,
-                epoch=start,
-            ),
+            epochs,
             validation_data=(windows.patches(checked), targets(windows, checked, known, teacher_labels)),
             validation_batch_size=256,
             initial_epoch=start,
             epochs=recipe.train.epochs,
             shuffle=False,  # Epochs shuffles windows; Keras would shuffle batches, with a seed of its own
             verbose=0,
-            callbacks=[
-                keras.callbacks.LearningRateScheduler(
-                    lambda epoch, _rate: learning_rate(recipe.train, epoch)
-                ),
-                checkpoints,
-                _Progress(start, recipe.train.epochs, disable=not progress),
-            ],
+            callbacks=callbacks(checkpoints, recipe.train, "training", disable=not progress),
         )
         return students.without_second_head(checkpoints.load_best()), checkpoints.history
+
+
+def callbacks(
+    checkpoints: "Checkpoints", train: Train, description: str, *, disable: bool
+) -> list[keras.callbacks.Callback]:
+    """Returns what goes with a fit: its learning rate, its checkpoints and its progress bar.
+
+    Args:
+        checkpoints: With the epochs that are done already.
+        train: Its settings.
+        description: Of the bar.
+        disable: Whether to show none.
+    """
+    return [
+        keras.callbacks.LearningRateScheduler(lambda epoch, _rate: learning_rate(train, epoch)),
+        checkpoints,
+        _Progress(len(checkpoints.history), train.epochs, description, disable=disable),
+    ]
 
 
 def learning_rate(train: Train, epoch: int) -> float:
@@ -187,9 +200,9 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class _Progress(keras.callbacks.Callback):
-    def __init__(self, start: int, epochs: int, *, disable: bool) -> None:
+    def __init__(self, start: int, epochs: int, description: str, *, disable: bool) -> None:
         super().__init__()
-        self._bar = tqdm(initial=start, total=epochs, desc="training", unit="epoch", disable=disable)
+        self._bar = tqdm(initial=start, total=epochs, desc=description, unit="epoch", disable=disable)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}

@@ -13,6 +13,9 @@ from yamnet_cry.task import Task
 
 SOURCE = "augmented"
 
+#: Target, in a manifest, of what is no sound but the impulse response of a room.
+IMPULSE_RESPONSE = "ir"
+
 Item = TypeVar("Item")
 
 _CURVE_HERTZ = np.array([60, 125, 250, 500, 1000, 2000, 4000, 8000], np.float32)
@@ -35,6 +38,8 @@ def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -
         ``settings.views`` clips of the training split, or none if there is nothing to make them of.
     """
     training = [clip for clip in clips if clip.split == "train"]
+    rooms = [clip for clip in training if clip.extra.get("target") == IMPULSE_RESPONSE]
+    training = [clip for clip in training if clip.extra.get("target") != IMPULSE_RESPONSE]
     if task.group:
         target, opposite = task.clip_labels
         positive = [[clip for clip in training if target in clip.labels]]
@@ -54,6 +59,7 @@ def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -
         pool = _drawn(positive, generator) if chosen else others
         foreground = _drawn(pool, generator)
         background = _drawn(backgrounds, generator) if backgrounds else None
+        room = _drawn(rooms, generator) if rooms and settings.measured_rooms else None
         views.append(
             Clip(
                 name=f"view-{number:06d}",
@@ -61,7 +67,7 @@ def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -
                 split="train",
                 group=foreground.group,
                 source=SOURCE,
-                open=_Render(foreground, background, settings, seed, number),
+                open=_Render(foreground, background, room, settings, seed, number),
             )
         )
     return views
@@ -75,21 +81,31 @@ class _Render:
     """Renders one view; the draws continue where `make` chose the clips, on a stream of their own."""
 
     def __init__(
-        self, foreground: Clip, background: Clip | None, settings: Augmentation, seed: int, number: int
+        self,
+        foreground: Clip,
+        background: Clip | None,
+        room: Clip | None,
+        settings: Augmentation,
+        seed: int,
+        number: int,
     ) -> None:
-        self._clips = foreground, background
+        self._clips = foreground, background, room
         self._settings = settings
         self._key = (seed, number, 1)
 
     def __call__(self) -> tuple[Float32, int]:
         generator = np.random.default_rng(self._key)
-        foreground, background = self._clips
-        other = None if background is None else background.read()
-        return render(foreground.read(), other, self._settings, generator), YAMNET.sample_rate
+        foreground, background, room = (None if clip is None else clip.read() for clip in self._clips)
+        assert foreground is not None
+        return render(foreground, background, self._settings, generator, room), YAMNET.sample_rate
 
 
 def render(
-    foreground: Float32, background: Float32 | None, settings: Augmentation, generator: np.random.Generator
+    foreground: Float32,
+    background: Float32 | None,
+    settings: Augmentation,
+    generator: np.random.Generator,
+    room: Float32 | None = None,
 ) -> Float32:
     """Draws and applies every transform of a view.
 
@@ -98,6 +114,7 @@ def render(
         background: What may be mixed under it, if anything.
         settings: How likely each transform is, and in which range.
         generator: Source of all draws.
+        room: The impulse response of a room, if there is one.
 
     Returns:
         float32 samples at 16 kHz in [-1, 1].
@@ -116,9 +133,18 @@ def render(
         wave = augment.at_speed(wave, within(settings.rates))
     if background is not None and happens(settings.mix):
         other = _cut(background, settings.seconds, generator)
-        wave = augment.mix(wave, other, within(settings.snr_db))
+        snr_db = within(settings.snr_db)
+        # Settings of 0 draw nothing, so that recipes without them keep their views.
+        if settings.surround and len(other) > len(wave) and happens(settings.surround):
+            start = int(generator.integers(len(other) - len(wave) + 1))
+            wave = augment.surround(wave, other, snr_db, start)
+        else:
+            wave = augment.mix(wave, other, snr_db)
     if happens(settings.room):
-        wave = augment.in_room(wave, within(settings.room_seconds), within(settings.direct_db), generator)
+        if room is not None and happens(settings.measured_rooms):
+            wave = augment.in_measured_room(wave, room)
+        else:
+            wave = augment.in_room(wave, within(settings.room_seconds), within(settings.direct_db), generator)
     if happens(settings.noise):
         noise = augment.coloured_noise(len(wave), within((0.0, 2.0)), generator)
         wave = augment.mix(wave, noise, within(settings.noise_snr_db))

@@ -9,13 +9,14 @@ from yamnet_cry.events import find_events
 from yamnet_cry.firmware.tables import array, float_literal
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.config import ModelConfig
+from yamnet_cry.model.context import Context
 from yamnet_cry.model.runtime import Student
 
 _PATCHES = 4
 _LOG_MEL_FRAMES = 8
 
 
-def golden(config: ModelConfig, student: Student, model: bytes) -> str:
+def golden(config: ModelConfig, student: Student, model: bytes, context: Context | None) -> str:
     """Returns ``yamnet_cry_golden.h``: samples, and what each step from them to events must give.
 
     The logits are TFLite-Micro's own.
@@ -26,7 +27,7 @@ def golden(config: ModelConfig, student: Student, model: bytes) -> str:
     samples = np.rint(scene * 32767).astype(np.int16)
     log_mel = YAMNET.log_mel(samples.astype(np.float32) / np.float32(32768))
     inputs = student.quantize(log_mel)
-    logits = micro_logits(model, YAMNET.patches(inputs))
+    logits, embeddings = micro_outputs(student, model, YAMNET.patches(inputs))
     scores = cry_score(student.quantized(logits).dequantized())
     track = np.round(0.5 + 0.5 * np.sin(np.arange(60) / 4.0) * np.sin(np.arange(60) / 31.0), 4)
     found = find_events(track, config.threshold, config.events)
@@ -48,6 +49,7 @@ def golden(config: ModelConfig, student: Student, model: bytes) -> str:
             "",
             "/* A synthesised nursery, 16 kHz: nobody was recorded. */",
             array("int16_t", "golden_samples", samples),
+            *([] if context is None else _of_context(context, student, embeddings)),
             "#ifndef YAMNET_CRY_FIXED_POINT",
             array("float", "golden_log_mel", map(float_literal, log_mel[:_LOG_MEL_FRAMES].ravel().tolist())),
             "#endif",
@@ -65,22 +67,40 @@ def golden(config: ModelConfig, student: Student, model: bytes) -> str:
     )
 
 
-def micro_logits(model: bytes, patches: NDArray[np.int8]) -> NDArray[np.int8]:
+def _of_context(context: Context, student: Student, embeddings: NDArray[np.int8]) -> list[str]:
+    # Every value that an embedding can have follows those of the scene, for rings and limits to be reached.
+    drawn = np.random.default_rng(0).integers(-128, 128, (3 * context.windows, context.inputs))
+    heard = np.concatenate([embeddings, drawn.astype(np.int8)])
+    log_odds = context.listen()(heard.astype(np.int16) - np.int16(student.embedding_zero_point))
+    return [
+        f"#define GOLDEN_CONTEXT {len(heard)}u",
+        array("int8_t", "golden_embeddings", heard.ravel()),
+        array("float", "golden_log_odds", map(float_literal, log_odds.tolist())),
+    ]
+
+
+def micro_outputs(
+    student: Student, model: bytes, patches: NDArray[np.int8]
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Runs the real TFLite-Micro.
 
     Args:
+        student: The same model on LiteRT, which knows which output is which.
         model: The bytes of a ``.tflite`` file.
         patches: int8 of shape (patches, 96, 64).
 
     Returns:
-        int8 of shape (patches, 521).
+        int8 of shape (patches, 521), logits, and of shape (patches, width), embeddings; the width is 0 for a
+        model without.
     """
     from tflite_micro.python.tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_bytes(model, arena_size=512 * 1024)
-    found = []
+    logits, embeddings = [], []
     for patch in patches:
         interpreter.set_input(np.ascontiguousarray(patch)[None, :, :, None], 0)
         interpreter.invoke()
-        found.append(interpreter.get_output(0)[0])
-    return np.array(found, np.int8)
+        of_logits, *of_embedding = (interpreter.get_output(number)[0] for number in student.output_numbers)
+        logits.append(of_logits)
+        embeddings.append(of_embedding[0] if of_embedding else np.empty(0, np.int8))
+    return np.array(logits, np.int8), np.array(embeddings, np.int8)

@@ -52,7 +52,11 @@ _CRY_FIELDS = {
 }
 _CLASSES = {"count": exactly(NUM_CLASSES), "cry": exactly(list(CRY_CLASSES))}
 
-_CALIBRATION = {"slope": number(1e-6, 1e6), "intercept": number(-1e6, 1e6)}
+_CALIBRATION = {
+    "slope": number(1e-6, 1e6),
+    "intercept": number(-1e6, 1e6),
+    "prior": number(1e-6, 1 - 1e-6, optional=True),
+}
 # The firmware has room for as many windows: YAMNET_CRY_LONGEST_SMOOTHING and _VOTE.
 _EVENTS = {
     "smoothing": integer(1, 16, optional=True),
@@ -124,6 +128,8 @@ class ModelConfig:
     def to_json(self) -> str:
         """Returns the text of ``config.json``."""
         own = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        if self.calibration.prior is None:
+            del own["calibration"]["prior"]
         names = (*_FIELDS, *(_GROUP_FIELDS if self.task.group else ()))
         content = {
             "format": FORMAT,
@@ -212,7 +218,7 @@ def _of_group(values: dict[str, Any], task: Task) -> dict[str, Any]:
     recall = found.get("event_recall")
     return {
         "threshold": float(found["threshold"]),
-        "calibration": Calibration(float(calibration["slope"]), float(calibration["intercept"])),
+        "calibration": Calibration(**{name: float(value) for name, value in calibration.items()}),
         "events": EventSettings(**check_only(found["events"], _EVENTS, "events")),
         "event_recall": None if recall is None else _event_recall(recall),
     }

@@ -3,6 +3,7 @@
 One layout serves as the result of a training run, as the bundled model and as a Hub repository::
 
     model_int8.tflite   the student that detectors and microcontrollers run
+    context.npz         the network that reads what the student heard in the last seconds, of models with one
     model.keras         the same student in float32, to fine-tune or convert
     model.weights.h5    its weights alone: with config.json, what keras.models.load_model("hf://...") reads
     config.json         task, front end, calibration, threshold, size and hash of the models; and Keras's
@@ -23,8 +24,10 @@ from yamnet_cry.errors import ModelError
 from yamnet_cry.fields import parse, shortened
 from yamnet_cry.files import whole
 from yamnet_cry.model.config import ModelConfig
+from yamnet_cry.model.context import Context
 
 TFLITE = "model_int8.tflite"
+CONTEXT = "context.npz"
 KERAS = "model.keras"
 KERAS_WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
@@ -37,7 +40,10 @@ CARD = "README.md"
 #: What a detector reads; the rest is for people and for training.
 DETECTOR_FILES = (CONFIG, TFLITE)
 
-#: All that is published of a model folder.
+#: What it reads besides, of models that have it.
+OPTIONAL_FILES = (CONTEXT,)
+
+#: All that is published of a model folder, besides what is optional.
 RELEASE_FILES = (
     TFLITE,
     KERAS,
@@ -54,6 +60,7 @@ RELEASE_FILES = (
 LARGEST = {
     CONFIG: 2**20,
     TFLITE: 2**24,
+    CONTEXT: 2**20,
     KERAS: 2**27,
     KERAS_WEIGHTS: 2**27,
     RECIPE: 2**20,
@@ -72,48 +79,67 @@ def fingerprint(content: bytes) -> dict[str, int | str]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def load(folder: Path) -> tuple[ModelConfig, bytes]:
+def load(folder: Path) -> tuple[ModelConfig, bytes, Context | None]:
     """Reads what a detector needs from a model folder, and checks it.
 
     Args:
         folder: An existing model folder.
 
     Returns:
-        The configuration and the bytes of the TFLite model.
+        The configuration, the bytes of the TFLite model, and its context network if it has one.
 
     Raises:
         ModelError: If a file is missing, corrupt, of a foreign format or of a newer version.
     """
     config = _read_config(folder)
-    model = read(folder, TFLITE)
-    expected = config.files.get(TFLITE)
-    if fingerprint(model) != expected:
+    model = _read_described(folder, TFLITE, config)
+    if CONTEXT not in config.files:
+        return config, model, None
+    content = _read_described(folder, CONTEXT, config)
+    try:
+        return config, model, Context.from_bytes(content)
+    except ValueError as error:
+        raise ModelError(f"{folder / CONTEXT}: {error}. Copy or download the folder again") from None
+
+
+def release_files(config: ModelConfig) -> tuple[str, ...]:
+    """Names all that is published of a model folder."""
+    return (*RELEASE_FILES, *(name for name in OPTIONAL_FILES if name in config.files))
+
+
+def _read_described(folder: Path, name: str, config: ModelConfig) -> bytes:
+    content, expected = read(folder, name), config.files.get(name)
+    if fingerprint(content) != expected:
         raise ModelError(
-            f"{folder / TFLITE} is not the file that {CONFIG} describes. Expected: {expected}. "
-            f"Received: {fingerprint(model)}. Copy or download the folder again"
+            f"{folder / name} is not the file that {CONFIG} describes. Expected: {expected}. "
+            f"Received: {fingerprint(content)}. Copy or download the folder again"
         )
-    return config, model
+    return content
 
 
-def save(folder: Path, config: ModelConfig, model: bytes) -> None:
+def save(folder: Path, config: ModelConfig, model: bytes, context: Context | None = None) -> None:
     """Writes what a detector needs to a new folder, whole or not at all.
 
     Args:
         folder: Must not exist.
         config: Its sizes and hashes are replaced by those of the model.
         model: The bytes of the TFLite model.
+        context: The context network, if the model has one.
 
     Raises:
         ModelError: If the folder exists, or cannot be written.
     """
     if folder.exists():
         raise ModelError(f"{folder} exists; name another folder")
-    config = dataclasses.replace(config, files={TFLITE: fingerprint(model)}, keras={})
+    contents = {TFLITE: model} | ({} if context is None else {CONTEXT: context.to_bytes()})
+    files = {name: fingerprint(content) for name, content in contents.items()}
+    config = dataclasses.replace(config, files=files, keras={})
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with whole(folder) as unfinished:
             unfinished.mkdir()
-            (unfinished / TFLITE).write_bytes(model)
+            for name, content in contents.items():
+                (unfinished / name).write_bytes(content)
             (unfinished / CONFIG).write_text(config.to_json(), encoding="utf-8")
     except OSError as error:
         raise ModelError(f"{folder} cannot be written ({error.strerror})") from None

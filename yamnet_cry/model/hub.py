@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from yamnet_cry.errors import HubError, ModelError
-from yamnet_cry.model.folder import DETECTOR_FILES, LARGEST
+from yamnet_cry.model.folder import DETECTOR_FILES, LARGEST, OPTIONAL_FILES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -108,7 +108,8 @@ def locate(
             raise ModelError(f"{name} is a folder, which has no revisions. Received: revision={revision!r}")
         return Source(Path(name))
     if isinstance(model, str) and _REPO_ID.fullmatch(model):
-        folder = _download(model, revision, DETECTOR_FILES, cache_dir, token, local_files_only)
+        names = (*DETECTOR_FILES, *OPTIONAL_FILES)
+        folder = _download(model, revision, names, cache_dir, token, local_files_only)
         # The Hub's cache keeps a commit's files in a folder of its name.
         return Source(folder, model, folder.name, cache_dir, token, local_files_only)
     raise ModelError(f"no such model folder, and no repository id such as user/model. Received: {name!r}")

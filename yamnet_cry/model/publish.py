@@ -1,7 +1,6 @@
 """What is published of a model folder, whether all of it is consistent, and its way to the Hub."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def check(folder: Path) -> dict[str, Path]:
             "`yamnet-cry distill` wrote it"
         )
     try:
-        config, _ = model_folder.load(folder)
+        config, *_ = model_folder.load(folder)
     except ModelError as error:
         raise HubError(str(error)) from None
     try:
@@ -69,7 +68,7 @@ def check(folder: Path) -> dict[str, Path]:
         raise HubError(f"{folder / METRICS} or {RECIPE} lacks what a card says ({error!r})") from None
     if differing:
         raise HubError(f"{folder} contradicts itself: {'; '.join(differing)}")
-    return {name: folder / name for name in RELEASE_FILES}
+    return {name: folder / name for name in model_folder.release_files(config)}
 
 
 def plan(folder: Path) -> tuple[dict[str, Path], str, str]:
@@ -79,7 +78,7 @@ def plan(folder: Path) -> tuple[dict[str, Path], str, str]:
         HubError: If the folder is incomplete or contradicts itself.
     """
     files = check(folder)
-    config, _ = model_folder.load(folder)
+    config, *_ = model_folder.load(folder)
     return files, f"yamnet-cry {config.package_version}, recipe {config.recipe}", f"v{config.package_version}"
 
 
@@ -127,7 +126,7 @@ def write_card(folder: Path) -> None:
         HubError: If they cannot be read, or it cannot be written.
     """
     try:
-        config, _ = model_folder.load(folder)
+        config, *_ = model_folder.load(folder)
         recipe, metrics = model_folder.read_json(folder, RECIPE), model_folder.read_json(folder, METRICS)
         text = card.render(config, recipe, metrics)
         write_whole(folder / CARD, text)
@@ -139,21 +138,20 @@ def write_card(folder: Path) -> None:
         raise HubError(f"{folder / METRICS} or {RECIPE} lacks what a card says ({error!r})") from None
 
 
-def with_threshold(folder: Path, target: Path, threshold: float) -> Path:
-    """Copies what is published of a model folder, with another threshold in its configuration and card.
+def with_config(folder: Path, target: Path, config: ModelConfig) -> Path:
+    """Copies what is published of a model folder, with another threshold or prior, and a card that says so.
 
     Args:
         folder: A whole model folder.
         target: A folder that is there and empty.
-        threshold: In [0, 1].
+        config: Its configuration, changed.
 
     Returns:
         The target.
     """
     for path in check(folder).values():
         shutil.copyfile(path, target / path.name)
-    config, _ = model_folder.load(folder)
-    write_whole(target / CONFIG, replace(config, threshold=threshold).to_json())
+    write_whole(target / CONFIG, config.to_json())
     write_card(target)
     return target
 

@@ -14,6 +14,7 @@ from yamnet_cry.frontend import Float32, FrontEnd
 from yamnet_cry.model.check import check
 
 Int8 = NDArray[np.int8]
+Int16 = NDArray[np.int16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +55,22 @@ class QuantizedLogits:
         return replace(parts[0], values=np.concatenate([part.values for part in parts]))
 
 
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a student says of some windows.
+
+    Attributes:
+        logits: Of every class.
+        embeddings: int16 of shape (windows, width): steps of its embeddings, less their zero point, which a
+            context network reads; of width 0 for a student without.
+    """
+
+    logits: QuantizedLogits
+    embeddings: Int16
+
+
 class Student:
-    """A full-integer student: int8 log-mel patches in, int8 logits out.
+    """A full-integer student: int8 log-mel patches in, int8 logits out, and embeddings for a context network.
 
     One object may be shared between threads; they take turns.
 
@@ -63,13 +78,14 @@ class Student:
         model: The bytes of a ``.tflite`` file.
         front_end: What makes its input.
         classes: How many logits it gives.
+        embedding: Width of its embeddings; 0 for none.
 
     Raises:
         ModelError: If they are no TFLite model, one that `model.check.check` refuses, or one with other
             inputs or outputs.
     """
 
-    def __init__(self, model: bytes, front_end: FrontEnd, classes: int) -> None:
+    def __init__(self, model: bytes, front_end: FrontEnd, classes: int, embedding: int = 0) -> None:
         check(model)
         try:
             # One thread: at 24 microseconds a window, a second one costs more than it brings.
@@ -80,18 +96,26 @@ class Student:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(f"the model is not a readable TFLite file ({reason})") from None
         self._lock = Lock()
-        self._front_end, self._classes = front_end, classes
+        self._front_end, self._classes, self._width = front_end, classes, embedding
+        # The converter gives outputs in an order of its own: these are the numbers of logits and embeddings.
+        self.output_numbers = sorted(
+            range(len(outputs)), key=lambda number: tuple(outputs[number]["shape"]) != (1, classes)
+        )
+        outputs = [outputs[number] for number in self.output_numbers]
         received = [(tuple(map(int, t["shape"])), t["dtype"].__name__) for t in inputs + outputs]
         size = (1, front_end.patch_frames, front_end.mel_bands, 1)
         expected = [(size, "int8"), ((1, classes), "int8")]
+        if embedding:
+            expected.append(((1, embedding), "int8"))
         if received != expected:
             raise ModelError(
                 f"expected a model with input and output {expected}, the input being that of its front end"
                 f"{_differing(size, received[0][0])}. Received: {received}"
             )
-        self._input, self._output = inputs[0]["index"], outputs[0]["index"]
+        self._input, self._outputs = inputs[0]["index"], [output["index"] for output in outputs]
         self.input_scale, self.input_zero_point = inputs[0]["quantization"]
         self.output_scale, self.output_zero_point = outputs[0]["quantization"]
+        self.embedding_scale, self.embedding_zero_point = outputs[-1]["quantization"]
 
     def quantize(self, log_mel: Float32) -> Int8:
         """Rounds log-mel values to the model's int8 input, saturating at both ends.
@@ -116,23 +140,40 @@ class Student:
             float32 array of shape (patches, classes), as many patches as `FrontEnd.patches` gives: with
             YAMNet's, ``1 + (frames - 96) // 48``.
         """
-        return self.quantized_logits(log_mel).dequantized()
+        return self.outputs(log_mel).logits.dequantized()
 
-    def quantized_logits(self, log_mel: Float32) -> QuantizedLogits:
-        """Classifies every patch as `logits` does, and leaves the result as the student gives it."""
+    def outputs(self, log_mel: Float32) -> Outputs:
+        """Hears every patch as `logits` does, and leaves the result as the student gives it."""
         # Frames are quantised once, though every patch but the first and last shares them with two others.
         inputs = self._front_end.patches(self.quantize(log_mel))[:, None, :, :, None]
-        outputs = np.empty((len(inputs), self._classes), np.int8)
+        logits = np.empty((len(inputs), self._classes), np.int8)
+        embeddings = np.empty((len(inputs), self._width), np.int16)
         with self._lock:
-            for patch, output in zip(inputs, outputs, strict=True):
+            for number, patch in enumerate(inputs):
                 self._interpreter.set_tensor(self._input, patch)
                 self._interpreter.invoke()
-                output[:] = self._interpreter.get_tensor(self._output)[0]
-        return self.quantized(outputs)
+                logits[number] = self._interpreter.get_tensor(self._outputs[0])[0]
+                if self._width:
+                    embeddings[number] = self._interpreter.get_tensor(self._outputs[1])[0]
+        if self._width:
+            embeddings -= np.int16(self.embedding_zero_point)
+        return Outputs(self.quantized(logits), embeddings)
 
     def quantized(self, outputs: Int8) -> QuantizedLogits:
         """Says what int8 outputs of this model, of shape (windows, classes), stand for."""
         return QuantizedLogits(outputs, self.output_scale, self.output_zero_point)
+
+
+def embedding_scale(model: bytes, width: int) -> float:
+    """Returns the size of a step of a student's embeddings.
+
+    Args:
+        model: The bytes of its ``.tflite`` file.
+        width: Of the embeddings.
+    """
+    outputs = Interpreter(model_content=model).get_output_details()
+    (own,) = (output for output in outputs if tuple(output["shape"]) == (1, width))
+    return float(own["quantization"][0])
 
 
 def _differing(expected: tuple[int, ...], received: tuple[int, ...]) -> str:

@@ -1,6 +1,6 @@
 /* Self-test: runs the golden vectors on the host or on the device, and prints PASS with the largest difference.
  *
- *     cc -std=c99 main.c yamnet_cry_frontend.c yamnet_cry_events.c -lm && ./a.out
+ *     cc -std=c99 *.c -lm && ./a.out
  *
  * With YAMNET_CRY_SELFTEST_NETWORK, yamnet_cry_network_invoke of yamnet_cry_network.cc is tested, too.
  */
@@ -11,6 +11,10 @@
 
 #include "yamnet_cry.h"
 #include "yamnet_cry_golden.h"
+
+#ifdef GOLDEN_CONTEXT
+#include "yamnet_cry_context.h"
+#endif
 
 #ifdef YAMNET_CRY_SELFTEST_NETWORK
 #include "yamnet_cry_network.h"
@@ -47,7 +51,7 @@ static void test_front_end(void) {
             unsigned network = 0;
             /* On golden input, so that a step in the front end is not blamed on the network. */
             const int8_t *input = golden_inputs + patches * YAMNET_CRY_PATCH_HOP * YAMNET_CRY_BANDS;
-            if (!yamnet_cry_network_invoke(input, logits)) network = 256;
+            if (!yamnet_cry_network_invoke(input, logits, NULL)) network = 256;
             for (n = 0; n < YAMNET_CRY_CLASSES; n++) {
                 const unsigned steps = (unsigned)abs(logits[n] - golden_logits[patches * YAMNET_CRY_CLASSES + n]);
                 if (steps > network) network = steps;
@@ -82,12 +86,27 @@ static void test_scores(void) {
     unsigned n;
     for (n = 0; n < GOLDEN_PATCHES; n++) {
         const float score = yamnet_cry_score(golden_logits + n * YAMNET_CRY_CLASSES);
+        const double log_odds = yamnet_cry_log_odds(score);
         scores = fmax(scores, fabs((double)score - golden_scores[n]));
-        probabilities = fmax(probabilities, fabs(yamnet_cry_probability(score) - golden_probabilities[n]));
+        probabilities = fmax(probabilities, fabs(yamnet_cry_probability(log_odds) - golden_probabilities[n]));
     }
     check("score", scores, 1e-6);
     check("probability", probabilities, 1e-5);
 }
+
+#ifdef GOLDEN_CONTEXT
+static void test_context(void) {
+    static yamnet_cry_context context;
+    double difference = 0.0;
+    unsigned n;
+    yamnet_cry_context_reset(&context);
+    for (n = 0; n < GOLDEN_CONTEXT; n++) {
+        const float log_odds = yamnet_cry_context_push(&context, golden_embeddings + n * YAMNET_CRY_EMBEDDING);
+        difference = fmax(difference, fabs((double)log_odds - (double)golden_log_odds[n]));
+    }
+    check("context, log-odds", difference, 0);
+}
+#endif
 
 static void test_events(void) {
     static yamnet_cry_events events;
@@ -115,6 +134,9 @@ static void test_events(void) {
 int main(void) {
     test_front_end();
     test_scores();
+#ifdef GOLDEN_CONTEXT
+    test_context();
+#endif
     test_events();
     puts(failures ? "FAIL" : "PASS");
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -1,19 +1,24 @@
 /* yamnet-cry on a microcontroller: YAMNet's front end before the network, and what comes after it.
  *
- * C99, no heap, nothing but libm. Everything a stream needs lies in two structures of the caller's.
+ * C99, no heap, nothing but libm. Everything a stream needs lies in structures of the caller's.
  *
  *     static yamnet_cry_frontend frontend;
+ *     static yamnet_cry_context context;
  *     static yamnet_cry_events events;
  *     yamnet_cry_frontend_reset(&frontend);
+ *     yamnet_cry_context_reset(&context);
  *     yamnet_cry_events_reset(&events, YAMNET_CRY_THRESHOLD);
  *     for (;;) {
  *         const int8_t *patch = yamnet_cry_frontend_push(&frontend, 160 new samples);
  *         if (patch == NULL) continue;               ... for 48 hops of 10 ms
- *         run the network on patch, 96 x 64 int8; it gives 521 int8 logits
- *         float probability = yamnet_cry_probability(yamnet_cry_score(logits));
+ *         run the network on patch, 96 x 64 int8; it gives 521 int8 logits, and an embedding
+ *         double probability = yamnet_cry_probability(yamnet_cry_context_push(&context, embedding));
  *         yamnet_cry_event event;
  *         if (yamnet_cry_events_push(&events, probability, &event)) ...it cried from event.start to event.end
  *     }
+ *
+ * The context network is declared in yamnet_cry_context.h. A kit without that file is of a model that judges each
+ * window alone, with yamnet_cry_log_odds(yamnet_cry_score(logits)) instead.
  *
  * Define YAMNET_CRY_FIXED_POINT for chips without a floating-point unit: the front end then computes in integers.
  */
@@ -61,8 +66,11 @@ void yamnet_cry_log_mel(const int16_t samples[YAMNET_CRY_FRAME], float log_mel[Y
 /* softmax(logits)[19] + softmax(logits)[20], in [0, 1], from the network's int8 output. */
 float yamnet_cry_score(const int8_t logits[YAMNET_CRY_CLASSES]);
 
-/* How probable it is that a baby cries, from a score: the calibration of this model. */
-double yamnet_cry_probability(float score);
+/* log(score / (1 - score)), kept finite: what a model without a context network is calibrated by. */
+double yamnet_cry_log_odds(float score);
+
+/* How probable it is that a baby cries, from log-odds: the calibration of this model. */
+double yamnet_cry_probability(double log_odds);
 
 /* A stretch of crying. Times in seconds since the reset. */
 typedef struct {

@@ -21,12 +21,16 @@ float yamnet_cry_score(const int8_t logits[YAMNET_CRY_CLASSES]) {
                    (double)sum);
 }
 
-double yamnet_cry_probability(float score) {
+double yamnet_cry_log_odds(float score) {
     double s = (double)score;
     /* Scores of exactly 0 and 1 have no log-odds. */
     if (s < 1e-6) s = 1e-6;
     if (s > 1 - 1e-6) s = 1 - 1e-6;
-    return 0.5 * (1.0 + tanh(0.5 * (YAMNET_CRY_SLOPE * (log(s) - log1p(-s)) + YAMNET_CRY_INTERCEPT)));
+    return log(s) - log1p(-s);
+}
+
+double yamnet_cry_probability(double log_odds) {
+    return 0.5 * (1.0 + tanh(0.5 * (YAMNET_CRY_SLOPE * log_odds + YAMNET_CRY_INTERCEPT)));
 }
 
 /* Half a hop after the start of a window, so many times: hundredths of a second are whole, and no error adds

@@ -1,0 +1,222 @@
+"""Training with a context network: what it learns from, that it can be resumed, and what comes of it."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from yamnet_cry import CryDetector
+from yamnet_cry.audioset import CRY_TASK
+from yamnet_cry.distill import context, distill, evaluate, recipes, sources
+from yamnet_cry.distill.losses import DistillationLoss
+from yamnet_cry.distill.recipe import ContextSettings, StudentSettings
+from yamnet_cry.errors import ModelError, RecipeError
+from yamnet_cry.events import EventSettings
+from yamnet_cry.firmware import kit
+from yamnet_cry.frontend import YAMNET
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model import publish
+from yamnet_cry.model.folder import CARD, CONFIG, CONTEXT, METRICS, TFLITE
+
+SETTINGS = (
+    "train.epochs=6",
+    "train.batch_size=8",
+    "augmentation.views=24",
+    "augmentation.seconds=4",
+    "augmentation.surround=0.5",
+    "loss.label_weight=0.2",
+)
+SMALL = ContextSettings(
+    filters=8, dilations=(1, 2), windows=6, epochs=4, batch_size=4, learning_rate=3e-3, prior=0.2
+)
+TINY = replace(
+    recipes.get("reference", SETTINGS),
+    student=StudentSettings(blocks=((16, 2), (32, 2)), head_rank=12),
+    context=SMALL,
+    events=EventSettings(smoothing=1, votes=1, window=1),
+)
+
+
+@pytest.fixture(scope="module")
+def arguments(synthetic_corpus, small_teacher, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache") / "logits.sqlite"
+    return {
+        "audio": str(synthetic_corpus),
+        "teacher": small_teacher,
+        "recipe": TINY,
+        "cache": cache,
+        "progress": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(arguments, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "model"
+    distill(out=out, **arguments)
+    return out
+
+
+@pytest.fixture(scope="module")
+def detector(finished):
+    return CryDetector.from_pretrained(finished)
+
+
+def test_the_folder_holds_the_context_network(finished, detector):
+    assert (finished / CONTEXT).read_bytes() == detector.context.to_bytes()
+    assert detector.context.inputs == 12
+    assert detector.context.windows == 7
+    assert set(publish.check(finished)) == set(model_folder.release_files(detector.config))
+    metrics = json.loads((finished / METRICS).read_text())
+    assert len(metrics["training"]["context_history"]) == SMALL.epochs
+    assert metrics["size"]["context_bytes"] == (finished / CONTEXT).stat().st_size
+    assert "context network" in (finished / CARD).read_text()
+
+
+def test_it_learns(finished):
+    metrics = json.loads((finished / METRICS).read_text())
+    losses = [epoch["val_loss"] for epoch in metrics["training"]["context_history"]]
+    assert losses[-1] < losses[0]
+    assert metrics["models"]["int8"]["all"]["auc"]["value"] > 0.8
+    assert metrics["models"]["fp32"]["all"]["auc"]["value"] > 0.8
+
+
+def test_streams_give_what_files_give(synthetic_corpus, detector):
+    clips = [clip for clip in sources.load(synthetic_corpus) if clip.split == "test"]
+    wave = np.concatenate([clip.read() for clip in clips])
+    whole = detector((wave, 16_000))
+    assert whole.track is not None
+    blocks = np.array_split(wave, 77)
+    np.testing.assert_array_equal(
+        [update.probability for update in detector.stream(blocks, 16_000) if not update.closing],
+        whole.probabilities,
+    )
+    np.testing.assert_array_equal(detector.log_odds(YAMNET.log_mel(YAMNET.pad(wave))), whole.track)
+    # The window's own score is still that of the student.
+    np.testing.assert_array_equal(
+        whole.scores, CRY_TASK.score(detector.logits(YAMNET.log_mel(YAMNET.pad(wave))))
+    )
+
+
+def test_it_is_calibrated_for_its_prior(detector, synthetic_corpus):
+    clips = [clip for clip in sources.load(synthetic_corpus) if clip.split == "val" and clip.labels]
+    tracks = [detector((clip.read(), 16_000)).track for clip in clips]
+    settings = detector.config.events
+    fitted = evaluate.fit_calibration(evaluate.labels(clips), tracks, settings, prior=0.2)
+    assert detector.config.calibration == fitted
+    assert detector.prior == 0.2
+    before = detector((clips[0].read(), 16_000)).probability
+    other = CryDetector(detector.config, detector.model, detector.context)
+    other.prior = 0.5
+    assert other((clips[0].read(), 16_000)).probability > before
+    odds = [p / (1 - p) for p in (before, other((clips[0].read(), 16_000)).probability)]
+    assert odds[1] / odds[0] == pytest.approx(4.0)
+    with pytest.raises(ValueError, match="a prior between 0 and 1"):
+        other.prior = 0.0
+
+
+def test_a_changed_prior_is_saved_copied_and_listened_with(detector, tmp_path):
+    other = CryDetector(detector.config, detector.model, detector.context)
+    other.prior = 0.05
+    other.save_pretrained(tmp_path / "saved")
+    again = CryDetector.from_pretrained(tmp_path / "saved")
+    assert again.prior == 0.05
+    wave = np.random.default_rng(0).normal(0, 0.1, 48_000)
+    expected = other((wave, 16_000)).probabilities
+    np.testing.assert_array_equal(again((wave, 16_000)).probabilities, expected)
+    heard = [update.probability for update in again.stream([wave], 16_000) if not update.closing]
+    np.testing.assert_array_equal(heard, expected)
+
+
+def test_older_models_do_not_know_their_prior():
+    reference = CryDetector.from_pretrained()
+    if reference.prior is None:
+        with pytest.raises(ValueError, match="does not say for which prior"):
+            reference.prior = 0.1
+
+
+def test_an_interrupted_context_goes_on(arguments, finished, tmp_path, monkeypatch):
+    def interrupted(self, epoch, logs=None):
+        original(self, epoch, logs)
+        if self._folder.name == "context" and epoch == 1:
+            raise KeyboardInterrupt
+
+    original = context.Checkpoints.on_epoch_end
+    monkeypatch.setattr(context.Checkpoints, "on_epoch_end", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        distill(out=tmp_path / "model", **arguments)
+    monkeypatch.undo()
+    distill(out=tmp_path / "model", resume=True, **arguments)
+    for name in (TFLITE, CONTEXT, METRICS):
+        assert (tmp_path / "model" / name).read_bytes() == (finished / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", [CONTEXT])
+def test_a_damaged_or_missing_context_is_named(finished, tmp_path, name):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for file in (CONFIG, TFLITE, CONTEXT):
+        (folder / file).write_bytes((finished / file).read_bytes())
+    (folder / name).write_bytes(b"something else")
+    with pytest.raises(ModelError, match=f"{name} is not the file that config.json describes"):
+        CryDetector.from_pretrained(folder)
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"has no {name}"):
+        CryDetector.from_pretrained(folder)
+
+
+def test_quantising_changes_little():
+    keras.utils.set_random_seed(0)
+    network = context.build(ContextSettings(filters=16, dilations=(1, 2, 4)), 10)
+    generator = np.random.default_rng(0)
+    steps = generator.integers(-128, 128, (50, 10))
+    scale = 0.05
+    exact = np.asarray(network((steps * scale)[None].astype(np.float32)))[0]
+    found = context.quantized(network, scale).listen()(steps.astype(np.int16))
+    assert np.abs(found - exact).max() < 0.03 * np.ptp(exact)
+    assert np.corrcoef(found, exact)[0, 1] > 0.999
+
+
+def test_the_loss_by_hand():
+    student = DistillationLoss("group", 3, (1,), teachers=())
+    loss = context.ContextLoss(student, student_weight=0.5, window_weight=0.25)
+    log_odds = np.array([[9.0, 1.0, -2.0]], np.float32)
+    logits = np.zeros((1, 3, 3), np.float32)
+    y_pred = np.concatenate([log_odds[..., None], logits], axis=-1)
+    # The first window is of another clip; of the last nothing is known; the student knows one of three.
+    y_true = np.float32([[[1, 0, 0, -1], [1, 1, 1, -1], [1, 1, -1, 1]]])
+
+    def cross_entropy(z, p):
+        return np.log1p(np.exp(z)) - p * z
+
+    shares = np.exp([1.0, -2.0]) / np.exp([1.0, -2.0]).sum()
+    clip = cross_entropy(shares @ [1.0, -2.0], 1)
+    windows = (cross_entropy(9.0, 0) + cross_entropy(1.0, 1)) / 2
+    of_student = cross_entropy(np.log(1 / 2), 1) / 3
+    expected = 0.75 * clip + 0.25 * windows + 0.5 * of_student
+    assert float(loss(y_true, y_pred)) == pytest.approx(expected, rel=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert float(again(y_true, y_pred)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_recipes_that_no_context_network_fits():
+    with pytest.raises(RecipeError, match="student.head_rank of at least 1"):
+        replace(recipes.get("reference"), context=ContextSettings())
+    with pytest.raises(RecipeError, match="task with a group"):
+        replace(recipes.get("sounds"), context=ContextSettings())
+    with pytest.raises(RecipeError, match="context.dilations"):
+        replace(TINY, context=ContextSettings(dilations=(0,)))
+    with pytest.raises(RecipeError, match="context.dropped_learning_rate"):
+        replace(TINY, context=ContextSettings(learning_rate=1e-6))
+
+
+def test_the_firmware_kit_hears_the_same(detector, tmp_path):
+    for name, text in kit.contents(detector.config, detector.model, detector.context).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert "yamnet_cry_context_push" in (tmp_path / "README.md").read_text()
+    printed = kit.self_test(tmp_path)
+    if printed is None:
+        pytest.skip("there is no C compiler")
+    assert "context, log-odds             largest difference 0 (at most 0)" in printed
+    assert printed.count("PASS") == len(kit.BUILDS)

@@ -1,0 +1,227 @@
+"""The context network: from what the student heard in the last seconds to whether a baby cries.
+
+A single window of a meow is hardly another sound than one of a cry; it is the rhythm of ten seconds that
+tells them apart. So a small causal network, a stack of dilated convolutions (van den Oord et al. 2016,
+arXiv:1609.03499), reads the student's embeddings of the last windows and gives one log-odds a window.
+
+It looks back a fixed number of windows and keeps nothing else, so endless streams cannot drift. Weights are
+int8, activations whole numbers of 16 bits, sums exact: a recording, a stream and the C code of the firmware
+kit get the same numbers to the last bit, however the audio is cut.
+"""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yamnet_cry.frontend import Float32
+
+Int8 = NDArray[np.int8]
+Int16 = NDArray[np.int16]
+
+#: Windows that each convolution looks at, a dilation apart.
+TAPS = 3
+
+#: Size of a step of activations. Powers of two multiply exactly; 15 bits of them reach 32.
+STEP = 2.0**-10
+LARGEST_STEP = 2**15 - 1
+
+#: Limits of what is read, which bound its cost, and keep sums within the 32 bits that they have in C.
+MOST_LAYERS, MOST_CHANNELS, MOST_DILATION = 8, 128, 64
+
+
+@dataclass(frozen=True, eq=False)
+class ContextLayer:
+    """A causal convolution: ``weights[k]`` meets the input of ``(TAPS - 1 - k) * dilation`` windows ago.
+
+    Its output is ``sum * multiplier + bias``; of all layers but the last, that is rounded to steps and
+    rectified.
+
+    Attributes:
+        weights: int8 of shape (taps, inputs, outputs); `TAPS` taps, or one in the last layer.
+        multiplier: float32 of shape (outputs,), turns the sum into steps, or log-odds in the last layer.
+        bias: float32 of shape (outputs,), in the same.
+        dilation: In windows.
+    """
+
+    weights: Int8
+    multiplier: Float32
+    bias: Float32
+    dilation: int = 1
+
+    @property
+    def reach(self) -> int:
+        """How many windows it looks back."""
+        return (len(self.weights) - 1) * self.dilation
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """A trained context network.
+
+    Attributes:
+        layers: One after the other; the last has one output, the log-odds.
+
+    Raises:
+        ValueError: If layers do not fit each other, or exceed the limits.
+
+    Example:
+        >>> layer = ContextLayer(np.ones((3, 2, 1), np.int8), np.float32([0.5]), np.float32([0.0]))
+        >>> context = Context((layer, ContextLayer(np.int8([[[1]]]), np.float32([0.1]), np.float32([-1.0]))))
+        >>> context.windows, context.inputs
+        (3, 2)
+        >>> listening = context.listen()
+        >>> listening(np.int16([[10, 10]])).tolist(), listening(np.int16([[0, 0], [10, 10]])).tolist()
+        ([0.0], [0.0, 1.0])
+    """
+
+    layers: tuple[ContextLayer, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.layers) <= MOST_LAYERS:
+            raise ValueError(f"expected 1 to {MOST_LAYERS} layers. Received: {len(self.layers)}")
+        inputs = self.inputs
+        for number, layer in enumerate(self.layers, start=1):
+            last = number == len(self.layers)
+            taps, outputs = 1 if last else TAPS, 1 if last else layer.weights.shape[-1]
+            shapes = [layer.weights.shape, layer.multiplier.shape, layer.bias.shape]
+            if shapes != [(taps, inputs, outputs), (outputs,), (outputs,)]:
+                raise ValueError(
+                    f"expected weights, multiplier and bias of layer {number} of shapes "
+                    f"{[(taps, inputs, outputs), (outputs,), (outputs,)]}. Received: {shapes}"
+                )
+            if not (1 <= inputs <= MOST_CHANNELS and 1 <= layer.dilation <= MOST_DILATION):
+                raise ValueError(
+                    f"expected 1 to {MOST_CHANNELS} channels and a dilation of 1 to {MOST_DILATION} in layer "
+                    f"{number}. Received: {inputs} and {layer.dilation}"
+                )
+            if not (np.isfinite(layer.multiplier).all() and np.isfinite(layer.bias).all()):
+                raise ValueError(f"expected finite numbers in layer {number}. Received: some that are not")
+            inputs = outputs
+
+    @property
+    def inputs(self) -> int:
+        """Width of the embeddings that it takes."""
+        return int(self.layers[0].weights.shape[1])
+
+    @property
+    def windows(self) -> int:
+        """How many windows it looks at: the newest, and those before it."""
+        return 1 + sum(layer.reach for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """How many weights, multipliers and biases it has."""
+        return sum(layer.weights.size + layer.multiplier.size + layer.bias.size for layer in self.layers)
+
+    def listen(self) -> "Listening":
+        """Begins a recording or stream, before which nothing was heard."""
+        return Listening(self.layers)
+
+    def to_bytes(self) -> bytes:
+        """Returns what a model folder holds of it: an npz file, the same bytes for the same network."""
+        arrays: dict[str, Any] = {"dilations": np.array([layer.dilation for layer in self.layers], np.int32)}
+        for number, layer in enumerate(self.layers):
+            arrays |= {name: value for name, value in _named(number, layer)}
+        file = io.BytesIO()
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Reads what `to_bytes` wrote.
+
+        Raises:
+            ValueError: If it is something else; the message says what.
+        """
+        try:
+            arrays = _arrays(content)
+            dilations = arrays.pop("dilations")
+            if dilations.ndim != 1 or dilations.dtype != np.int32 or not 1 <= len(dilations) <= MOST_LAYERS:
+                raise ValueError("dilations are not a list of whole numbers")
+            layers = tuple(
+                ContextLayer(
+                    _typed(arrays, f"weights{number}", np.int8, 3),
+                    _typed(arrays, f"multiplier{number}", np.float32, 1),
+                    _typed(arrays, f"bias{number}", np.float32, 1),
+                    int(dilation),
+                )
+                for number, dilation in enumerate(dilations)
+            )
+            if arrays:
+                raise ValueError(f"{', '.join(sorted(arrays))[:80]} is unknown")
+            return cls(layers)
+        except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError) as error:
+            raise ValueError(f"it is not a readable npz file ({error})") from None
+
+
+class Listening:
+    """One recording or stream on its way through a context network; made by `Context.listen`.
+
+    Args:
+        layers: Of the network.
+    """
+
+    def __init__(self, layers: Sequence[ContextLayer]) -> None:
+        self._layers = layers
+        # float64 holds whole numbers of 53 bits exactly, and multiplies matrices faster than integers do.
+        self._weights = [layer.weights.astype(np.float64) for layer in layers]
+        self._before = [np.zeros((layer.reach, layer.weights.shape[1])) for layer in layers]
+
+    def __call__(self, embeddings: Int16) -> Float32:
+        """Takes the embeddings of the next windows.
+
+        Args:
+            embeddings: int16 of shape (windows, inputs): steps of the student's, less its zero point.
+
+        Returns:
+            float32 of shape (windows,): the log-odds that a baby cries, of each window and those before it.
+        """
+        x = embeddings.astype(np.float64)
+        for number, (layer, weights) in enumerate(zip(self._layers, self._weights, strict=True)):
+            x = np.concatenate([self._before[number], x])
+            count = len(x) - layer.reach
+            self._before[number] = x[count:]
+            total = sum(
+                x[tap * layer.dilation : tap * layer.dilation + count] @ weights[tap]
+                for tap in range(len(weights))
+            )
+            # In float32, one operation after the other, as C computes it.
+            y = np.asarray(total).astype(np.float32) * layer.multiplier + layer.bias
+            if layer is self._layers[-1]:
+                return y[:, 0]
+            x = np.clip(np.floor(y + np.float32(0.5)), 0, LARGEST_STEP).astype(np.float64)
+        raise AssertionError("a context network has layers")
+
+
+def _named(number: int, layer: ContextLayer) -> list[tuple[str, Any]]:
+    return [
+        (f"weights{number}", layer.weights),
+        (f"multiplier{number}", layer.multiplier),
+        (f"bias{number}", layer.bias),
+    ]
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        # Stored, not packed, so nothing unpacks to more than was downloaded.
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is packed")
+        if len(archive.infolist()) > 1 + 3 * MOST_LAYERS:
+            raise ValueError("it holds more than a context network")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _typed(arrays: dict[str, NDArray[Any]], name: str, dtype: type, dimensions: int) -> NDArray[Any]:
+    array = arrays.pop(name)
+    if array.dtype != dtype or array.ndim != dimensions:
+        raise ValueError(
+            f"expected {name} to be {np.dtype(dtype)} with {dimensions} dimensions. "
+            f"Received: {array.dtype} with {array.ndim}"
+        )
+    return array
