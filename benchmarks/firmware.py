@@ -27,7 +27,7 @@ TARGETS = {
     "Cortex-M0+, fixed point": ("-mcpu=cortex-m0plus", "-DYAMNET_CRY_FIXED_POINT"),
 }
 
-AFTER = ("score", "probability", "events_push")
+AFTER = ("score", "log_odds", "context_push", "probability", "events_push")
 
 # So many windows are heard; what is counted is divided by them.
 WINDOWS = 20
@@ -35,6 +35,10 @@ DRIVER = """
 #include <stdio.h>
 #include "yamnet_cry.h"
 #include "yamnet_cry_golden.h"
+#ifdef GOLDEN_CONTEXT
+#include "yamnet_cry_context.h"
+static yamnet_cry_context context;
+#endif
 int main(void) {
     static yamnet_cry_frontend frontend;
     static yamnet_cry_events events;
@@ -45,8 +49,13 @@ int main(void) {
     for (hop = 0; windows < %d; hop++) {
         const int16_t *samples = golden_samples + hop %% GOLDEN_HOPS * YAMNET_CRY_HOP;
         if (yamnet_cry_frontend_push(&frontend, samples) == NULL) continue;
+#ifdef GOLDEN_CONTEXT
+        const int8_t *embedding = golden_embeddings + windows %% GOLDEN_CONTEXT * YAMNET_CRY_EMBEDDING;
+        const double probability = yamnet_cry_probability(yamnet_cry_context_push(&context, embedding));
+#else
         const int8_t *logits = golden_logits + windows %% GOLDEN_PATCHES * YAMNET_CRY_CLASSES;
-        const double probability = yamnet_cry_probability(yamnet_cry_score(logits));
+        const double probability = yamnet_cry_probability(yamnet_cry_log_odds(yamnet_cry_score(logits)));
+#endif
         if (yamnet_cry_events_push(&events, probability, &event)) puts("event");
         windows++;
     }
@@ -66,7 +75,7 @@ def instructions(kit: Path, flags: tuple[str, ...], folder: Path) -> dict[str, i
     driver = folder / "driver.c"
     driver.write_text(DRIVER % WINDOWS)
     program, counts = folder / "driver", folder / "callgrind.out"
-    sources = [kit / source for source in kit_module.C_SOURCES]
+    sources = kit_module.c_sources(kit)
     always = ("-std=c99", "-O2", "-g", f"-I{kit}")
     run("gcc", *always, *flags, driver, *sources, "-o", program, "-lm")
     run("valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}", program)
@@ -79,12 +88,12 @@ def sizes(kit: Path, flags: tuple[str, ...], folder: Path) -> tuple[int, int]:
     """Returns bytes of code and tables in flash, and the deepest stack of a hop."""
     flash, stack = 0, 0
     always = ("-std=c99", "-Os", "-mthumb", "-fstack-usage")
-    for source in kit_module.C_SOURCES:
-        out = folder / f"{source}.o"
-        run("arm-none-eabi-gcc", *always, *flags, "-c", kit / source, "-o", out)
+    for source in kit_module.c_sources(kit):
+        out = folder / f"{source.name}.o"
+        run("arm-none-eabi-gcc", *always, *flags, "-c", source, "-o", out)
         flash += int(run("arm-none-eabi-size", out).splitlines()[1].split()[0])
         usage = out.with_suffix(".su").read_text()
-        if "frontend" in source:
+        if "frontend" in source.name:
             stack = sum(int(line.split("\t")[1]) for line in usage.splitlines() if "reset" not in line)
     return flash, stack
 
@@ -144,7 +153,7 @@ def main() -> None:
     rows = []
     for build, counts in counted.items():
         window = counts["yamnet_cry_frontend_push"] / WINDOWS
-        after = sum(counts[f"yamnet_cry_{part}"] for part in AFTER) / WINDOWS
+        after = sum(counts.get(f"yamnet_cry_{part}", 0) for part in AFTER) / WINDOWS
         rows.append([NAMES[build], f"{window / hops:,.0f}", f"{window * 48 / hops:,.0f}", f"{after:,.0f}"])
     lines = [
         "# Firmware",

@@ -9,12 +9,12 @@ from typing import Self
 import numpy as np
 
 from yamnet_cry import CryDetector
-from yamnet_cry.audioset import cry_score
 from yamnet_cry.distill import corpus, sources
 from yamnet_cry.events import Event, find_events, trigger
 from yamnet_cry.firmware.golden import micro_outputs
-from yamnet_cry.firmware.kit import BUILDS, C_SOURCES
+from yamnet_cry.firmware.kit import BUILDS, c_sources
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.model.runtime import Outputs
 
 Spans = list[tuple[float, float]]
 
@@ -27,7 +27,11 @@ class Firmware:
         code.yamnet_cry_frontend_push.restype = ctypes.c_void_p
         code.yamnet_cry_score.restype = ctypes.c_float
         code.yamnet_cry_probability.restype = ctypes.c_double
-        code.yamnet_cry_probability.argtypes = [ctypes.c_float]
+        code.yamnet_cry_probability.argtypes = [ctypes.c_double]
+        code.yamnet_cry_log_odds.argtypes = [ctypes.c_float]
+        code.yamnet_cry_log_odds.restype = ctypes.c_double
+        if hasattr(code, "yamnet_cry_context_push"):
+            code.yamnet_cry_context_push.restype = ctypes.c_float
         code.yamnet_cry_events_reset.argtypes = [ctypes.c_void_p, ctypes.c_double]
         code.yamnet_cry_events_push.argtypes = [ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p]
         code.yamnet_cry_events_push.restype = ctypes.c_bool
@@ -44,7 +48,7 @@ class Firmware:
             folder: Where to put the library.
         """
         library = folder / f"{build}.so"
-        sources = [kit / source for source in C_SOURCES]
+        sources = c_sources(kit)
         flags = ["-std=c99", "-O2", "-fPIC", "-shared", *BUILDS[build]]
         subprocess.run(["gcc", *flags, *sources, "-o", library, "-lm"], check=True)
         return cls(library)
@@ -74,9 +78,18 @@ class Firmware:
         """int8 logits of shape (windows, 521) to scores."""
         return np.array([self.code.yamnet_cry_score(_pointer(np.ascontiguousarray(row))) for row in logits])
 
-    def probabilities(self, scores: np.ndarray) -> np.ndarray:
-        """Scores to probabilities."""
-        return np.array([self.code.yamnet_cry_probability(float(score)) for score in scores])
+    def log_odds(self, logits: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
+        """What the network gives, int8 of shape (windows, 521) and (windows, width), to log-odds."""
+        if not embeddings.size:
+            return np.array([self.code.yamnet_cry_log_odds(score) for score in self.scores(logits)])
+        state = ctypes.create_string_buffer(16_384)
+        self.code.yamnet_cry_context_reset(state)
+        rows = map(np.ascontiguousarray, embeddings)
+        return np.array([self.code.yamnet_cry_context_push(state, _pointer(row)) for row in rows])
+
+    def probabilities(self, log_odds: np.ndarray) -> np.ndarray:
+        """Log-odds to probabilities."""
+        return np.array([self.code.yamnet_cry_probability(float(value)) for value in log_odds])
 
     def events(self, probabilities: np.ndarray, threshold: float) -> list[Event]:
         """Probabilities, one a window, to events."""
@@ -146,8 +159,8 @@ def compare(
         result.largest_step = max(result.largest_step, int(steps.max()))
         differing, total = differing + int((steps > 0).sum()), total + steps.size
 
-        scores = firmware.scores(micro_logits(detector.model, patches))
-        track = firmware.probabilities(scores)
+        student = detector._student
+        track = firmware.probabilities(firmware.log_odds(*micro_outputs(student, detector.model, patches)))
         here = _spans(firmware.events(track, detector.threshold))
         heard = detector((samples, YAMNET.sample_rate))
         found.append(float(trigger(track, detector.config.events).max()))
@@ -156,8 +169,12 @@ def compare(
         endless = find_events(heard.probabilities, detector.threshold, detector.config.events)
         result.unlike_detector += here != _spans(endless)
 
-        logits = detector._student.quantized(micro_logits(detector.model, inputs)).dequantized()
-        probabilities = detector.config.calibration(cry_score(logits))
+        logits, embeddings = micro_outputs(student, detector.model, inputs)
+        centred = embeddings.astype(np.int16) - np.int16(student.embedding_zero_point)
+        outputs = Outputs(student.quantized(logits), centred)
+        probabilities = detector.config.calibration.of_log_odds(
+            detector._log_odds(outputs, detector._listen())
+        )
         there = _spans(find_events(probabilities, detector.threshold, detector.config.events))
         if here != there:
             result.others.append((here, there))

@@ -94,6 +94,8 @@ SOURCES = (
     Source(
         "mod_sounds", "AntumMT/mod-sounds", "a002ea8e3b254081101ebe5372bdfe4e473dce48",
         r"^sounds/.*\.ogg$", "by file (sources.md)", credits=credits_of_mod_sounds,
+        # Debian's minetest-data has the same recordings, as validation audio.
+        leave_out=r"^sounds_(tool_break|entity_hit)",
     ),
     Source(
         "petz", "runsy/petz", "48a3df7e3f5263f45761ef60b8c117f582efe6b5", r"^petz/sounds/.*\.ogg$",

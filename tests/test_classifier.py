@@ -264,7 +264,7 @@ def test_its_keras_model(classifier, wave, small_model):
     assert (found.argmax(axis=1)[[0, -1]] == [0, 2]).all()
     config = replace(classifier.config, files={**classifier.config.files, KERAS: {"bytes": 1}})
     with pytest.raises(ModelError, match=f"is not the file that {CONFIG} describes"):
-        _ = Classifier(config, classifier.model, classifier._source).keras_model
+        _ = Classifier(config, classifier.model, source=classifier._source).keras_model
 
 
 def test_a_classifier_of_no_folder(classifier):

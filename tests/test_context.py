@@ -1,7 +1,6 @@
 """The context network: exact, causal, the same in pieces; what it refuses."""
 
 import io
-import zipfile
 
 import numpy as np
 import pytest
@@ -11,7 +10,9 @@ from hypothesis import strategies as st
 from yamnet_cry.model.context import LARGEST_STEP, STEP, TAPS, Context, ContextLayer
 
 
-def a_context(seed: int = 0, width: int = 6, filters: int = 5, dilations: tuple[int, ...] = (1, 2, 3)) -> Context:
+def a_context(
+    seed: int = 0, width: int = 6, filters: int = 5, dilations: tuple[int, ...] = (1, 2, 3)
+) -> Context:
     generator = np.random.default_rng(seed)
     layers, inputs = [], width
     for number, dilation in enumerate((*dilations, 1)):
@@ -37,7 +38,7 @@ def by_definition(context: Context, embeddings: np.ndarray) -> np.ndarray:
     """Window by window, in whole numbers and loops."""
     rows = [[int(value) for value in row] for row in embeddings]
     for layer in context.layers:
-        taps, inputs, outputs = layer.weights.shape
+        taps, _, outputs = layer.weights.shape
         found = []
         for time in range(len(rows)):
             sums = np.zeros(outputs, np.int64)
@@ -117,7 +118,10 @@ def compressed() -> bytes:
         (packed({"dilations": np.array([1], np.int32)}), "weights0"),
         (packed({**arrays_of(a_context()), "more": np.zeros(1)}), "more is unknown"),
         (packed({**arrays_of(a_context()), "dilations": np.ones(4)}), "dilations"),
-        (packed({**arrays_of(a_context()), "dilations": np.array([1, 2, 99, 1], np.int32)}), "dilation of 1 to"),
+        (
+            packed({**arrays_of(a_context()), "dilations": np.array([1, 2, 99, 1], np.int32)}),
+            "dilation of 1 to",
+        ),
         (packed({**arrays_of(a_context()), "bias0": np.zeros(5)}), "float32 with 1"),
         (packed({**arrays_of(a_context()), "bias0": np.full(5, np.nan, np.float32)}), "finite"),
         (packed({**arrays_of(a_context()), "bias0": np.zeros(4, np.float32)}), "shapes"),

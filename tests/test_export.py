@@ -57,5 +57,5 @@ def test_another_front_end_is_refused(tmp_path, name):
     with pytest.raises(ExportError, match=message):
         export.write(CryDetector(config, released.model), name, tmp_path / "new")
     with pytest.raises(ExportError, match=message):
-        kit.contents(config, released.model)
+        kit.contents(config, released.model, released.context)
     assert not list(tmp_path.iterdir())

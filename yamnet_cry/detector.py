@@ -99,6 +99,22 @@ class CryDetector(Classifier):
     def prior(self, value: float) -> None:
         self._calibration = self._calibration.for_prior(value)
 
+    def set(self, *, threshold: float | None = None, prior: float | None = None) -> None:
+        """Changes threshold, prior or both; None leaves as it is.
+
+        Raises:
+            ValueError: If one is out of its range.
+            ModelError: If the model does not say for which prior it was calibrated.
+        """
+        if threshold is not None:
+            self.threshold = threshold
+        if prior is not None:
+            if self.prior is None:
+                raise ModelError(
+                    "this model does not say for which prior it was calibrated; change its threshold"
+                )
+            self.prior = prior
+
     @classmethod
     def from_pretrained(
         cls,
@@ -228,7 +244,7 @@ class CryDetector(Classifier):
         listening, calibration = self._listen(), self._calibration
 
         def probabilities_of(piece: Float32) -> NDArray[np.float64]:
-            outputs = self._student.outputs(self.config.front_end.log_mel(piece))
+            outputs = self._student.outputs(self._log_mel(piece))
             return calibration.of_log_odds(self._log_odds(outputs, listening))
 
         chosen = self.threshold if threshold is None else checked_threshold(threshold)

@@ -16,7 +16,7 @@ from yamnet_cry.audioset import cry_score
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.demo import nursery
 from yamnet_cry.events import find_events
-from yamnet_cry.firmware.kit import BUILDS, C_SOURCES
+from yamnet_cry.firmware.kit import BUILDS, c_sources
 from yamnet_cry.firmware.tables import mel_shares
 from yamnet_cry.frontend import YAMNET
 
@@ -84,7 +84,9 @@ def test_scores_and_probabilities(firmware, detector, logits):
     (score,) = firmware.scores(values)
     assert score == pytest.approx(expected[0], abs=1e-6)
     calibration: Calibration = detector.config.calibration
-    assert firmware.probabilities(np.array([score]))[0] == pytest.approx(float(calibration(score)), abs=1e-12)
+    log_odds = firmware.code.yamnet_cry_log_odds(float(score))
+    found = firmware.probabilities(np.array([log_odds]))[0]
+    assert found == pytest.approx(float(calibration(score)), abs=1e-12)
 
 
 @given(
@@ -103,7 +105,7 @@ def test_events_are_those_of_python(firmware, detector, track, threshold):
 
 @pytest.mark.parametrize("flags", BUILDS.values(), ids=BUILDS)
 def test_no_sum_overflows_and_no_memory_is_overrun(compiler, kit, tmp_path, flags):
-    sources = [kit / source for source in C_SOURCES]
+    sources = c_sources(kit)
     program = compiled(
         compiler,
         tmp_path / "extremes",
@@ -125,7 +127,7 @@ def test_no_sum_overflows_and_no_memory_is_overrun(compiler, kit, tmp_path, flag
 
 @pytest.mark.parametrize(("build_name", "hops"), [("float", DAY), ("fixed point", DAY // 10)])
 def test_a_day_does_not_drift(compiler, kit, tmp_path, build_name, hops):
-    sources = [kit / source for source in C_SOURCES]
+    sources = c_sources(kit)
     program = compiled(
         compiler,
         tmp_path / "day",
@@ -160,9 +162,9 @@ def test_it_builds_for_32_bits_with_nothing_but_libm(kit, tmp_path, flags):
     if cross is None:
         pytest.skip("no cross compiler: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
     needed: set[str] = set()
-    for source in C_SOURCES:
-        out = tmp_path / f"{source}.o"
-        subprocess.run([cross, *STRICT, "-Os", "-mthumb", *flags, "-c", kit / source, "-o", out], check=True)
+    for source in c_sources(kit):
+        out = tmp_path / f"{source.name}.o"
+        subprocess.run([cross, *STRICT, "-Os", "-mthumb", *flags, "-c", source, "-o", out], check=True)
         listing = subprocess.run(
             ["arm-none-eabi-nm", "-u", out], capture_output=True, text=True, check=True
         ).stdout

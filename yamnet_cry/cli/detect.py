@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from yamnet_cry.cli.interruption import Stopped, StopSignals
-from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
+from yamnet_cry.cli.options import MODEL, PRIOR, REVISION, THRESHOLD
 from yamnet_cry.cli.outputs import OVERWRITE, check_outputs
 from yamnet_cry.cli.status import Progress, StatusLine
 from yamnet_cry.errors import RunError
@@ -34,6 +34,7 @@ def _output(name: str, what: str) -> Callable[[Command], Command]:
 @MODEL
 @REVISION
 @THRESHOLD
+@PRIOR
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each recording.")
 @click.option(
     "--csv",
@@ -58,6 +59,7 @@ def detect(
     model: str | None,
     revision: str | None,
     threshold: float | None,
+    prior: float | None,
     as_json: bool,
     table: Path | None,
     labels: Path | None,
@@ -114,7 +116,7 @@ def detect(
             jobs = [job for job in jobs if job.files or (rows and os.fspath(job.recording) not in rows.done)]
             if known > len(jobs):
                 click.echo(f"{known - len(jobs):,} of {known:,} recordings are done already", err=True)
-        work = Work(jobs, partial(_load, model, revision, threshold), workers)
+        work = Work(jobs, partial(_load, model, revision, threshold, prior), workers)
         found, failed, done = False, False, 0
         status = StatusLine()
         outcomes = stack.enter_context(closing(work.run(Progress(status, work.total).tell)))
@@ -144,12 +146,11 @@ def detect(
         raise SystemExit(0 if found else 1)
 
 
-def _load(model: str | None, revision: str | None, threshold: float | None) -> Any:
+def _load(model: str | None, revision: str | None, threshold: float | None, prior: float | None) -> Any:
     from yamnet_cry.detector import CryDetector
 
     detector = CryDetector.from_pretrained(model, revision=revision)
-    if threshold is not None:
-        detector.threshold = threshold
+    detector.set(threshold=threshold, prior=prior)
     return detector
 
 

@@ -11,7 +11,7 @@ from yamnet_cry import audio
 from yamnet_cry.audio import capture
 from yamnet_cry.cli.hook import Hook, parsed
 from yamnet_cry.cli.interruption import SilenceWatch, Stopped, StopSignals
-from yamnet_cry.cli.options import MODEL, REVISION, THRESHOLD
+from yamnet_cry.cli.options import MODEL, PRIOR, REVISION, THRESHOLD
 from yamnet_cry.cli.reporter import OutputLost, Reporter
 from yamnet_cry.cli.status import StatusLine
 from yamnet_cry.errors import InputEnded
@@ -53,6 +53,7 @@ class _Ended(click.ClickException):
 @MODEL
 @REVISION
 @THRESHOLD
+@PRIOR
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")
 @click.option("--updates", is_flag=True, help="With --json, print an object every 0.48 s as well.")
 @click.option("--on-event", metavar="COMMAND", help="Run COMMAND when crying starts and when it ends.")
@@ -66,6 +67,7 @@ def listen(
     model: str | None,
     revision: str | None,
     threshold: float | None,
+    prior: float | None,
     as_json: bool,
     updates: bool,
     on_event: str | None,
@@ -107,8 +109,7 @@ def listen(
         raise click.UsageError("--updates needs --json.")
     command = parsed(on_event)
     detector = CryDetector.from_pretrained(model, revision=revision)
-    if threshold is not None:
-        detector.threshold = threshold
+    detector.set(threshold=threshold, prior=prior)
     status = StatusLine(quiet=quiet)
 
     def warn(text: str) -> None:

@@ -16,6 +16,12 @@ THRESHOLD = click.option(
     help="Probability from which it counts as crying; the model's own by default.",
 )
 
+PRIOR = click.option(
+    "--prior",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of what is heard that is crying, for probabilities to hold; the model's own by default.",
+)
+
 PRIVATE = click.option(
     "--private/--public", default=None, help="Who may see the repository; what the Hub does by default."
 )

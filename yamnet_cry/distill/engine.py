@@ -130,7 +130,7 @@ def distill(
     teacher_labels = teachers.check(loaded, recipe)
     _begin(partial, recipe, seed, clips, loaded)
 
-    roles = zip(loaded, recipe.teaching.roles, recipe.teaching.weights, strict=bool(loaded))
+    roles = zip(loaded, recipe.teaching.roles, recipe.teaching.weights, strict=False)
     windows = targets.teacher_pass(
         [*clips, *views.make(clips, recipe.augmentation, seed, recipe.task)],
         list(roles),

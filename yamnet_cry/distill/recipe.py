@@ -74,7 +74,7 @@ class Teaching:
     Attributes:
         roles: ``windows``: the student learns to match the teacher's logits of every window, through a second
             head where it tells other labels apart. ``clips``: what the teacher hears in a clip counts as a
-            label of the clip.
+            label of the clip; those that come last may be left out, and labels count alone then.
         weights: Of windows, the weight of the teacher among all such teachers. Of clips, the share of its
             word beside the labels that people gave, in [0, 1]; clips without labels have its word alone.
     """

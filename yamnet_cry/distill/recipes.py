@@ -10,16 +10,19 @@ from typing import Any
 from yamnet_cry import fields
 from yamnet_cry.distill.recipe import (
     Augmentation,
+    ContextSettings,
     Export,
     Loss,
     Recipe,
     Sampling,
     Selection,
     StudentSettings,
+    Teaching,
     Train,
 )
 from yamnet_cry.distill.settings import sections
 from yamnet_cry.errors import RecipeError
+from yamnet_cry.events import EventSettings
 from yamnet_cry.task import Task
 
 REFERENCE = Recipe(
@@ -29,14 +32,31 @@ REFERENCE = Recipe(
 
 CRY = Recipe(
     name="cry",
-    about="the released model: a wider body, a factorised head, taught on augmented audio and by labels too",
-    student=StudentSettings(blocks=((24, 2), (32, 1), (64, 2), (128, 2), (208, 2)), head_rank=48),
-    augmentation=Augmentation(views=20_000),
+    about="the released model: taught by labels, YAMNet and a tagger of clips, with ten seconds of context",
+    teaching=Teaching(roles=("windows", "clips"), weights=(1.0, 0.5)),
+    student=StudentSettings(
+        fold=4,
+        stem_filters=16,
+        stem_stride=(2, 1),
+        blocks=((32, 2), (64, 2), (128, 2), (208, 1)),
+        head_rank=48,
+    ),
+    augmentation=Augmentation(
+        views=10_000,
+        seconds=10.0,
+        snr_db=(-10.0, 20.0),
+        surround=0.6,
+        measured_rooms=0.5,
+        level_dbfs=(-55.0, -10.0),
+    ),
     selection=Selection(positive_above=0.1, negative_below=0.1),
     sampling=Sampling(negatives_per_positive=2),
     loss=Loss(label_weight=0.75),
     export=Export(dense_per_channel=False),
-    train=Train(epochs=44, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
+    train=Train(epochs=24, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
+    context=ContextSettings(),
+    # The context network has seen more than a window already.
+    events=EventSettings(smoothing=1, votes=1, window=1),
 )
 
 SOUNDS = Recipe(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from yamnet_cry.distill.recipe import StudentSettings
 from yamnet_cry.errors import RecipeError
@@ -98,7 +98,8 @@ def ds_cnn(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasT
     x = inputs
     if settings.fold > 1:
         frames, bands = inputs.shape[1:3]
-        x = layers.Reshape((frames, bands // settings.fold, settings.fold), name="fold")(x)
+        # Not layers.Reshape, which asks for the batch's size at run time: TFLite would need more operators.
+        x = ops.reshape(x, (-1, frames, bands // settings.fold, settings.fold))
     x = layers.Conv2D(
         settings.stem_filters, 3, settings.stem_stride, padding="same", use_bias=False, name="stem"
     )(x)

@@ -19,9 +19,9 @@ from yamnet_cry.model.runtime import Student
 
 MODEL_FILES = ("yamnet_cry_model.h", "yamnet_cry_model.cc")
 
-#: What is compiled beside the network, and the flags of its two builds.
-C_SOURCES = ("yamnet_cry_frontend.c", "yamnet_cry_events.c")
-CONTEXT_SOURCE = "yamnet_cry_context.c"
+_SELF_TEST, _CONTEXT = "main.c", "yamnet_cry_context.c"
+
+#: The flags of the two builds of the C code.
 BUILDS: dict[str, tuple[str, ...]] = {"float": (), "fixed point": ("-DYAMNET_CRY_FIXED_POINT",)}
 
 
@@ -110,7 +110,7 @@ def contents(config: ModelConfig, model: bytes, context: Context | None) -> dict
     own = files("yamnet_cry").joinpath("firmware", "c")
     static = {path.name: path.read_text(encoding="utf-8") for path in own.iterdir() if path.is_file()}
     if context is None:
-        del static[CONTEXT_SOURCE]
+        del static[_CONTEXT]
     return {
         **static,
         **model_array(config, model),
@@ -120,6 +120,11 @@ def contents(config: ModelConfig, model: bytes, context: Context | None) -> dict
         "yamnet_cry_network.cc": _network(arena, needed, student.output_numbers),
         "README.md": readme(config, model, context, arena, needed),
     }
+
+
+def c_sources(folder: Path) -> list[Path]:
+    """Returns what of a kit is compiled beside the network, without the self-test."""
+    return sorted(path for path in folder.glob("*.c") if path.name != _SELF_TEST)
 
 
 def self_test(folder: Path) -> str | None:
@@ -138,7 +143,7 @@ def self_test(folder: Path) -> str | None:
     with tempfile.TemporaryDirectory() as temporary:
         for name, flags in BUILDS.items():
             program = Path(temporary) / "selftest"
-            sources = [str(source) for source in sorted(folder.glob("*.c"))]
+            sources = [folder / _SELF_TEST, *c_sources(folder)]
             command = [compiler, "-std=c99", "-O2", *flags, *sources, "-o", str(program), "-lm"]
             built = subprocess.run(command, capture_output=True, text=True, check=False)
             if built.returncode:

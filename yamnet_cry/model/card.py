@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.config import ModelConfig
+from yamnet_cry.model.context import TAPS
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -157,6 +159,8 @@ def render(
         results_by_label=labels_table(metrics) if "labels" in int8 else "",
         # Folders of 0.1.0 name one teacher.
         teachers=recipe["teachers"] if "teachers" in recipe else [recipe["teacher"]],
+        judges=_judges(recipe),
+        context=_context(recipe["recipe"].get("context")),
         labels=escaped(list(config.task.labels)),
         events=_events(int8["events"]) if "events" in int8 else "",
         sources=sources,
@@ -164,6 +168,24 @@ def render(
         yamnet_multiply_accumulates=YAMNET_MULTIPLY_ACCUMULATES,
     )
     return f"{card}\n"
+
+
+def _context(settings: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Returns how much a context network hears, if there is one."""
+    if settings is None:
+        return None
+    windows = 1 + (TAPS - 1) * sum(settings["dilations"])
+    return {
+        "windows": windows,
+        "seconds": YAMNET.patch_seconds + (windows - 1) * YAMNET.patch_hop_seconds,
+    }
+
+
+def _judges(recipe: dict[str, Any]) -> list[str]:
+    """Returns the names of teachers of clips."""
+    roles = recipe["recipe"].get("teaching", {}).get("roles", [])
+    named = zip(recipe.get("teachers", []), roles, strict=False)
+    return [teacher["name"] for teacher, role in named if role == "clips"]
 
 
 def _card_data(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any]) -> "ModelCardData":

@@ -21,6 +21,8 @@ Shape = tuple[int, ...]
 MAX_MULTIPLY_ACCUMULATES: Final = 200_000_000
 MAX_ACTIVATION_BYTES: Final = 32 * 2**20
 MAX_TENSORS: Final = 1024
+#: Logits, and the embeddings that a context network reads.
+MAX_OUTPUTS: Final = 2
 _MAX_DIMENSIONS: Final = 4
 _MAX_NAME: Final = 4096
 # Scales of real models lie between 1e-9 and 1e2. Far beyond, the kernels' fixed-point multipliers overflow.
@@ -76,7 +78,7 @@ def _check_counts(root: Any, model: bytes) -> None:
     for number in range(root.SignatureDefsLength()):
         signature = root.SignatureDefs(number)
         inputs, outputs = signature.InputsLength(), signature.OutputsLength()
-        _at_most([("inputs of a signature", inputs, 1), ("outputs of a signature", outputs, 1)])
+        _at_most([("inputs of a signature", inputs, 1), ("outputs of a signature", outputs, MAX_OUTPUTS)])
         names = [signature.Inputs(n) for n in range(inputs)] + [signature.Outputs(n) for n in range(outputs)]
         texts += [signature.SignatureKey(), *(each.Name() for each in names)]
     for number in range(root.SubgraphsLength()):
@@ -124,7 +126,7 @@ class _Graph:
             "MAX_POOL_2D": (schema.Pool2DOptionsT, self._pool),
             "ADD": (schema.AddOptionsT, self._broadcast),
             "MUL": (schema.MulOptionsT, self._broadcast),
-            "RESHAPE": (schema.ReshapeOptionsT, self._reshape),
+            "RESHAPE": ((schema.ReshapeOptionsT, type(None)), self._reshape),
             "RELU": (type(None), self._elementwise),
             "RELU6": (type(None), self._elementwise),
             "LOGISTIC": (type(None), self._elementwise),

@@ -1,5 +1,6 @@
 """Teachers: anything that gives logits for audio."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ __all__ = [
     "check",
     "load",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Teacher(Protocol):
@@ -92,7 +95,8 @@ def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
     """Says what a student matches of its teachers, and refuses those that cannot teach its task.
 
     Args:
-        teachers: In the order of the recipe's roles; may be none for a recipe without a selection.
+        teachers: In the order of the recipe's roles, of which those of clips at the end may be left out; may
+            be none for a recipe without a selection.
         recipe: With a task that has labels.
 
     Returns:
@@ -104,17 +108,25 @@ def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
             does not know the task's, or one of windows does not judge those of the front end.
     """
     roles = recipe.teaching.roles
-    if len(teachers) != len(roles) and (teachers or recipe.selection is not None):
+    needless = roles[len(teachers) :] if teachers else ()
+    if len(teachers) > len(roles) or "windows" in needless or not (teachers or recipe.selection is None):
         raise TeacherError(
             f"recipe {recipe.name} expects {len(roles)} teacher{'s' * (len(roles) > 1)}, for "
             f"{' and '.join(roles)}. Received: {len(teachers)}; name each with --teacher, and change their "
             "roles with --set teaching.roles=... and --set teaching.weights=..."
         )
+    if needless:
+        _LOG.info(
+            "without a teacher of clips, only labels say what is in them: recipe %s has a place for one, as "
+            "the %s --teacher",
+            recipe.name,
+            "second" if len(teachers) == 1 else "last",
+        )
     needed = set(recipe.task.group or recipe.task.labels)
     waveform = recipe.front_end.pad(np.zeros(2 * recipe.front_end.sample_rate, np.float32))
     windows = len(recipe.front_end.patches(recipe.front_end.log_mel(waveform)))
     of_windows: list[Teacher] = []
-    for teacher, role in zip(teachers, roles, strict=bool(teachers)):
+    for teacher, role in zip(teachers, roles, strict=False):
         if role == "clips":
             if lacking := sorted(needed - set(teacher.labels)):
                 raise TeacherError(
