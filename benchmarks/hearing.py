@@ -1,7 +1,7 @@
 r"""What a cry detector does in a home: false alarms, cries found and how soon, sounds like crying.
 
     python benchmarks/hearing.py --audio CORPUS --audio open-sounds --audio debian-test --audio debian-val \
-        --reference MODEL --yamnet WEIGHTS --mn04 FOLDER
+        --previous MODEL --reference MODEL --yamnet WEIGHTS --mn04 FOLDER
 
 `CORPUS` is this project's own (MODEL_CARD.md says what it holds); the others are made by
 
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--audio", action="append", required=True, metavar="DIR", help="a corpus; may be repeated"
     )
+    made.add_argument("--previous", metavar="MODEL", help="model folder of release 0.1.0")
     made.add_argument("--reference", metavar="MODEL", help="model folder of recipe reference")
     made.add_argument("--yamnet", metavar="PATH|tfhub", help="YAMNet, as for yamnet-cry distill --teacher")
     made.add_argument("--mn04", metavar="DIR", help="EfficientAT mn04 as ONNX, and its mel matrix")
@@ -78,7 +79,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.check:
         return check(benchmark, files)
     changed = conditions(codecs=not arguments.no_codecs)
-    models = hearing_peers.Sources(arguments.reference, arguments.yamnet, arguments.mn04)
+    models = hearing_peers.Sources(
+        arguments.previous, arguments.reference, arguments.yamnet, arguments.mn04
+    )
     jobs = hearing_measure.all_jobs(benchmark, changed)
     scores = hearing_scores.score(benchmark, files, models, jobs, arguments.cache, arguments.workers)
     peers = hearing_peers.peers(list(models.scorers), CryDetector.from_pretrained())

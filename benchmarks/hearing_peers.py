@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 Float64 = NDArray[np.float64]
 
-RELEASED, REFERENCE, YAMNET, MN04 = "released", "reference", "yamnet", "mn04"
+RELEASED, PREVIOUS, REFERENCE, YAMNET, MN04 = "released", "previous", "reference", "yamnet", "mn04"
 
-#: The rule of this package's detectors.
+#: The rule of detectors that judge every window alone.
 USUAL = EventSettings()
 
 #: An event as soon as one window reaches the threshold, and until two seconds below half of it: the maximum.
@@ -88,12 +88,14 @@ def peers(scorers: Sequence[str], released: CryDetector) -> list[Peer]:
     every = [
         Peer("this detector, as shipped", RELEASED, 0, rule, released.threshold),
         Peer("this detector", RELEASED, 0, rule),
-        Peer("recipe reference", REFERENCE, 0, rule),
-        Peer("YAMNet, softmax, mean", YAMNET, 0, rule),
+        Peer("release 0.1.0, as shipped", PREVIOUS, 0, USUAL, 0.5),
+        Peer("release 0.1.0", PREVIOUS, 0, USUAL),
+        Peer("recipe reference", REFERENCE, 0, USUAL),
+        Peer("YAMNet, softmax, mean", YAMNET, 0, USUAL),
         Peer("YAMNet, softmax, maximum", YAMNET, 0, ONE_WINDOW),
-        Peer("YAMNet, sigmoid, mean", YAMNET, 1, rule),
+        Peer("YAMNet, sigmoid, mean", YAMNET, 1, USUAL),
         Peer("YAMNet, sigmoid, maximum", YAMNET, 1, ONE_WINDOW),
-        Peer("EfficientAT mn04, mean", MN04, 0, rule),
+        Peer("EfficientAT mn04, mean", MN04, 0, USUAL),
         Peer("EfficientAT mn04, maximum", MN04, 0, ONE_WINDOW),
     ]
     return [peer for peer in every if peer.scorer in scorers]
@@ -104,11 +106,13 @@ class Sources:
     """Where the models of the peers are, as a process needs it to load them.
 
     Attributes:
+        previous: Model folder of release 0.1.0, if it is measured.
         reference: Model folder of recipe `reference`, if it is measured.
         yamnet: YAMNet, as for `yamnet-cry distill --teacher`, if it is measured.
         mn04: Folder with EfficientAT's mn04 (see `Mn04`), if it is measured.
     """
 
+    previous: str | None = None
     reference: str | None = None
     yamnet: str | None = None
     mn04: str | None = None
@@ -117,6 +121,8 @@ class Sources:
     def scorers(self) -> dict[str, Scorer]:
         """The scorers by key; loaded on first use."""
         found: dict[str, Scorer] = {RELEASED: Detector(None)}
+        if self.previous is not None:
+            found[PREVIOUS] = Detector(self.previous)
         if self.reference is not None:
             found[REFERENCE] = Detector(self.reference)
         if self.yamnet is not None:
@@ -133,7 +139,9 @@ class Detector:
         self._detector = CryDetector.from_pretrained(folder)
         config = self._detector.config
         self.name = f"{config.recipe} INT8" if folder else "released INT8"
-        self.fingerprint = _sha256(self._detector.model, repr(config.calibration).encode())
+        context = self._detector.context
+        networks = (self._detector.model, b"" if context is None else context.to_bytes())
+        self.fingerprint = _sha256(*networks, repr(config.calibration).encode())
 
     def scores(self, waveform: Float32) -> Float64:
         """See `Scorer`."""
