@@ -28,13 +28,13 @@ def test_views_are_of_training_clips_alone(clips):
     training = {clip.group for clip in clips if clip.split == "train"}
     assert {view.group for view in made} <= training
     for view in made:
-        assert all(clip.split == "train" for clip in view.open._clips)
+        assert all(clip is None or clip.split == "train" for clip in view.open._clips)
 
 
 def test_targets_are_those_of_the_foreground(clips):
     made = views.make(clips, dataclasses.replace(SETTINGS, views=200), 0, CRY_TASK)
     for view in made:
-        foreground, background = view.open._clips
+        foreground, background, _ = view.open._clips
         assert view.labels == foreground.labels
         assert "not_cry" in background.labels
     assert 70 < sum("cry" in view.labels for view in made) < 130
@@ -69,7 +69,7 @@ def test_every_view_can_be_scored(clips):
 
 def test_without_transforms_only_the_level_changes(clips):
     for view in views.make(clips, NOTHING, 0, CRY_TASK):
-        original, _ = (clip.read() for clip in view.open._clips)
+        original = view.open._clips[0].read()
         wave = view.read()
         np.testing.assert_allclose(wave / np.abs(wave).max(), original / np.abs(original).max(), atol=1e-5)
 
@@ -107,3 +107,53 @@ def test_clips_without_labels_are_backgrounds_and_now_and_then_views():
 
 def test_no_views_of_clips_without_labels_alone():
     assert views.make(of_pets(0, 0, 3), SETTINGS, 0, PETS) == []
+
+
+def clip_of(name: str, wave: np.ndarray, *labels: str, **extra: str) -> Clip:
+    return Clip(name, labels, "train", name, "here", lambda: (wave.astype(np.float32), 16_000), extra)
+
+
+def test_a_sound_comes_somewhere_within_a_longer_one():
+    cry, other = np.full(8_000, 0.5), np.tile([0.1, -0.1], 16_000)
+    made = views.make(
+        [clip_of("cry", cry, "cry"), clip_of("rain", other, "not_cry")],
+        dataclasses.replace(
+            NOTHING, views=30, seconds=2.0, positive_share=1.0, mix=1.0, surround=1.0, snr_db=(0.0, 0.0)
+        ),
+        0,
+        CRY_TASK,
+    )
+    begins = set()
+    for view in made:
+        wave = view.read()
+        assert len(wave) == 32_000
+        # Only the foreground has a mean: over its half second, at the level of what is around it.
+        loud = np.convolve(wave, np.full(100, 0.01), "valid")
+        begin, end = np.flatnonzero(loud > loud.max() / 2)[[0, -1]]
+        assert end - begin == pytest.approx(8_000, abs=110)
+        begins.add(round(begin, -3))
+    assert len(begins) > 10
+
+
+def test_rooms_that_were_measured_are_used_and_never_heard_themselves():
+    cry = np.zeros(4_000)
+    cry[::1_000] = 0.5
+    response = np.zeros(500)
+    response[[100, 400]] = 1.0, 0.5
+    clips = [
+        clip_of("cry", cry, "cry"),
+        clip_of("rain", np.ones(4_000), "not_cry"),
+        clip_of("hall", response, target="ir"),
+    ]
+    settings = dataclasses.replace(
+        NOTHING, views=20, positive_share=1.0, room=1.0, measured_rooms=1.0, level_dbfs=(-45, -45)
+    )
+    made = views.make(clips, settings, 0, CRY_TASK)
+    assert all(view.open._clips[0].name == "cry" for view in made)
+    wave = made[0].read()
+    # The direct sound stays where it was, and its echo comes 300 samples later.
+    assert wave[0] > 0
+    assert wave[300] == pytest.approx(wave[0] / 2, rel=1e-4)
+    assert np.abs(wave[1:300]).max() < 1e-4 * wave[0]
+    without = views.make(clips, dataclasses.replace(settings, positive_share=0.0), 0, CRY_TASK)
+    assert {view.open._clips[0].name for view in without} == {"rain"}
