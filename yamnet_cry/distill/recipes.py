@@ -38,7 +38,7 @@ CRY = Recipe(
         fold=4,
         stem_filters=16,
         stem_stride=(2, 1),
-        blocks=((32, 2), (64, 2), (128, 2), (208, 1)),
+        blocks=((32, 2), (64, 2), (112, 2), (112, 1), (152, 1)),
         head_rank=48,
     ),
     augmentation=Augmentation(
@@ -53,7 +53,7 @@ CRY = Recipe(
     sampling=Sampling(negatives_per_positive=2),
     loss=Loss(label_weight=0.75),
     export=Export(dense_per_channel=False),
-    train=Train(epochs=24, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
+    train=Train(epochs=40, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
     context=ContextSettings(),
     # The context network has seen more than a window already.
     events=EventSettings(smoothing=1, votes=1, window=1),
