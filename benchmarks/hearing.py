@@ -79,9 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.check:
         return check(benchmark, files)
     changed = conditions(codecs=not arguments.no_codecs)
-    models = hearing_peers.Sources(
-        arguments.previous, arguments.reference, arguments.yamnet, arguments.mn04
-    )
+    models = hearing_peers.Sources(arguments.previous, arguments.reference, arguments.yamnet, arguments.mn04)
     jobs = hearing_measure.all_jobs(benchmark, changed)
     scores = hearing_scores.score(benchmark, files, models, jobs, arguments.cache, arguments.workers)
     peers = hearing_peers.peers(list(models.scorers), CryDetector.from_pretrained())

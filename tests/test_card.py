@@ -8,7 +8,7 @@ from yamnet_cry.model import folder as model_folder
 
 @pytest.fixture
 def parts(released):
-    config, _ = model_folder.load(released)
+    config, *_ = model_folder.load(released)
     texts = ((released / name).read_text("utf-8") for name in (model_folder.RECIPE, model_folder.METRICS))
     return config, *map(json.loads, texts)
 

@@ -52,13 +52,13 @@ def version(request, model_copy) -> int:
 def test_config_reads_as_it_was_written(released, model_copy, other):
     config = replace(load(released)[0], **other)
     (model_copy / CONFIG).write_text(config.to_json())
-    again, _ = load(model_copy)
+    again, *_ = load(model_copy)
     assert again == config
     assert again.to_json() == config.to_json()
 
 
 def test_version_2_says_the_same_as_version_1_and_names_the_task(released):
-    config, model = load(released)
+    config, model, context = load(released)
     old, new = json.loads((released / CONFIG).read_text()), json.loads(config.to_json())
     assert (old.pop("format_version"), new.pop("format_version")) == (1, 2)
     assert (old.pop("classes"), old.pop("score")) == ({"count": 521, "cry": [19, 20]}, model_config.SCORE)
@@ -89,7 +89,7 @@ def test_both_versions_score_to_the_same_bits(version, model_copy):
 
 
 def test_a_folder_of_any_sounds(small_model):
-    config, _ = load(small_model)
+    config, *_ = load(small_model)
     assert config.task == Task(("silence", "hum", "hiss"))
     written = json.loads((small_model / CONFIG).read_text())
     assert not set(written) & {"threshold", "calibration", "events", "event_recall", "classes", "score"}
@@ -152,7 +152,7 @@ def test_a_config_of_version_1_that_cannot_be_used(model_copy, changes, message)
 
 def test_a_folder_from_before_recall_was_kept(version, model_copy):
     edit(model_copy, event_recall=None)
-    config, _ = load(model_copy)
+    config, *_ = load(model_copy)
     assert config.event_recall is None
     assert "event_recall" not in json.loads(config.to_json())
 

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from numbers import Real
+from typing import Annotated
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from yamnet_cry.fields import integer, number
 from yamnet_cry.frontend import YAMNET
 
 
@@ -34,11 +36,12 @@ class EventSettings:
         ValueError: If a setting is outside its range.
     """
 
-    smoothing: int = 2
-    votes: int = 2
-    window: int = 3
-    release: float = 0.5
-    hold_seconds: float = 2.0
+    # The firmware has room for as many windows: YAMNET_CRY_LONGEST_SMOOTHING and _VOTE.
+    smoothing: Annotated[int, integer(1, 16)] = 2
+    votes: Annotated[int, integer(1, 16)] = 2
+    window: Annotated[int, integer(1, 16)] = 3
+    release: Annotated[float, number(0, 1)] = 0.5
+    hold_seconds: Annotated[float, number(0, 3600)] = 2.0
 
     def __post_init__(self) -> None:
         if not (

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from yamnet_cry.calibration import Calibration
+from yamnet_cry.calibration import Calibration, log_odds
 from yamnet_cry.distill import evaluate, metrics, sources
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.events import EventSettings
@@ -146,14 +146,14 @@ def test_metrics_are_of_the_verdict_that_users_get(released, synthetic_corpus):
     said = np.array([result.is_cry for result in results])
     assert measured["recall"]["value"] == said[is_cry].mean()
     assert measured["fpr"]["value"] == said[~is_cry].mean()
-    tracks = [result.scores for result in results]
+    tracks = [log_odds(result.scores) if result.track is None else result.track for result in results]
     again = evaluate.clip_probabilities(tracks, detector.config.calibration, detector.config.events)
     np.testing.assert_array_equal(again, [result.probability for result in results])
 
 
 def steady(scores):
-    """Tracks that stay at one score, so that averages and votes leave it as it is."""
-    return list(np.repeat(np.float32(scores)[:, None], 3, axis=1))
+    """Tracks that stay at the log-odds of one score, so that averages and votes leave it as it is."""
+    return list(np.repeat(log_odds(scores)[:, None], 3, axis=1))
 
 
 def test_a_calibration_is_that_of_what_users_get():
@@ -161,7 +161,7 @@ def test_a_calibration_is_that_of_what_users_get():
     generator = np.random.default_rng(0)
     level = generator.uniform(0.05, 0.95, 1_000)
     is_cry = generator.random(1_000) < 1 / (1 + np.exp(8 * (0.7 - level)))
-    tracks = [np.clip(generator.normal(mean, 0.1, 12), 0.001, 0.999).astype(np.float32) for mean in level]
+    tracks = [log_odds(np.clip(generator.normal(mean, 0.1, 12), 0.001, 0.999)) for mean in level]
     settings = EventSettings()
     fitted = evaluate.fit_calibration(is_cry, tracks, settings)
     right = evaluate.clip_probabilities(tracks, fitted, settings)
@@ -180,6 +180,23 @@ def test_a_calibration_that_is_known_is_found():
     assert fitted.intercept == pytest.approx(1.5, abs=0.1)
     assert metrics.expected_calibration_error(is_cry, fitted(scores), np.ones(3_000)) < 0.02
     assert metrics.expected_calibration_error(is_cry, scores, np.ones(3_000)) > 0.1
+
+
+def test_a_calibration_for_a_prior_is_that_of_clips_with_as_many_cries():
+    generator = np.random.default_rng(0)
+    is_cry = generator.random(4_000) < 0.5
+    values = generator.normal(np.where(is_cry, 1.0, -1.0), 1.0)
+    tracks = list(np.repeat(values[:, None], 3, axis=1))
+    # Of two normal distributions two deviations apart, log-odds are twice the value.
+    fitted = evaluate.fit_calibration(is_cry, tracks, EventSettings(), prior=0.1)
+    assert (fitted.prior, fitted.slope) == (0.1, pytest.approx(2.0, rel=0.1))
+    assert fitted.intercept == pytest.approx(np.log(0.1 / 0.9), abs=0.2)
+    even = evaluate.fit_calibration(is_cry, tracks, EventSettings())
+    assert even.prior is None
+    assert fitted.for_prior(0.5).intercept == pytest.approx(even.intercept, abs=0.2)
+    weighted = metrics.detection(is_cry, fitted.of_log_odds(values), 0.5, prior=0.1)
+    assert weighted["calibration_error"] < 0.02
+    assert metrics.detection(is_cry, fitted.of_log_odds(values), 0.5)["calibration_error"] > 0.1
 
 
 @given(CASES)

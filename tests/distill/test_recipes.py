@@ -30,7 +30,9 @@ def test_reference_is_the_published_recipe():
         "name": "reference",
         "student": {
             "architecture": "ds_cnn",
+            "fold": 1,
             "stem_filters": 8,
+            "stem_stride": [2, 2],
             "blocks": [[16, 1], [32, 2], [64, 2], [128, 2]],
             "head_rank": 0,
             "start": "random",
@@ -48,7 +50,9 @@ def test_reference_is_the_published_recipe():
             "drop_epoch": 30,
             "dropped_learning_rate": 1e-4,
         },
+        "context": None,
         "export": {"calibration_patches": 200, "dense_per_channel": True},
+        "events": {"smoothing": 2, "votes": 2, "window": 3, "release": 0.5, "hold_seconds": 2.0},
     }
 
 
@@ -213,7 +217,7 @@ def test_the_program_lists_and_explains_recipes():
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(RECIPES)
     shown = CliRunner().invoke(main, ["recipes", "show", "cry"])
     assert (
-        "train.epochs=44\n    Number of epochs. Expected: a whole number from 1 to 100000.\n" in shown.stdout
+        "train.epochs=40\n    Number of epochs. Expected: a whole number from 1 to 100000.\n" in shown.stdout
     )
     unknown = CliRunner().invoke(main, ["recipes", "show", "best"])
     assert (unknown.exit_code, unknown.stderr) == (
@@ -230,8 +234,12 @@ def test_what_the_program_shows_can_be_set_again():
     assert len(again) == len(keys)
     # Of AudioSet's 521 labels, some are shown and all are counted.
     again.remove(next(line for line in again if line.endswith("(521 in all)")))
-    everything = recipes.get("reference", again)
-    assert dataclasses.replace(everything, name="cry") == RECIPES["cry"]
+    # The recipe reference has no context network.
+    of_context = [line for line in again if line.startswith("context.")]
+    assert len(of_context) > 10
+    everything = recipes.get("reference", [line for line in again if line not in of_context])
+    context = recipes.get("cry", of_context).context
+    assert dataclasses.replace(everything, name="cry", context=context) == RECIPES["cry"]
     assert {setting["key"]: setting["value"] for setting in told["settings"]} == {
         key: RECIPES["cry"].to_dict()[key.split(".")[0]][key.split(".")[1]] for key in keys
     }
@@ -246,7 +254,8 @@ def test_recipes_are_explained_without_the_extra():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "train.epochs=44" in result.stdout
+    assert "train.epochs=40" in result.stdout
+    assert "context.prior=0.1" in result.stdout
 
 
 def test_the_rest_says_what_it_needs():

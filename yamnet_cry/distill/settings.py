@@ -10,7 +10,6 @@ import re
 from typing import Any
 
 from yamnet_cry import fields
-from yamnet_cry.events import EventSettings
 from yamnet_cry.fields import Rule
 from yamnet_cry.frontend import FrontEnd
 
@@ -142,12 +141,12 @@ def meanings(section: type) -> dict[str, str]:
 
 
 def sections(recipe: Any) -> dict[str, Any]:
-    """Returns the sections of a recipe, by name; front end and events are values, and no sections."""
+    """Returns the sections of a recipe, by name; a front end is a value as a whole, and no section."""
     values = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     return {
         name: value
         for name, value in values.items()
-        if dataclasses.is_dataclass(value) and not isinstance(value, FrontEnd | EventSettings)
+        if dataclasses.is_dataclass(value) and not isinstance(value, FrontEnd)
     }
 
 

@@ -143,7 +143,7 @@ def self_test(folder: Path) -> str | None:
     with tempfile.TemporaryDirectory() as temporary:
         for name, flags in BUILDS.items():
             program = Path(temporary) / "selftest"
-            sources = [folder / _SELF_TEST, *c_sources(folder)]
+            sources = list(map(str, [folder / _SELF_TEST, *c_sources(folder)]))
             command = [compiler, "-std=c99", "-O2", *flags, *sources, "-o", str(program), "-lm"]
             built = subprocess.run(command, capture_output=True, text=True, check=False)
             if built.returncode:

@@ -20,6 +20,7 @@ from yamnet_cry.fields import (
     integer,
     number,
     numbers,
+    rules,
     shortened,
     text,
 )
@@ -57,14 +58,7 @@ _CALIBRATION = {
     "intercept": number(-1e6, 1e6),
     "prior": number(1e-6, 1 - 1e-6, optional=True),
 }
-# The firmware has room for as many windows: YAMNET_CRY_LONGEST_SMOOTHING and _VOTE.
-_EVENTS = {
-    "smoothing": integer(1, 16, optional=True),
-    "votes": integer(1, 16, optional=True),
-    "window": integer(1, 16, optional=True),
-    "release": number(0, 1, optional=True),
-    "hold_seconds": number(0, 3600, optional=True),
-}
+_EVENTS = {name: dataclasses.replace(rule, optional=True) for name, rule in rules(EventSettings).items()}
 _EVENT_RECALL = {
     "clips": integer(1, 10**9),
     "groups": integer(1, 10**9),
