@@ -58,7 +58,7 @@ def test_config_reads_as_it_was_written(released, model_copy, other):
 
 
 def test_version_2_says_the_same_as_version_1_and_names_the_task(released):
-    config, model, context = load(released)
+    config, model, _ = load(released)
     old, new = json.loads((released / CONFIG).read_text()), json.loads(config.to_json())
     assert (old.pop("format_version"), new.pop("format_version")) == (1, 2)
     assert (old.pop("classes"), old.pop("score")) == ({"count": 521, "cry": [19, 20]}, model_config.SCORE)

@@ -9,13 +9,18 @@ from loopback_hub import LoopbackHub, Machine, Repository, blob
 
 from yamnet_cry import CryDetector
 from yamnet_cry.errors import HubError, ModelError
+from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model import hub
-from yamnet_cry.model.folder import CARD, CONFIG, RELEASE_FILES, TFLITE
+from yamnet_cry.model.folder import CARD, CONFIG, TFLITE
 
 SCORES = (
     "from yamnet_cry.demo import nursery; from yamnet_cry import CryDetector; "
     "print(CryDetector.from_pretrained({})((nursery(), 16_000)).scores.tolist())"
 )
+
+RELEASED = model_folder.load(hub.locate().folder)[0]
+TAG = f"v{RELEASED.package_version}"
+FILES = model_folder.release_files(RELEASED)
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def machine(loopback: LoopbackHub, tmp_path: Path) -> Machine:
 
 
 def content(folder: Path) -> dict[str, str]:
-    return {name: blob((folder / name).read_bytes()).sha256 for name in RELEASE_FILES}
+    return {name: blob((folder / name).read_bytes()).sha256 for name in FILES}
 
 
 def pushed(server: LoopbackHub, **where: str) -> dict[str, str]:
@@ -46,7 +51,7 @@ def test_what_is_pushed_comes_back_byte_for_byte(released, tmp_path, route):
         here = Machine(server, tmp_path / "here", **settings)
         told = here.pushes(str(released), "user/model")
         commit = server.repositories["models", "user/model"].heads["main"]
-        assert told == f"{server.address}/user/model/commit/{commit}, tagged v0.1.0"
+        assert told == f"{server.address}/user/model/commit/{commit}, tagged {TAG}"
         assert pushed(server) == content(released)
         # Large files really took the route.
         assert any("xet-write-token" in line for line in server.log) == (route == "xet")
@@ -63,10 +68,10 @@ def test_what_is_pushed_comes_back_byte_for_byte(released, tmp_path, route):
 def test_one_commit_holds_all_and_a_second_push_sends_nothing(machine, released):
     machine.pushes(str(released), "user/model")
     repository = machine.server.repositories["models", "user/model"]
-    assert repository.messages == ["initial commit", "yamnet-cry 0.1.0, recipe cry"]
+    assert repository.messages == ["initial commit", f"yamnet-cry {TAG[1:]}, recipe cry"]
     machine.server.log.clear()
     told = machine.pushes(str(released), "user/model")
-    assert told.endswith("tagged v0.1.0\nnothing had changed since the last push")
+    assert told.endswith(f"tagged {TAG}\nnothing had changed since the last push")
     assert len(repository.messages) == 2
     assert not [line for line in machine.server.log if line.startswith("PUT") or "/commit/" in line]
 
@@ -74,11 +79,11 @@ def test_one_commit_holds_all_and_a_second_push_sends_nothing(machine, released)
 def test_a_tag_stays_where_it_is(machine, released, model_copy):
     machine.pushes(str(released), "user/model")
     repository = machine.server.repositories["models", "user/model"]
-    tagged = repository.tags["v0.1.0"]
+    tagged = repository.tags[TAG]
     (model_copy / CARD).write_text((released / CARD).read_text() + "\nA line of ours.\n")
     told = machine.pushes(str(model_copy), "user/model")
-    assert told.endswith(f"the tag v0.1.0 stays at commit {tagged[:12]}, where an earlier push put it")
-    assert repository.tags["v0.1.0"] == tagged != repository.heads["main"]
+    assert told.endswith(f"the tag {TAG} stays at commit {tagged[:12]}, where an earlier push put it")
+    assert repository.tags[TAG] == tagged != repository.heads["main"]
 
 
 def test_a_branch_a_pull_request_and_a_message(machine, released):
@@ -106,9 +111,9 @@ def test_private_and_public(machine, released):
 def test_dry_run_prints_what_would_go_and_sends_nothing(machine, released):
     plan = json.loads(machine.pushes(str(released), "user/model", "--dry-run", "--json"))
     assert {name: known["sha256"] for name, known in plan["files"].items()} == content(released)
-    assert (plan["repository"], plan["branch"], plan["tag"]) == ("user/model", "main", "v0.1.0")
+    assert (plan["repository"], plan["branch"], plan["tag"]) == ("user/model", "main", TAG)
     told = machine.pushes(str(released), "user/model", "--dry-run")
-    assert all(f"{name} " in told for name in RELEASE_FILES)
+    assert all(f"{name} " in told for name in FILES)
     assert machine.server.log == []
     done = json.loads(machine.pushes(str(released), "user/model", "--json"))
     assert done["files"] == plan["files"]
@@ -135,7 +140,7 @@ def test_somebody_else_commits_once(machine, released):
     machine.pushes(str(released), "user/model")
     files = machine.server.files("user/model")
     assert files["NOTES.md"].content == b"second", "what others put there stays"
-    assert set(RELEASE_FILES) <= set(files)
+    assert set(FILES) <= set(files)
 
 
 def test_somebody_else_never_stops_committing(machine, released):
@@ -191,7 +196,7 @@ def test_a_detector_pushes_its_folder_with_the_threshold_it_has(machine, release
         "from yamnet_cry import CryDetector; "
         "print(CryDetector.from_pretrained('user/model').push_to_hub('user/second').tag)"
     )
-    assert machine.run(code=code).stdout.strip() == "v0.1.0"
+    assert machine.run(code=code).stdout.strip() == TAG
     assert machine.server.files("user/second") == files
 
 

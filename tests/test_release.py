@@ -8,7 +8,8 @@ import yaml
 
 from yamnet_cry import CryDetector
 from yamnet_cry.errors import HubError, ModelError
-from yamnet_cry.model import publish
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model import hub, publish
 from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
@@ -16,10 +17,11 @@ from yamnet_cry.model.folder import (
     KERAS_WEIGHTS,
     METRICS,
     RECIPE,
-    RELEASE_FILES,
     TFLITE,
     TRAINING_PLOT,
 )
+
+FILES = model_folder.release_files(model_folder.load(hub.locate().folder)[0])
 
 
 def change(path: Path, **fields: object) -> None:
@@ -27,11 +29,11 @@ def change(path: Path, **fields: object) -> None:
 
 
 def test_the_released_folder_is_whole_and_holds_nothing_else(released):
-    assert set(publish.check(released)) == set(RELEASE_FILES)
-    assert {path.name for path in released.iterdir()} == set(RELEASE_FILES)
+    assert set(publish.check(released)) == set(FILES)
+    assert {path.name for path in released.iterdir()} == set(FILES)
 
 
-@pytest.mark.parametrize("name", RELEASE_FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_an_incomplete_folder(model_copy, name):
     (model_copy / name).unlink()
     with pytest.raises(HubError, match=f"is incomplete: it has no {name}. Push the whole folder as"):

@@ -1,5 +1,7 @@
 """The whole story: one command distils and pushes, and another machine hears with the result."""
 
+from importlib.metadata import version
+
 import pytest
 from loopback_hub import LoopbackHub, Machine
 
@@ -28,7 +30,7 @@ def test_distil_and_push_here_and_detect_there(command, tmp_path):
         out = tmp_path / "model"
         result = here.run(*command, "--out", str(out), "--private")
         assert result.returncode == 0, result.stderr
-        assert result.stdout.splitlines()[-1].endswith(", tagged v0.1.0")
+        assert result.stdout.splitlines()[-1].endswith(f", tagged v{version('yamnet-cry')}")
         assert server.repositories["models", "user/tiny"].private
         publish.check(out)
 

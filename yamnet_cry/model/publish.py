@@ -12,9 +12,11 @@ from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
+    CONTEXT,
     KERAS,
     KERAS_WEIGHTS,
     METRICS,
+    OPTIONAL_FILES,
     RECIPE,
     RELEASE_FILES,
     TFLITE,
@@ -40,7 +42,7 @@ def check(folder: Path) -> dict[str, Path]:
     Raises:
         HubError: If anything is missing or differs; the message says all of it.
     """
-    missing = [name for name in RELEASE_FILES if not (folder / name).is_file()]
+    missing = [name for name in (*RELEASE_FILES, *_optional(folder)) if not (folder / name).is_file()]
     if missing:
         raise HubError(
             f"{folder} is incomplete: it has no {', '.join(missing)}. Push the whole folder as "
@@ -156,14 +158,25 @@ def with_config(folder: Path, target: Path, config: ModelConfig) -> Path:
     return target
 
 
+def _optional(folder: Path) -> list[str]:
+    """Names what is optional and in the folder's configuration, as far as that can be read."""
+    try:
+        named = model_folder.read_json(folder, CONFIG).get("files")
+    except ModelError:
+        return []
+    return [name for name in OPTIONAL_FILES if isinstance(named, dict) and name in named]
+
+
 def _contradictions(
     folder: Path, config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any]
 ) -> list[str]:
-    size = {"int8_bytes": config.files[TFLITE]["bytes"], "parameters": config.parameters}
+    size: dict[str, Any] = {"int8_bytes": config.files[TFLITE]["bytes"], "parameters": config.parameters}
+    if CONTEXT in config.files:
+        size["context_bytes"] = config.files[CONTEXT]["bytes"]
     found = [
-        f"{METRICS} was measured on a model with {key} {metrics['size'][key]}, and {CONFIG} has {value}"
+        f"{METRICS} was measured on a model with {key} {metrics['size'].get(key)}, and {CONFIG} has {value}"
         for key, value in size.items()
-        if metrics["size"][key] != value
+        if metrics["size"].get(key) != value
     ]
     if recipe["recipe"]["name"] != config.recipe:
         found.append(f"{RECIPE} is of {recipe['recipe']['name']!r}, and {CONFIG} of {config.recipe!r}")
