@@ -2,12 +2,14 @@ import json
 import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from yamnet_cry import Classifier, CryDetector
 from yamnet_cry.audioset import CRY_TASK
+from yamnet_cry.calibration import Calibration
 from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ModelError
 from yamnet_cry.events import EventSettings
@@ -17,6 +19,7 @@ from yamnet_cry.model import keras_file
 from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.folder import (
     CONFIG,
+    CONTEXT,
     KERAS,
     KERAS_WEIGHTS,
     LARGEST,
@@ -39,12 +42,25 @@ def edit(folder, **changes):
     path.write_text(json.dumps(config))
 
 
+def as_version_1(values: dict) -> dict:
+    """What releases before 0.2 wrote of the same model: classes and score stood for the task."""
+    task = values["task"]
+    old = {key: value for key, value in values.items() if key != "task"}
+    return {
+        **old,
+        "format_version": 1,
+        "classes": {"count": len(task["labels"]), "cry": [19, 20]},
+        "score": model_config.SCORE,
+    }
+
+
 @pytest.fixture(params=[1, 2])
 def version(request, model_copy) -> int:
     """The released folder in this version of the format."""
-    assert json.loads((model_copy / CONFIG).read_text())["format_version"] == 1
-    if request.param == 2:
-        (model_copy / CONFIG).write_text(load(model_copy)[0].to_json())
+    values = json.loads((model_copy / CONFIG).read_text())
+    assert values["format_version"] == 2
+    if request.param == 1:
+        (model_copy / CONFIG).write_text(json.dumps(as_version_1(values)))
     return request.param
 
 
@@ -57,16 +73,17 @@ def test_config_reads_as_it_was_written(released, model_copy, other):
     assert again.to_json() == config.to_json()
 
 
-def test_version_2_says_the_same_as_version_1_and_names_the_task(released):
-    config, model, _ = load(released)
-    old, new = json.loads((released / CONFIG).read_text()), json.loads(config.to_json())
-    assert (old.pop("format_version"), new.pop("format_version")) == (1, 2)
-    assert (old.pop("classes"), old.pop("score")) == ({"count": 521, "cry": [19, 20]}, model_config.SCORE)
-    task = new.pop("task")
-    assert task == CRY_TASK.to_dict()
-    assert task["group"] == ["Crying, sobbing", "Baby cry, infant cry"]
-    assert new == old
+def test_version_1_reads_as_version_2_and_names_no_task(released, model_copy):
+    config, model, context = load(released)
+    values = json.loads((released / CONFIG).read_text())
+    assert values["task"] == CRY_TASK.to_dict()
+    assert values["task"]["group"] == ["Crying, sobbing", "Baby cry, infant cry"]
+    (model_copy / CONFIG).write_text(json.dumps(as_version_1(values)))
+    again, other, _ = load(model_copy)
+    assert (again, other) == (config, model)
+    assert again.to_json() == config.to_json()
     assert config.files[TFLITE] == fingerprint(model)
+    assert config.files[CONTEXT] == fingerprint(context.to_bytes())
     assert config.files[KERAS] == fingerprint((released / KERAS).read_bytes())
 
 
@@ -347,16 +364,19 @@ def test_a_keras_file_larger_than_any(model_copy):
         _ = CryDetector.from_pretrained(model_copy).keras_model
 
 
-def test_a_folder_of_release_0_1_0_reads_as_it_did(model_copy):
-    """It said of the score how the windows of a clip were pooled, and nothing of recall against threshold."""
-    edit(
-        model_copy,
-        score=f"{model_config.SCORE}, quadratic mean over the loudest 10 s",
-        calibration={"slope": 1.614995142375937, "intercept": 0.9770408447000969},
-        event_recall=None,
-    )
-    old, new = CryDetector.from_pretrained(model_copy), CryDetector.from_pretrained()
-    assert old.config.calibration.slope == 1.614995142375937
-    assert old.config.event_recall is None
-    wave = (nursery(), 16_000)
-    np.testing.assert_array_equal(old(wave).scores, new(wave).scores)
+def test_the_release_0_1_0_reads_as_it_did():
+    """It said of the score how windows were pooled, nothing of recall or priors, and had no context network."""
+    old = CryDetector.from_pretrained(Path(__file__).parent / "release_0_1_0")
+    assert old.config.calibration == Calibration(1.614995142375937, 0.9770408447000969)
+    assert (old.config.event_recall, old.context, old.prior) == (None, None, None)
+    assert old.config.events == EventSettings()
+    with pytest.raises(ValueError, match="does not say for which prior"):
+        old.prior = 0.1
+    with pytest.raises(ModelError, match="does not say for which prior it was calibrated; change its thresh"):
+        old.set(prior=0.1)
+    result = old((nursery(), 16_000))
+    assert result.track is None
+    np.testing.assert_array_equal(result.probabilities, old.config.calibration(result.scores))
+    # Scores to a step of the network's input.
+    assert [(event.start, event.end) for event in result.events] == [(5.76, 14.16)]
+    assert result.score == pytest.approx(0.3964, abs=2e-3)

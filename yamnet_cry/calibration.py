@@ -156,6 +156,17 @@ class EventRecall:
         shares = [float(np.mean(np.asarray(levels) >= threshold)) for threshold in _GRID]
         return cls(len(levels), groups, _GRID, tuple(round(share, 4) for share in shares))
 
+    def moved(self, shift: float) -> "EventRecall":
+        """Returns what holds when all log-odds are higher by a shift, as for another prior.
+
+        Example:
+            >>> table = EventRecall(clips=2, groups=1, thresholds=(0.0, 0.5, 1.0), recall=(1.0, 0.5, 0.0))
+            >>> round(table.moved(-2.0).thresholds[1], 2)
+            0.12
+        """
+        inner = 0.5 * (1.0 + np.tanh(0.5 * (log_odds(self.thresholds[1:-1]) + shift)))
+        return replace(self, thresholds=(0.0, *inner.tolist(), 1.0))
+
     def at(self, threshold: float) -> float:
         """Returns the share of crying clips that raise an event at a threshold, interpolated linearly."""
         return float(np.interp(threshold, self.thresholds, self.recall))

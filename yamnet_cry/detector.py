@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from yamnet_cry import audio
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.audioset import CRY_TASK
-from yamnet_cry.calibration import log_odds
+from yamnet_cry.calibration import EventRecall, log_odds
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import EventTracker, checked_threshold
@@ -306,12 +306,24 @@ class CryDetector(Classifier):
                 f"{audio.describe(ambient)}: expected at least {MIN_SECONDS:.0f} s of the room, best ten "
                 f"minutes. Received: {seconds:.1f} s"
             )
-        report = fit_room(result, self.config.event_recall, false_alarms_per_hour, min_recall)
+        report = fit_room(result, self._event_recall, false_alarms_per_hour, min_recall)
         self.threshold = report.threshold
         return report
 
+    @property
+    def _event_recall(self) -> EventRecall | None:
+        """What a threshold costs, at the prior of now."""
+        shift = self._calibration.intercept - self.config.calibration.intercept
+        recall = self.config.event_recall
+        return recall if recall is None or not shift else recall.moved(shift)
+
     def _present_config(self) -> ModelConfig:
-        return replace(self.config, threshold=self.threshold, calibration=self._calibration)
+        return replace(
+            self.config,
+            threshold=self.threshold,
+            calibration=self._calibration,
+            event_recall=self._event_recall,
+        )
 
     def _summary(self) -> str:
         return f"{self.config.parameters['total']:,} parameters, threshold {self.threshold:.2f}"

@@ -125,6 +125,11 @@ def test_a_changed_prior_is_saved_copied_and_listened_with(detector, tmp_path):
     wave = np.random.default_rng(0).normal(0, 0.1, 48_000)
     expected = other((wave, 16_000)).probabilities
     np.testing.assert_array_equal(again((wave, 16_000)).probabilities, expected)
+    # A threshold costs as much as that which was as strict before.
+    recall, before = again.config.event_recall, detector.config.event_recall
+    odds = 0.6 / 0.4 * (0.05 / 0.95) / (0.2 / 0.8)
+    assert recall.at(odds / (1 + odds)) == pytest.approx(before.at(0.6), abs=1e-9)
+    assert (recall.thresholds[0], recall.thresholds[-1]) == (0.0, 1.0)
     heard = [update.probability for update in again.stream([wave], 16_000) if not update.closing]
     np.testing.assert_array_equal(heard, expected)
 
