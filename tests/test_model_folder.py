@@ -365,7 +365,7 @@ def test_a_keras_file_larger_than_any(model_copy):
 
 
 def test_the_release_0_1_0_reads_as_it_did():
-    """It said of the score how windows were pooled, nothing of recall or priors, and had no context network."""
+    """It said of the score how windows were pooled, nothing of recall or priors, and had no context."""
     old = CryDetector.from_pretrained(Path(__file__).parent / "release_0_1_0")
     assert old.config.calibration == Calibration(1.614995142375937, 0.9770408447000969)
     assert (old.config.event_recall, old.context, old.prior) == (None, None, None)
