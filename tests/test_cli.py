@@ -192,7 +192,7 @@ def test_evaluate_explains_what_it_cannot_do(released, synthetic_corpus, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "best"], "no such recipe; there are: cry, reference"),
+        (["--recipe", "best"], "no such recipe; there are: cry, windows, reference"),
         (["--set", "train.epoch=1"], "a setting is KEY=VALUE with one of"),
         (
             ["--set", "train.epochs=0"],

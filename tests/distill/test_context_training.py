@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.metadata import version
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from yamnet_cry.firmware import kit
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model import publish
-from yamnet_cry.model.folder import CARD, CONFIG, CONTEXT, METRICS, TFLITE
+from yamnet_cry.model.folder import CARD, CONFIG, CONTEXT, KERAS, METRICS, RECIPE, TFLITE
 
 SETTINGS = (
     "train.epochs=12",
@@ -225,3 +226,35 @@ def test_the_firmware_kit_hears_the_same(detector, tmp_path):
         pytest.skip("there is no C compiler")
     assert f"{'context, log-odds':28} largest difference 0 (at most 0)" in printed
     assert printed.count("PASS") == len(kit.BUILDS)
+
+
+def test_a_run_may_begin_with_a_model(arguments, finished, tmp_path):
+    recipe = replace(
+        TINY,
+        student=replace(TINY.student, start="released"),
+        train=replace(TINY.train, epochs=1, drop_epoch=0, learning_rate=1e-4),
+        context=replace(SMALL, epochs=1),
+    )
+    distill(out=tmp_path / "more", start=finished, **{**arguments, "recipe": recipe})
+    began = json.loads((tmp_path / "more" / RECIPE).read_text())["began_with"]
+    files = json.loads((finished / CONFIG).read_text())["files"]
+    assert began == {"recipe": "reference", "package_version": version("yamnet-cry"), **files[KERAS]}
+    before, after = (
+        json.loads((folder / METRICS).read_text())["training"]["history"][0]["val_loss"]
+        for folder in (finished, tmp_path / "more")
+    )
+    assert after < before, "it knows what the first one learnt"
+    assert f"SHA-256 {files[KERAS]['sha256'][:12]}" in (tmp_path / "more" / CARD).read_text()
+
+
+def test_a_model_that_a_run_cannot_begin_with(arguments, finished, tmp_path):
+    with pytest.raises(RecipeError, match="recipe reference starts at random; --set student.start=released"):
+        distill(out=tmp_path / "m", start=finished, **arguments)
+    other = replace(
+        TINY, student=StudentSettings(blocks=((7, 2),), stem_filters=5, head_rank=3, start="released")
+    )
+    with pytest.raises(RecipeError, match="to be those of the model to start from in at least one layer"):
+        distill(out=tmp_path / "m", start=finished, **{**arguments, "recipe": other})
+    with pytest.raises(ModelError, match="no such model folder"):
+        distill(out=tmp_path / "m", start=tmp_path / "none", **{**arguments, "recipe": other})
+    assert not list(tmp_path.iterdir())

@@ -207,7 +207,7 @@ def test_every_architecture_has_a_builder():
 
 
 def test_an_unknown_recipe():
-    with pytest.raises(RecipeError, match="there are: cry, reference, sounds. Received: 'best'"):
+    with pytest.raises(RecipeError, match="there are: cry, windows, reference, sounds. Received: 'best'"):
         recipes.get("best")
 
 
@@ -217,12 +217,12 @@ def test_the_program_lists_and_explains_recipes():
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(RECIPES)
     shown = CliRunner().invoke(main, ["recipes", "show", "cry"])
     assert (
-        "train.epochs=40\n    Number of epochs. Expected: a whole number from 1 to 100000.\n" in shown.stdout
+        "train.epochs=4\n    Number of epochs. Expected: a whole number from 1 to 100000.\n" in shown.stdout
     )
     unknown = CliRunner().invoke(main, ["recipes", "show", "best"])
     assert (unknown.exit_code, unknown.stderr) == (
         2,
-        "Error: no such recipe; there are: cry, reference, sounds. Received: 'best'\n",
+        "Error: no such recipe; there are: cry, windows, reference, sounds. Received: 'best'\n",
     )
 
 
@@ -254,7 +254,7 @@ def test_recipes_are_explained_without_the_extra():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "train.epochs=40" in result.stdout
+    assert "train.epochs=4\n" in result.stdout
     assert "context.prior=0.1" in result.stdout
 
 

@@ -64,6 +64,11 @@ from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
     "2 by default. `yamnet-cry cache` shows and empties it.",
 )
 @click.option(
+    "--start",
+    metavar="FOLDER|REPO",
+    help="Model whose weights a recipe with student.start=released begins with; the bundled one by default.",
+)
+@click.option(
     "--license", metavar="ID", help="The model's licence for its card, such as cc-by-4.0; none by default."
 )
 @click.option("--push", "repo", metavar="REPO", help="Push the result to this repository on the Hub.")
@@ -79,6 +84,7 @@ def distill(
     cache: Path | None,
     cache_limit: float | None,
     license: str | None,
+    start: str | None,
     repo: str | None,
     private: bool | None,
 ) -> None:
@@ -121,6 +127,7 @@ def distill(
             cache=cache,
             cache_limit=limit,
             license=license,
+            start=start,
         )
     except KeyboardInterrupt:
         raise RunError("stopped; the same command with --resume goes on from here") from None

@@ -81,6 +81,7 @@ def distill(
     cache: str | os.PathLike[str] | None = None,
     cache_limit: float = DEFAULT_LIMIT,
     license: str | None = None,
+    start: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> Classifier:
     """Distils teachers into a student, and writes the model folder.
@@ -103,6 +104,8 @@ def distill(
         cache_limit: Gigabytes beyond which that file forgets what earlier runs left and none used since.
         license: The model's licence for its card, as the Hugging Face Hub names it, such as ``"mit"``; it
             depends on the audio. By default the card names none.
+        start: Model folder or repository whose weights a recipe with ``student.start=released`` begins with;
+            the released model by default.
         progress: Whether to show progress bars.
 
     Returns:
@@ -128,7 +131,8 @@ def distill(
     corpus.check(clips, recipe.task)
     loaded = _loaded(teacher)
     teacher_labels = teachers.check(loaded, recipe)
-    _begin(partial, recipe, seed, clips, loaded)
+    begun = _started(start, recipe)
+    _begin(partial, _identity(recipe, seed, clips, loaded, begun))
 
     roles = zip(loaded, recipe.teaching.roles, recipe.teaching.weights, strict=False)
     windows = targets.teacher_pass(
@@ -140,7 +144,9 @@ def distill(
         progress=progress,
     )
     checkpoints = partial / "checkpoints"
-    student, history = training.fit(windows, recipe, teacher_labels, seed, checkpoints, progress=progress)
+    student, history = training.fit(
+        windows, recipe, teacher_labels, seed, checkpoints, start=begun, progress=progress
+    )
     representative = windows.patches(_calibration_windows(windows, recipe, seed))
     trained: dict[str, Any] = {"windows": _counts(windows, recipe), "history": history}
     heard, of_context = student, None
@@ -174,7 +180,7 @@ def distill(
             "multiply_accumulates": quantize.multiply_accumulates(student),
         },
     }
-    record = _record(recipe, seed, clips, loaded, license)
+    record = _record(recipe, seed, clips, loaded, license, begun)
     networks = {TFLITE: tflite} | ({} if both is None else {CONTEXT: both[1].to_bytes()})
     _write(partial / "model", student, networks, measured, record, metrics)
     try:
@@ -200,6 +206,23 @@ def _kind_of_model(recipe: Recipe) -> type[Classifier]:
     except ModelError as error:
         raise RecipeError(f"recipe {recipe.name} makes a model that could not be used: {error}") from None
     return kind
+
+
+def _started(start: str | os.PathLike[str] | None, recipe: Recipe) -> Classifier | None:
+    """Loads the model to begin with, if the recipe begins with one."""
+    if recipe.student.start != "released":
+        if start is not None:
+            raise RecipeError(
+                f"recipe {recipe.name} starts at random; --set student.start=released lets it begin with a "
+                f"model. Received: {os.fspath(start)!r}"
+            )
+        return None
+    model = CryDetector.from_pretrained() if start is None else Classifier.from_pretrained(start)
+    # Before any work, whether any of its weights fit.
+    with training.seeded(0):
+        student = students.build(recipe.student, len(recipe.task.labels), recipe.front_end)
+    students.begin_with(student, model.keras_model)
+    return model
 
 
 def _loaded(teacher: Source | Sequence[Source] | None) -> list[Teacher]:
@@ -243,7 +266,7 @@ def _check_size(recipe: Recipe, seed: int) -> None:
 
 
 def _identity(
-    recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher]
+    recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher], start: Classifier | None
 ) -> dict[str, Any]:
     listing = "\n".join(f"{clip.name}\t{clip.labels}\t{clip.split}\t{clip.group}" for clip in clips)
     return {
@@ -251,14 +274,20 @@ def _identity(
         "seed": seed,
         "corpus": hashlib.sha256(listing.encode()).hexdigest(),
         "teacher": [teacher.fingerprint for teacher in teachers],
+        "start": _began_with(start),
     }
 
 
-def _begin(
-    partial: Path, recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher]
-) -> None:
+def _began_with(start: Classifier | None) -> dict[str, Any] | None:
+    """Says which model a run begins with, so that it can be found again."""
+    if start is None:
+        return None
+    config = start.config
+    return {"recipe": config.recipe, "package_version": config.package_version, **config.files[KERAS]}
+
+
+def _begin(partial: Path, identity: dict[str, Any]) -> None:
     """Makes the working folder, or checks that it is of the very same run."""
-    identity = _identity(recipe, seed, clips, teachers)
     path = partial / _RUN
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -296,7 +325,12 @@ def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:
 
 
 def _record(
-    recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher], license: str | None
+    recipe: Recipe,
+    seed: int,
+    clips: Sequence[Clip],
+    teachers: Sequence[Teacher],
+    license: str | None,
+    start: Classifier | None,
 ) -> dict[str, Any]:
     """What ``recipe.json`` says: enough to do it again, and to know whose audio went in."""
     settings = recipe.to_dict()
@@ -313,6 +347,7 @@ def _record(
         "recipe": settings,
         "seed": seed,
         "teachers": [{"name": teacher.name, "fingerprint": teacher.fingerprint} for teacher in teachers],
+        **({} if start is None else {"began_with": _began_with(start)}),
         "license": license,
         "sources": of_sources,
         "versions": {name: version(name) for name in ("yamnet-cry", "keras", "tensorflow", "numpy")},

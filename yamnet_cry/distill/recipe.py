@@ -49,8 +49,9 @@ class StudentSettings:
         stem_stride: Its strides along time and bands.
         blocks: Filters and stride of each depthwise-separable block, one after the other.
         head_rank: Width of a linear layer before the logits, which factorises the last layer; 0 for none.
-        start: Weights to begin with: ``random``, or those of the ``released`` model, which has learnt from
-            YAMNet what sounds are like, in every layer of the same name and shape.
+        start: Weights to begin with: ``random``, or those of the ``released`` model or of the one that
+            ``--start`` names, which have learnt from YAMNet what sounds are like, in every layer of the same
+            name and shape.
     """
 
     architecture: Annotated[Architecture, one_of(get_args(Architecture))] = "ds_cnn"

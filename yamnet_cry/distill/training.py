@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from yamnet_cry.classifier import Classifier
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import students
 from yamnet_cry.distill.losses import DistillationLoss
@@ -36,6 +37,7 @@ def fit(
     seed: int,
     folder: Path,
     *,
+    start: Classifier | None = None,
     progress: bool = True,
 ) -> tuple[keras.Model, History]:
     """Trains a student, from where the folder's checkpoints left off.
@@ -46,6 +48,8 @@ def fit(
         teacher_labels: What the student matches of its teachers, if it has any.
         seed: Seed of weights and draws.
         folder: Where checkpoints are, or will be.
+        start: The model whose weights a recipe that does not start at random begins with; the released one
+            by default.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -74,9 +78,9 @@ def fit(
             second = len(teacher_labels) if loss.second_head else 0
             model = students.build(recipe.student, len(task.labels), recipe.front_end, second)
             if recipe.student.start == "released":
-                students.begin_with(model, CryDetector.from_pretrained().keras_model)
+                students.begin_with(model, (start or CryDetector.from_pretrained()).keras_model)
             model.compile(keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay), loss)
-        start = len(history)
+        first = len(history)
         epochs = Epochs(
             windows,
             chosen,
@@ -85,13 +89,13 @@ def fit(
             recipe.sampling,
             recipe.train.batch_size,
             seed,
-            epoch=start,
+            epoch=first,
         )
         model.fit(
             epochs,
             validation_data=(windows.patches(checked), targets(windows, checked, known, teacher_labels)),
             validation_batch_size=256,
-            initial_epoch=start,
+            initial_epoch=first,
             epochs=recipe.train.epochs,
             shuffle=False,  # Epochs shuffles windows; Keras would shuffle batches, with a seed of its own
             verbose=0,

@@ -159,6 +159,7 @@ def render(
         results_by_label=labels_table(metrics) if "labels" in int8 else "",
         # Folders of 0.1.0 name one teacher.
         teachers=recipe["teachers"] if "teachers" in recipe else [recipe["teacher"]],
+        began_with=_began_with(recipe.get("began_with")),
         judges=_judges(recipe),
         context=_context(recipe["recipe"].get("context")),
         labels=escaped(list(config.task.labels)),
@@ -179,6 +180,16 @@ def _context(settings: dict[str, Any] | None) -> dict[str, Any] | None:
         "windows": windows,
         "seconds": YAMNET.patch_seconds + (windows - 1) * YAMNET.patch_hop_seconds,
     }
+
+
+def _began_with(model: dict[str, Any] | None) -> str:
+    """Says in words whose weights a student had in the beginning; nothing if they were random."""
+    if model is None:
+        return ""
+    return (
+        f"a model of recipe `{model['recipe']}`, yamnet-cry {model['package_version']} "
+        f"(Keras file of SHA-256 {str(model['sha256'])[:12]}...)"
+    )
 
 
 def _judges(recipe: dict[str, Any]) -> list[str]:
