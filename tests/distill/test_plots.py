@@ -26,7 +26,9 @@ def test_the_same_evaluation_gives_the_same_picture(tmp_path):
 def test_training_is_drawn(tmp_path):
     history = [{"loss": 3.0, "val_loss": 3.5}, {"loss": 2.0, "val_loss": 3.0}]
     plots.training(tmp_path / "t.png", {"student": history, "context network": history})
-    assert imread(tmp_path / "t.png").shape[:2] == (540, 960)
+    assert imread(tmp_path / "t.png").shape[:2] == (540, 1920)
+    plots.training(tmp_path / "one.png", {"student": history})
+    assert imread(tmp_path / "one.png").shape[:2] == (540, 960)
 
 
 def test_confusions_are_drawn(tmp_path):
