@@ -171,7 +171,7 @@ def mutated_json(data: bytes, generator: np.random.Generator) -> bytes:
 def model(name: str, data: bytes, files: dict[str, bytes]) -> None:
     """Loads and runs a model folder in which one file is damaged, and all hashes are right."""
     changed = {**files, name: data}
-    if name == model_folder.TFLITE:
+    if name != model_folder.CONFIG:
         config = json.loads(changed[model_folder.CONFIG])
         config["files"][name] = model_folder.fingerprint(data)
         changed[model_folder.CONFIG] = json.dumps(config).encode()
@@ -222,12 +222,14 @@ def cases() -> list[Case]:
     found.append(("upload", scene.getvalue(), lambda data: uploaded(data, detector), mutated))
     found.append(("microphone", scene.getvalue(), lambda data: microphone(data, detector), mutated))
     released = Path(__file__).parents[1] / "hub"
-    files = {name: (released / name).read_bytes() for name in model_folder.DETECTOR_FILES}
+    names = (*model_folder.DETECTOR_FILES, *model_folder.OPTIONAL_FILES)
+    files = {name: (released / name).read_bytes() for name in names if (released / name).is_file()}
     by_part = {model_folder.CONFIG: mutated_json, model_folder.TFLITE: mutated_model}
     for name, content in files.items():
         read = lambda data, name=name: model(name, data, files)  # noqa: E731
         found.append((f"{name} byte by byte", content, read, mutated))
-        found.append((f"{name} part by part", content, read, by_part[name]))
+        if name in by_part:
+            found.append((f"{name} part by part", content, read, by_part[name]))
     return found
 
 

@@ -1,6 +1,7 @@
 """The context network: exact, causal, the same in pieces; what it refuses."""
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -102,6 +103,19 @@ def arrays_of(context: Context) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
+def claiming(before: str, after: str) -> bytes:
+    """A network whose list of dilations claims to be something else."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(a_context().to_bytes())) as archive, zipfile.ZipFile(file, "w") as other:
+        for entry in archive.infolist():
+            content = archive.read(entry)
+            if entry.filename == "dilations.npy":
+                assert before.encode() in content
+                content = content.replace(before.encode(), after.encode().ljust(len(before)))
+            other.writestr(entry.filename, content)
+    return file.getvalue()
+
+
 def compressed() -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, **arrays_of(a_context()))
@@ -123,7 +137,18 @@ def compressed() -> bytes:
             "dilation of 1 to",
         ),
         (packed({**arrays_of(a_context()), "bias0": np.zeros(5)}), "float32 with 1"),
-        (packed({**arrays_of(a_context()), "bias0": np.full(5, np.nan, np.float32)}), "finite"),
+        (
+            packed({**arrays_of(a_context()), "bias0": np.full(5, np.nan, np.float32)}),
+            "bias of layer 1 to be",
+        ),
+        (
+            packed({**arrays_of(a_context()), "multiplier1": np.full(5, 1e9, np.float32)}),
+            "at most 1000 in size",
+        ),
+        (packed({"dilations": np.zeros((2, 2), order="F")}), "not what its header says"),
+        (claiming("(4,)", "(9,)"), "not what its header says"),
+        (claiming("(4,)", "(-1)"), "."),
+        (claiming("'<i4'", "'|O'"), "not what its header says"),
         (packed({**arrays_of(a_context()), "bias0": np.zeros(4, np.float32)}), "shapes"),
         (packed({**arrays_of(a_context()), "weights3": np.zeros((2, 5, 1), np.int8)}), "layer 4"),
         (packed({f"weights{n}": np.zeros(1) for n in range(40)}), "more than a context network"),

@@ -13,7 +13,7 @@ from loopback_hub import TOKEN, LoopbackHub, blob
 from yamnet_cry import CryDetector
 from yamnet_cry.errors import ModelError
 from yamnet_cry.model import hub
-from yamnet_cry.model.folder import CONFIG, DETECTOR_FILES, KERAS, LARGEST, TFLITE
+from yamnet_cry.model.folder import CONFIG, CONTEXT, DETECTOR_FILES, KERAS, LARGEST, TFLITE
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_model_corrupted_on_its_way_is_refused(loopback, tmp_path):
     assert f"is not the file that {CONFIG} describes" in error_of(result)
 
 
-@pytest.mark.parametrize("name", DETECTOR_FILES)
+@pytest.mark.parametrize("name", [*DETECTOR_FILES, CONTEXT])
 def test_what_is_too_large_is_not_even_downloaded(loopback, tmp_path, name):
     content = bytes(LARGEST[name] + 1)
     changed = loopback.files("user/model")[name] = blob(content, large=name == TFLITE)

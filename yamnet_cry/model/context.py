@@ -10,6 +10,7 @@ kit get the same numbers to the last bit, however the audio is cut.
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ LARGEST_STEP = 2**15 - 1
 
 #: Limits of what is read, which bound its cost, and keep sums within the 32 bits that they have in C.
 MOST_LAYERS, MOST_CHANNELS, MOST_DILATION = 8, 128, 64
+LARGEST_MULTIPLIER, LARGEST_BIAS = 1e3, 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +101,10 @@ class Context:
                     f"expected 1 to {MOST_CHANNELS} channels and a dilation of 1 to {MOST_DILATION} in layer "
                     f"{number}. Received: {inputs} and {layer.dilation}"
                 )
-            if not (np.isfinite(layer.multiplier).all() and np.isfinite(layer.bias).all()):
-                raise ValueError(f"expected finite numbers in layer {number}. Received: some that are not")
+            for name, limit in (("multiplier", LARGEST_MULTIPLIER), ("bias", LARGEST_BIAS)):
+                # NaN is not at most anything.
+                if not (np.abs(getattr(layer, name)) <= limit).all():
+                    raise ValueError(f"expected {name} of layer {number} to be at most {limit:g} in size")
             inputs = outputs
 
     @property
@@ -155,7 +159,7 @@ class Context:
             if arrays:
                 raise ValueError(f"{', '.join(sorted(arrays))[:80]} is unknown")
             return cls(layers)
-        except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
             raise ValueError(f"it is not a readable npz file ({error})") from None
 
 
@@ -208,13 +212,25 @@ def _named(number: int, layer: ContextLayer) -> list[tuple[str, Any]]:
 
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
         # Stored, not packed, so nothing unpacks to more than was downloaded.
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("it is packed")
-        if len(archive.infolist()) > 1 + 3 * MOST_LAYERS:
+        if len(entries) > 1 + 3 * MOST_LAYERS:
             raise ValueError("it holds more than a context network")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
+        return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """Reads an npy file, of which numpy itself would allocate whatever size it claims."""
+    file = io.BytesIO(content)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("an array in it is of another version than 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    rest = content[file.tell() :]
+    if fortran or dtype.hasobject or math.prod(shape) * dtype.itemsize != len(rest):
+        raise ValueError("an array in it is not what its header says")
+    return np.frombuffer(rest, dtype).reshape(shape)
 
 
 def _typed(arrays: dict[str, NDArray[Any]], name: str, dtype: type, dimensions: int) -> NDArray[Any]:
