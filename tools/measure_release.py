@@ -14,10 +14,11 @@ from pathlib import Path
 import keras
 from update_documents import HUB, documents
 
-from yamnet_cry.distill import measuring, sources, targets, teachers
+from yamnet_cry.distill import context, measuring, sources, targets, teachers
 from yamnet_cry.distill.cache import default_cache
 from yamnet_cry.files import write_whole
 from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model.runtime import embedding_scale
 
 
 def main() -> None:
@@ -29,13 +30,18 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="as for distill")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="of the teacher's logits")
     arguments = parser.parse_args()
-    config, tflite, _ = model_folder.load(HUB)
+    config, tflite, quantized = model_folder.load(HUB)
     every = sources.load(*arguments.corpus, task=config.task)
     clips = [clip for clip in every if clip.split in ("val", "test") and clip.labels]
     teacher = teachers.load(arguments.teacher)
     windows = targets.teacher_pass(clips, [(teacher, "windows", 1.0)], config.front_end, arguments.cache)
     student = keras.models.load_model(HUB / model_folder.KERAS, compile=False)
-    measured = measuring.measure(clips, windows, student, config, tflite)
+    networks = None
+    if quantized is not None:
+        scale = embedding_scale(tflite, quantized.inputs)
+        networks = context.dequantized(quantized, scale), quantized
+    prior = config.calibration.prior
+    measured = measuring.measure(clips, windows, student, config, tflite, networks, prior)
     path = HUB / model_folder.METRICS
     metrics = {**json.loads(path.read_text(encoding="utf-8")), **measured.results}
     write_whole(path, json.dumps(metrics, indent=2) + "\n")

@@ -178,7 +178,7 @@ class Classifier:
                 yield block
 
         front_end = self.config.front_end
-        for log_mel in ahead(map(self._log_mel, whole_patches(counted(), front_end))):
+        for log_mel in ahead(map(front_end.log_mel, whole_patches(counted(), front_end))):
             outputs = self._student.outputs(log_mel)
             take(outputs)
             windows += len(outputs.logits.values)
@@ -188,10 +188,6 @@ class Classifier:
             # It names the line that called the object, two calls up.
             warnings.warn(f"{cut}; scored as far as it goes", stacklevel=3)
         return samples / front_end.sample_rate, bool(cuts)
-
-    def _log_mel(self, waveform: Float32) -> Float32:
-        # The INT8 student's input is too coarse for more.
-        return self.config.front_end.log_mel(waveform, precision="float32")
 
     def logits(self, log_mel: Float32) -> Float32:
         """Classifies every patch of a log-mel spectrogram.

@@ -244,7 +244,7 @@ class CryDetector(Classifier):
         listening, calibration = self._listen(), self._calibration
 
         def probabilities_of(piece: Float32) -> NDArray[np.float64]:
-            outputs = self._student.outputs(self._log_mel(piece))
+            outputs = self._student.outputs(self.config.front_end.log_mel(piece))
             return calibration.of_log_odds(self._log_odds(outputs, listening))
 
         chosen = self.threshold if threshold is None else checked_threshold(threshold)

@@ -19,9 +19,6 @@ from yamnet_cry import mel
 from yamnet_cry.fields import NAME, Rule, check, check_only, integer, number, text
 
 Float32 = NDArray[np.float32]
-
-#: Of the FFT, see `FrontEnd.log_mel`.
-Precision = Literal["float32", "float64"]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 # So many frames keep all arrays of one step (0.5 MB) inside a core's own cache.
@@ -207,14 +204,11 @@ class FrontEnd:
         """
         return _hann_window(self)
 
-    def log_mel(self, waveform: Float32, *, precision: Precision = "float64") -> Float32:
+    def log_mel(self, waveform: Float32) -> Float32:
         """Computes the log-mel spectrogram.
 
         Args:
             waveform: float32 samples in [-1, 1], of shape (samples,), at ``sample_rate``.
-            precision: That of the FFT. ``float64`` agrees with YAMNet to 1e-4 nepers; ``float32`` takes a
-                quarter less time, and leaves noise of up to 0.004 nepers beside full-scale tones, a tenth of
-                a step of an INT8 student's input.
 
         Returns:
             float32 array of shape (frames, ``mel_bands``) in nepers (natural logarithm), or normalised;
@@ -243,12 +237,6 @@ class FrontEnd:
         shape, strides = (count, self.frame_length), (self.frame_hop * step, step)
         frames = as_strided(waveform, shape, strides, writeable=False)
         window, halves = self.hann_window(), _mel_halves(self)
-        norm: Literal["forward"] | None = None
-        if precision == "float32":
-            # Scaling by a power of two, as with YAMNet, and back changes no bit.
-            norm = "forward"
-            scale = np.float32(self.fft_length) ** (2 if self.spectrum == "power" else 1)
-            halves = [(bins, bands, weights * scale) for bins, bands, weights in halves]
         # A product with a single row is rounded in another way than with many: there are always two at least,
         # so that a frame comes out the same to the last bit whatever it comes together with.
         rows = min(max(count, 2), _FRAMES_PER_STEP)
@@ -259,9 +247,10 @@ class FrontEnd:
             stop = min(start + _FRAMES_PER_STEP, count)
             np.multiply(frames[start:stop], window, out=padded[: stop - start, : self.frame_length])
             rows = max(stop - start, 2)
-            # numpy computes this in float64 and rounds; with a scale, which it brings as float32, in float32.
-            # Its stubs do not know that complex64 comes out.
-            np.fft.rfft(padded[:rows], out=spectrum[:rows], norm=norm)  # type: ignore[arg-type]
+            # numpy computes this in float64 and rounds, and so agrees with YAMNet on pure tones too, where
+            # an FFT in float32 leaves noise of up to 0.003 nepers. Its stubs do not know that complex64 comes
+            # out.
+            np.fft.rfft(padded[:rows], out=spectrum[:rows])  # type: ignore[arg-type]
             np.abs(spectrum[:rows], out=magnitude[:rows])
             if self.spectrum == "power":
                 np.square(magnitude[:rows], out=magnitude[:rows])

@@ -79,6 +79,27 @@ def quantized(context: keras.Model, embedding_scale: float) -> Context:
     return Context(tuple(found))
 
 
+def dequantized(context: Context, embedding_scale: float) -> keras.Model:
+    """Returns a context network in Keras, from its int8 weights.
+
+    Args:
+        context: As a model folder holds it.
+        embedding_scale: Size of a step of the INT8 student's embeddings.
+    """
+    *inner, last = context.layers
+    settings = ContextSettings(
+        filters=last.weights.shape[1], dilations=tuple(layer.dilation for layer in inner)
+    )
+    model = build(settings, context.inputs)
+    scale = embedding_scale
+    convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv1D)]
+    for layer, known in zip(convolutions, context.layers, strict=True):
+        step = 1.0 if known is last else STEP
+        layer.set_weights([known.weights * (known.multiplier * step / scale), known.bias * step])
+        scale = step
+    return model
+
+
 def fit(
     windows: Windows,
     student: keras.Model,
