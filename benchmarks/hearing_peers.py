@@ -106,16 +106,16 @@ class Sources:
     """Where the models of the peers are, as a process needs it to load them.
 
     Attributes:
-        previous: Model folder of release 0.1.0, if it is measured.
         reference: Model folder of recipe `reference`, if it is measured.
         yamnet: YAMNet, as for `yamnet-cry distill --teacher`, if it is measured.
         mn04: Folder with EfficientAT's mn04 (see `Mn04`), if it is measured.
+        previous: Model folder of release 0.1.0, if it is measured.
     """
 
-    previous: str | None = None
     reference: str | None = None
     yamnet: str | None = None
     mn04: str | None = None
+    previous: str | None = None
 
     @cached_property
     def scorers(self) -> dict[str, Scorer]:

@@ -192,7 +192,7 @@ def test_evaluate_explains_what_it_cannot_do(released, synthetic_corpus, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "best"], "no such recipe; there are: cry, windows, reference"),
+        (["--recipe", "best"], "no such recipe; there are: cry, context, reference"),
         (["--set", "train.epoch=1"], "a setting is KEY=VALUE with one of"),
         (
             ["--set", "train.epochs=0"],

@@ -155,7 +155,7 @@ def test_another_front_end_is_heard_through(beeps, tmp_path):
 
 def test_errors_come_before_the_work(beeps, synthetic_corpus, tmp_path):
     recipe = recipes.get("sounds", SETTINGS)
-    with pytest.raises(TeacherError, match="recipe cry expects 2 teachers"):
+    with pytest.raises(TeacherError, match="recipe cry expects 1 teacher"):
         distill(str(synthetic_corpus), None, tmp_path / "m", recipe=recipes.get("cry"), progress=False)
     (tmp_path / "one" / "dog").mkdir(parents=True)
     soundfile.write(tmp_path / "one" / "dog" / "a.wav", np.zeros(RATE), RATE)

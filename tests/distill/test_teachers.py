@@ -231,7 +231,7 @@ class Fake:
 
 PETS = dataclasses.replace(recipes.get("sounds"), task=Task(("cat", "dog")))
 TWO = dataclasses.replace(PETS, teaching=Teaching(("windows", "windows"), (1.0, 1.0)))
-REFERENCE = recipes.get("reference")
+REFERENCE, CONTEXT = recipes.get("reference"), recipes.get("context")
 JUDGE = dataclasses.replace(PETS, teaching=Teaching(("clips",), (0.5,)))
 
 
@@ -243,12 +243,12 @@ def test_what_is_matched():
     assert teachers.check([Fake(["dog", "car", "cat"], windows=False)], JUDGE) == ()
     assert teachers.check([Fake(class_names())], REFERENCE) == CRY_TASK.labels
     both = [Fake(class_names()), Fake(class_names(), windows=False)]
-    assert teachers.check(both, recipes.get("cry")) == CRY_TASK.labels
+    assert teachers.check(both, CONTEXT) == CRY_TASK.labels
 
 
 def test_a_teacher_of_clips_may_be_left_out_and_that_is_said(caplog):
     with caplog.at_level("INFO"):
-        assert teachers.check([Fake(class_names())], recipes.get("cry")) == CRY_TASK.labels
+        assert teachers.check([Fake(class_names())], CONTEXT) == CRY_TASK.labels
     assert "without a teacher of clips, only labels say what is in them" in caplog.text
     assert "the second --teacher" in caplog.text
 
@@ -258,15 +258,15 @@ def test_a_teacher_of_clips_may_be_left_out_and_that_is_said(caplog):
     [
         (
             [],
-            recipes.get("cry"),
-            "recipe cry expects 2 teachers, for windows and clips. Received: 0; name each",
+            CONTEXT,
+            "recipe context expects 2 teachers, for windows and clips. Received: 0; name each",
         ),
         ([], REFERENCE, "recipe reference expects 1 teacher, for windows. Received: 0; name each"),
         ([Fake("ab")], TWO, "recipe sounds expects 2 teachers, for windows and windows. Received: 1"),
         (
             [Fake(class_names())] * 3,
-            recipes.get("cry"),
-            "recipe cry expects 2 teachers, for windows and clips. Received: 3",
+            CONTEXT,
+            "recipe context expects 2 teachers, for windows and clips. Received: 3",
         ),
         ([Fake("ab"), Fake("ab")], PETS, "recipe sounds expects 1 teacher, for windows. Received: 2"),
         ([Fake("ab"), Fake("abc")], TWO, "Only one of teacher of 2 and teacher of 3 knows: c"),
@@ -282,7 +282,7 @@ def test_a_teacher_of_clips_may_be_left_out_and_that_is_said(caplog):
         ),
         (
             [Fake("ab")],
-            recipes.get("cry"),
+            CONTEXT,
             "labels of the task's group, by which windows are selected",
         ),
     ],

@@ -242,7 +242,7 @@ class ContextSettings:
     dilations: Annotated[tuple[int, ...], integers(1, 64, 1, 7)] = (1, 2, 6)
     windows: Annotated[int, integer(1, 1000)] = 20
     before: Probability = 0.5
-    window_weight: Probability = 0.3
+    window_weight: Probability = 0.4
     student_weight: Annotated[float, number(0, 1000)] = 0.2
     negatives_per_positive: Annotated[int, integer(1, 10_000)] = 2
     epochs: Annotated[int, integer(1, 100_000)] = 6

@@ -30,9 +30,9 @@ REFERENCE = Recipe(
     about="the published model chayuto/yamnet-cry-distill-int8 v0.2.0, whose card names these values",
 )
 
-WINDOWS = Recipe(
-    name="windows",
-    about="release 0.1.0: a wider body, a factorised head, taught window by window on augmented audio",
+CRY = Recipe(
+    name="cry",
+    about="the released model: a wider body, a factorised head, taught on augmented audio and by labels too",
     student=StudentSettings(blocks=((24, 2), (32, 1), (64, 2), (128, 2), (208, 2)), head_rank=48),
     augmentation=Augmentation(views=20_000),
     selection=Selection(positive_above=0.1, negative_below=0.1),
@@ -42,12 +42,12 @@ WINDOWS = Recipe(
     train=Train(epochs=44, batch_size=128, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
-CRY = dataclasses.replace(
-    WINDOWS,
-    name="cry",
-    about="the released model: goes on from recipe windows, with a teacher of clips and context",
+CONTEXT = dataclasses.replace(
+    CRY,
+    name="context",
+    about="goes on from the released model, with a teacher of clips and ten seconds of context",
     teaching=Teaching(roles=("windows", "clips"), weights=(1.0, 0.5)),
-    student=dataclasses.replace(WINDOWS.student, start="released"),
+    student=dataclasses.replace(CRY.student, start="released"),
     augmentation=Augmentation(
         views=10_000,
         seconds=10.0,
@@ -56,7 +56,7 @@ CRY = dataclasses.replace(
         measured_rooms=0.5,
         level_dbfs=(-55.0, -10.0),
     ),
-    train=dataclasses.replace(WINDOWS.train, epochs=4, learning_rate=5e-4),
+    train=dataclasses.replace(CRY.train, epochs=4, learning_rate=5e-4),
     context=ContextSettings(),
     # The context network has seen more than a window already.
     events=EventSettings(smoothing=1, votes=1, window=1),
@@ -67,7 +67,7 @@ SOUNDS = Recipe(
     about="a classifier of your own sounds, one folder for each; begins with what the released model knows",
     task=Task(),
     # The released model's shape, for its weights to fit.
-    student=CRY.student,
+    student=dataclasses.replace(CRY.student, start="released"),
     augmentation=Augmentation(views=1_500, positive_share=1.0),
     selection=None,
     loss=Loss(target="softmax", label_weight=0.5, label_smoothing=0.1),
@@ -75,7 +75,7 @@ SOUNDS = Recipe(
     train=Train(epochs=20, batch_size=128, learning_rate=5e-4, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (CRY, WINDOWS, REFERENCE, SOUNDS)}
+RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS)}
 
 
 def get(name: str, changes: Iterable[str] = ()) -> Recipe:

@@ -6,15 +6,26 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from yamnet_cry.distill.recipe import ContextSettings, Recipe
-from yamnet_cry.distill.sampling import UNKNOWN, Indices, labels, of_clips, targets
+from yamnet_cry.distill.sampling import (
+    UNKNOWN,
+    Indices,
+    judged,
+    labels,
+    of_clips,
+    targets,
+    teacher_score,
+)
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
 
 # Clips whose target lies above are drawn in every epoch, others as many as the recipe says.
 _POSITIVE = 0.3
+# A clip of which its teachers are surer than this is loud and clear.
+_SURE = 0.5
 # Shorter parts of clips are not cut: a cry of two seconds must be heard too, but hardly one of a window.
 _SHORTEST = 5
 
@@ -43,11 +54,26 @@ class Known:
             matched: Whether the student's targets hold the logits of its teachers.
         """
         known = labels(windows, recipe.selection, recipe.task)
+        of_windows = np.where(windows.labelled, known[:, 0], UNKNOWN).astype(np.float32)
+        of_windows[_pauses(windows, recipe) & windows.labelled & (of_windows == UNKNOWN)] = 0.0
         return cls(
             of_clips(windows, recipe.task),
-            np.where(windows.labelled, known[:, 0], UNKNOWN).astype(np.float32),
+            of_windows,
             lambda index: targets(windows, index, known, recipe.task.labels) if matched else known[index],
         )
+
+
+def _pauses(windows: Windows, recipe: Recipe) -> NDArray[np.bool_]:
+    """Tells which windows are pauses: one teacher hears nothing there, and another is sure of the clip.
+
+    Where a clip is loud and clear, silence of the target is known as well, and with it when a cry ends.
+    """
+    judges, of_windows = windows.of("clips"), windows.of("windows")
+    if not judges or not of_windows or recipe.selection is None:
+        return np.zeros(len(windows), bool)
+    sure = np.mean([judged(judge, recipe.task)[:, 0] for judge in judges], axis=0) > _SURE
+    quiet = teacher_score(of_windows[0], recipe.task) < recipe.selection.negative_below / 2
+    return sure[windows.clip_index] & quiet
 
 
 class Sequences(keras.utils.PyDataset):
