@@ -1,6 +1,8 @@
 """Training with a context network: what it learns from, that it can be resumed, and what comes of it."""
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -219,6 +221,25 @@ def test_recipes_that_no_context_network_fits():
         replace(TINY, context=ContextSettings(dilations=(0,)))
     with pytest.raises(RecipeError, match="context.dropped_learning_rate"):
         replace(TINY, context=ContextSettings(learning_rate=1e-6))
+
+
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion", "-Wno-sign-conversion")
+SANITIZED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def test_its_c_code_is_strict_and_overruns_nothing(detector, tmp_path):
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no gcc")
+    for name, text in kit.contents(detector.config, detector.model, detector.context).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    own = tmp_path / "yamnet_cry_context.c"
+    subprocess.run([compiler, *STRICT, "-c", own, "-o", tmp_path / "context.o"], check=True)
+    sources = [tmp_path / "main.c", *kit.c_sources(tmp_path)]
+    command = [compiler, "-std=c99", *SANITIZED, *sources, "-o", tmp_path / "test", "-lm"]
+    subprocess.run(command, check=True)
+    result = subprocess.run([tmp_path / "test"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "PASS"), result.stdout + result.stderr
 
 
 def test_the_firmware_kit_hears_the_same(detector, tmp_path):
