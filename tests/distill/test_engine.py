@@ -15,6 +15,7 @@ import pytest
 
 from yamnet_cry import CryDetector
 from yamnet_cry.audioset import cry_score
+from yamnet_cry.calibration import log_odds
 from yamnet_cry.distill import corpus, distill, engine, fitness, recipes, sources, training
 from yamnet_cry.errors import CorpusError, RunError
 from yamnet_cry.frontend import YAMNET
@@ -112,7 +113,7 @@ def test_the_calibration_comes_from_validation(finished, arguments):
 
     detector = CryDetector.from_pretrained(finished)
     clips = corpus.labelled(sources.load(arguments["audio"]), "val")
-    tracks = [detector(clip.open()).scores for clip in clips]
+    tracks = [log_odds(detector(clip.open()).scores) for clip in clips]
     settings = detector.config.events
     assert detector.config.calibration == evaluate.fit_calibration(evaluate.labels(clips), tracks, settings)
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from yamnet_cry import Classifier
+from yamnet_cry import Classifier, CryDetector
 from yamnet_cry.cli import main
 from yamnet_cry.distill import distill, recipes
 from yamnet_cry.errors import CorpusError, RecipeError, TeacherError
@@ -184,10 +184,9 @@ def test_the_command_says_what_there_is_and_ends_with_a_picture(beeps, tmp_path)
     assert "| label | clips | F1 | precision | recall |" in result.stdout
     metrics = json.loads((tmp_path / "m" / METRICS).read_text())
     assert metrics["models"]["int8"]["all"]["accuracy"]["value"] > 0.8
-    assert (
-        "It began with the weights of the model that yamnet-cry comes with"
-        in (tmp_path / "m" / CARD).read_text()
-    )
+    began = json.loads((tmp_path / "m" / RECIPE).read_text())["began_with"]
+    assert began["sha256"] == CryDetector.from_pretrained().config.files["model.keras"]["sha256"]
+    assert "It began with the weights of a model of recipe `cry`" in (tmp_path / "m" / CARD).read_text()
     assert result.stdout.splitlines()[-1] == f"Picture: {tmp_path / 'm' / 'evaluation.png'}"
     evaluated = CliRunner().invoke(main, ["evaluate", str(tmp_path / "m"), "--audio", str(beeps)])
     assert json.loads(evaluated.stdout)["models"]["int8"]["all"]["clips"] == 9

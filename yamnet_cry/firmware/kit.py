@@ -95,7 +95,7 @@ def check_task(config: ModelConfig) -> None:
         )
 
 
-def contents(config: ModelConfig, model: bytes, context: Context | None) -> dict[str, str]:
+def contents(config: ModelConfig, model: bytes, context: Context | None = None) -> dict[str, str]:
     """Returns every file of the kit by name.
 
     Raises:
