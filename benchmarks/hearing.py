@@ -79,7 +79,12 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.check:
         return check(benchmark, files)
     changed = conditions(codecs=not arguments.no_codecs)
-    models = hearing_peers.Sources(arguments.previous, arguments.reference, arguments.yamnet, arguments.mn04)
+    models = hearing_peers.Sources(
+        reference=arguments.reference,
+        yamnet=arguments.yamnet,
+        mn04=arguments.mn04,
+        previous=arguments.previous,
+    )
     jobs = hearing_measure.all_jobs(benchmark, changed)
     scores = hearing_scores.score(benchmark, files, models, jobs, arguments.cache, arguments.workers)
     peers = hearing_peers.peers(list(models.scorers), CryDetector.from_pretrained())
