@@ -14,7 +14,6 @@ from yamnet_cry.events import Event, find_events, trigger
 from yamnet_cry.firmware.golden import micro_outputs
 from yamnet_cry.firmware.kit import BUILDS, c_sources
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model.runtime import Outputs
 
 Spans = list[tuple[float, float]]
 
@@ -169,9 +168,7 @@ def compare(
         endless = find_events(heard.probabilities, detector.threshold, detector.config.events)
         result.unlike_detector += here != _spans(endless)
 
-        logits, embeddings = micro_outputs(student, detector.model, inputs)
-        centred = embeddings.astype(np.int16) - np.int16(student.embedding_zero_point)
-        outputs = Outputs(student.quantized(logits), centred)
+        outputs = student.said(*micro_outputs(student, detector.model, inputs))
         probabilities = detector.config.calibration.of_log_odds(
             detector._log_odds(outputs, detector._listen())
         )

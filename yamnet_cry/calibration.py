@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 # Scores of exactly 0 and 1 have no log-odds; int8 logits come close to both.
 _SMALLEST = 1e-6
 
+#: What to say where a prior is to be changed that is not known.
+NO_PRIOR = "this model does not say for which prior it was calibrated; change its threshold"
+
 
 def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
     """Returns log(s / (1 - s)) of scores in [0, 1], kept finite.
@@ -20,6 +23,17 @@ def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
     """
     clipped = np.clip(np.asarray(scores, np.float64), _SMALLEST, 1 - _SMALLEST)
     return np.log(clipped) - np.log1p(-clipped)
+
+
+def probability(values: ArrayLike) -> NDArray[np.float64]:
+    """Returns the probabilities of log-odds, as `log_odds` turns them round.
+
+    Example:
+        >>> probability([-100.0, 0.0, 2.0]).round(3).tolist()
+        [0.0, 0.5, 0.881]
+    """
+    # tanh keeps the exponential of large values from overflowing.
+    return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(values, np.float64)))
 
 
 def checked_prior(value: float) -> float:
@@ -77,9 +91,7 @@ class Calibration:
             0.1
         """
         if self.prior is None:
-            raise ValueError(
-                "this model does not say for which prior it was calibrated; change its threshold"
-            )
+            raise ValueError(NO_PRIOR)
         shift = float(log_odds(checked_prior(prior)) - log_odds(self.prior))
         return replace(self, intercept=self.intercept + shift, prior=float(prior))
 
@@ -99,7 +111,7 @@ class Calibration:
             >>> Calibration(slope=2.0, intercept=0.0).of_log_odds([0.0, 1.0]).round(3).tolist()
             [0.5, 0.881]
         """
-        return 0.5 * (1.0 + np.tanh(0.5 * (self.slope * np.asarray(values, np.float64) + self.intercept)))
+        return probability(self.slope * np.asarray(values, np.float64) + self.intercept)
 
 
 # Denser where thresholds fitted to a room end up.
@@ -164,7 +176,7 @@ class EventRecall:
             >>> round(table.moved(-2.0).thresholds[1], 2)
             0.12
         """
-        inner = 0.5 * (1.0 + np.tanh(0.5 * (log_odds(self.thresholds[1:-1]) + shift)))
+        inner = probability(log_odds(self.thresholds[1:-1]) + shift)
         return replace(self, thresholds=(0.0, *inner.tolist(), 1.0))
 
     def at(self, threshold: float) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from yamnet_cry import audio
 from yamnet_cry.audio import AudioSource
 from yamnet_cry.audioset import CRY_TASK
-from yamnet_cry.calibration import EventRecall, log_odds
+from yamnet_cry.calibration import NO_PRIOR, EventRecall, log_odds
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.events import EventTracker, checked_threshold
@@ -110,9 +110,7 @@ class CryDetector(Classifier):
             self.threshold = threshold
         if prior is not None:
             if self.prior is None:
-                raise ModelError(
-                    "this model does not say for which prior it was calibrated; change its threshold"
-                )
+                raise ModelError(NO_PRIOR)
             self.prior = prior
 
     @classmethod

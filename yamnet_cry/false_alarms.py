@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.calibration import EventRecall, log_odds
+from yamnet_cry.calibration import EventRecall, log_odds, probability
 from yamnet_cry.errors import YamnetCryError
 from yamnet_cry.events import EventSettings, find_events, trigger
 from yamnet_cry.frontend import YAMNET
@@ -152,7 +152,7 @@ class Tail:
     def threshold_for(self, rate: float) -> float:
         """Returns a threshold at which no more than so many events an hour are expected, at most 0.999."""
         above = self.scale * np.log(max(1.0, self.events / self.hours / rate))
-        return min(_HIGHEST, float(0.5 * (1 + np.tanh(0.5 * (log_odds(self.threshold) + above)))))
+        return min(_HIGHEST, float(probability(log_odds(self.threshold) + above)))
 
 
 def fit_threshold(

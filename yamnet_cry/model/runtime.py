@@ -147,7 +147,7 @@ class Student:
         # Frames are quantised once, though every patch but the first and last shares them with two others.
         inputs = self._front_end.patches(self.quantize(log_mel))[:, None, :, :, None]
         logits = np.empty((len(inputs), self._classes), np.int8)
-        embeddings = np.empty((len(inputs), self._width), np.int16)
+        embeddings = np.empty((len(inputs), self._width), np.int8)
         with self._lock:
             for number, patch in enumerate(inputs):
                 self._interpreter.set_tensor(self._input, patch)
@@ -155,9 +155,12 @@ class Student:
                 logits[number] = self._interpreter.get_tensor(self._outputs[0])[0]
                 if self._width:
                     embeddings[number] = self._interpreter.get_tensor(self._outputs[1])[0]
-        if self._width:
-            embeddings -= np.int16(self.embedding_zero_point)
-        return Outputs(self.quantized(logits), embeddings)
+        return self.said(logits, embeddings)
+
+    def said(self, logits: Int8, embeddings: Int8) -> Outputs:
+        """Says what int8 outputs of this model, one row a window, stand for."""
+        centred = embeddings.astype(np.int16) - np.int16(self.embedding_zero_point)
+        return Outputs(self.quantized(logits), centred)
 
     def quantized(self, outputs: Int8) -> QuantizedLogits:
         """Says what int8 outputs of this model, of shape (windows, classes), stand for."""
