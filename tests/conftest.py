@@ -143,3 +143,16 @@ def small_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "small"
     tf.saved_model.save(SmallTeacher(), str(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def run_arguments(
+    synthetic_corpus: Path, small_teacher: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, object]:
+    """What a run of `distill` takes besides its recipe and its folder."""
+    return {
+        "audio": str(synthetic_corpus),
+        "teacher": small_teacher,
+        "cache": tmp_path_factory.mktemp("cache") / "logits.sqlite",
+        "progress": False,
+    }

@@ -44,15 +44,8 @@ TINY = replace(
 
 
 @pytest.fixture(scope="module")
-def arguments(synthetic_corpus, small_teacher, tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache") / "logits.sqlite"
-    return {
-        "audio": str(synthetic_corpus),
-        "teacher": small_teacher,
-        "recipe": TINY,
-        "cache": cache,
-        "progress": False,
-    }
+def arguments(run_arguments):
+    return {**run_arguments, "recipe": TINY}
 
 
 @pytest.fixture(scope="module")

@@ -39,15 +39,13 @@ def evaluation(
     """
     figure = Figure(figsize=(10, 9), layout="constrained")
     (precision, det), (reliability, histogram) = figure.subplots(2, 2)
+    unbiased = None if prior is None else Calibration(1.0, 0.0, prior).for_prior(float(np.mean(is_cry)))
     for name, values in probabilities.items():
         style = {"name": name, "color": _COLOURS.get(name, "tab:gray")}
         shares, recalls, _ = precision_recall_curve(is_cry, values)
         precision.step(recalls, shares, where="post", label=name, color=style["color"])
         DetCurveDisplay.from_predictions(is_cry, values, ax=det, **style)
-        reliable = values
-        if prior is not None:
-            unbiased = Calibration(1.0, 0.0, prior).for_prior(float(np.mean(is_cry)))
-            reliable = unbiased(values)
+        reliable = values if unbiased is None else unbiased(values)
         CalibrationDisplay.from_predictions(is_cry, reliable, n_bins=10, ax=reliability, **style)
     _titled(precision, "Precision and recall", "recall", "precision")
     precision.legend(loc="lower left")

@@ -14,7 +14,6 @@ import numpy as np
 from tqdm import tqdm
 
 from yamnet_cry.classifier import Classifier
-from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import students
 from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.recipe import Recipe, Train
@@ -48,8 +47,7 @@ def fit(
         teacher_labels: What the student matches of its teachers, if it has any.
         seed: Seed of weights and draws.
         folder: Where checkpoints are, or will be.
-        start: The model whose weights a recipe that does not start at random begins with; the released one
-            by default.
+        start: The model whose weights it begins with; random ones by default.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -77,8 +75,8 @@ def fit(
         else:
             second = len(teacher_labels) if loss.second_head else 0
             model = students.build(recipe.student, len(task.labels), recipe.front_end, second)
-            if recipe.student.start == "released":
-                students.begin_with(model, (start or CryDetector.from_pretrained()).keras_model)
+            if start is not None:
+                students.begin_with(model, start.keras_model)
             model.compile(keras.optimizers.AdamW(recipe.train.learning_rate, recipe.train.weight_decay), loss)
         first = len(history)
         epochs = Epochs(
