@@ -3,7 +3,7 @@
 A student hears of the world only what its corpus holds, and crying is mistaken for what was never heard.
 Everything in Debian's main section may be used and redistributed; each package's copyright file is kept
 beside its clips. Needs `apt-get` and `dpkg-deb` (any Debian or Ubuntu, or a container of one) and about
-2.8 GB of downloads, which are deleted again.
+4 GB of downloads, which are deleted again.
 
     python examples/debian_sounds.py sounds
     yamnet-cry distill --audio my-corpus --audio sounds --teacher yamnet-weights --out model
@@ -27,7 +27,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -45,21 +47,22 @@ asterisk-core-sounds-ru-wav asterisk-prompt-it-menardi-wav codec2-examples klett
 """.split()
 
 MUSIC = """
-drascula-music hydrogen-drumkits-effects hyperrogue-music lmms-common
-sonic-pi-samples warzone2100-music wesnoth-1.16-music
+asc-music drascula-music hydrogen-drumkits-effects hyperrogue-music lmms-common nexuiz-music pushover-data
+sonic-pi-samples ufoai-music warzone2100-music wesnoth-1.16-music
 """.split()
 
 EFFECTS = """
 ardentryst bambam boswars-data brainparty-data btanks-data bucklespring-data budgie-control-center-data
 caveexpress-data colobot-common-sounds csmash-data etw-data fillets-ng-data fillets-ng-data-cs
-fillets-ng-data-nl flare-game freedink-data freedroid-data frozen-bubble-data gamine-data hannah-data
-hedgewars-data heroes-sound-effects kajongg ktuberling-data lincity-ng-data lomiri-sounds lordsawar-data
-lugaru-data manaplus-data marsshooter-data mate-media-common megaglest-data micropolis-data minetest-data
-minetest-mod-homedecor minetest-mod-unified-inventory monsterz-data neverball-common netpanzer-data
-pekka-kana-2-data pingus-data planetblupi-common plee-the-bear-data pysiogame python-pygame-doc qabcs-data
-scorched3d-data scratch searchandrescue-data sound-icons sound-theme-freedesktop starfighter-data
-supertux-data triplea tuxpaint-stamps-default tuxtype-data warmux-data wesnoth-1.16-data wordwarvi-sound
-wx3.2-examples yaru-theme-sound
+fillets-ng-data-nl flare-game freedink-data freedroid-data freedroidrpg-data frozen-bubble-data gamine-data
+garden-of-coloured-lights-data hannah-data hedgewars-data heroes-sound-effects kajongg ktuberling-data
+lincity-ng-data lomiri-sounds lordsawar-data lugaru-data manaplus-data marsshooter-data mate-media-common
+megaglest-data micropolis-data minetest-data minetest-mod-homedecor minetest-mod-unified-inventory
+monsterz-data naev-data netpanzer-data neverball-common pax-britannica-data pekka-kana-2-data pingus-data
+planetblupi-common plee-the-bear-data pysiogame python-pygame-doc qabcs-data scorched3d-data scratch
+searchandrescue-data sound-icons sound-theme-freedesktop starfighter-data supertux-data supertuxkart-data
+triplea tuxpaint-stamps-default tuxtype-data warmux-data wesnoth-1.16-data wordwarvi-sound wx3.2-examples
+yaru-theme-sound
 """.split()
 
 #: Validation audio: a few of each kind.
@@ -86,6 +89,9 @@ holotz-castle-data hydrogen-data kapman kolf lbreakout2-data linphone-common mu-
 openclonk-data oxygen-sounds pathological pinball-data powermanga-data sdl-ball-data solfege
 tecnoballz-data titanion-data trackballs-data unknown-horizons xmoto-data zaz-data
 """.split()
+#: Ends of archives in which games keep their music.
+PACKED = (".pk3", ".zip")
+
 TEST = {*TEST_SPEECH, *TEST_MUSIC, *TEST_MIXED}
 
 #: Sounds of test packages that training audio has too, under other names; found by comparing all sounds.
@@ -107,9 +113,10 @@ SHARED = {
 
 COLUMNS = ("file", "target", "split", "group", "source", "licence", "origin", "kind", "label")
 
-# Enough of everything, and of nothing so much that it drowns the rest.
+# Enough of everything, and of nothing so much that it drowns the rest. Songs change more than other sounds.
 FILES_PER_PACKAGE = 200
 PIECES_PER_FILE = 2
+PIECES_PER_SONG = 6
 SECONDS_PER_PIECE = 10.0
 SHORTEST_SECONDS = 0.25
 SILENCE = 1e-3
@@ -144,10 +151,17 @@ def contents(package_file: Path, package: str) -> tuple[dict[str, bytes], bytes]
     ).stdout
     with tarfile.open(fileobj=BytesIO(unpacked)) as archive:
         members = {member.name: member for member in archive if member.isfile()}
-        names = [name for name in members if Path(name).suffix.lower() in audio.SUFFIXES]
+        found: dict[str, Callable[[], bytes]] = {
+            name: partial(_read, archive, member) for name, member in members.items()
+        }
+        if package in MUSIC:
+            for name in filter(lambda name: name.endswith(PACKED), members):
+                packed = zipfile.ZipFile(BytesIO(_read(archive, members[name])))
+                found |= {f"{name}/{inner}": partial(packed.read, inner) for inner in packed.namelist()}
+        names = [name for name in found if Path(name).suffix.lower() in audio.SUFFIXES]
         # By hash, so that the choice is spread over folders and the same on every machine.
         names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
-        chosen = {name: _read(archive, members[name]) for name in names[:FILES_PER_PACKAGE]}
+        chosen = {name: found[name]() for name in names[:FILES_PER_PACKAGE]}
         notice = members.get(f"./usr/share/doc/{package}/copyright")
         return chosen, _read(archive, notice) if notice else b""
 
@@ -157,11 +171,11 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read() if file else b""
 
 
-def pieces(data: bytes) -> Iterator[Float32]:
+def pieces(data: bytes, most: int) -> Iterator[Float32]:
     """Decodes a file and cuts pieces from it, evenly spread; silence and clicks are left out."""
     waveform = audio.read(BytesIO(data))
     length = int(SECONDS_PER_PIECE * YAMNET.sample_rate)
-    count = min(PIECES_PER_FILE, max(1, len(waveform) // length))
+    count = min(most, max(1, len(waveform) // length))
     for number in range(count):
         start = number * max(0, len(waveform) - length) // max(1, count - 1)
         piece = waveform[start : start + length]
@@ -210,11 +224,12 @@ def add(package: str, target: str, out: Path, seen: set[bytes]) -> list[dict[str
     (out / package / "copyright").write_bytes(notice)
     rows: list[dict[str, str]] = []
     split = split_of(package)
+    most = PIECES_PER_SONG if package in MUSIC and split == "train" else PIECES_PER_FILE
     for number, (origin, data) in enumerate(files.items()):
         if f"{package}/{Path(origin).name}" in SHARED:
             continue
         try:
-            cut = list(consecutive_pieces(data) if split == "test" else pieces(data))
+            cut = list(consecutive_pieces(data) if split == "test" else pieces(data, most))
         except AudioError:  # a format that libsndfile does not know, or a file without sound
             continue
         for part, piece in enumerate(cut):

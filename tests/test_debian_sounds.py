@@ -1,10 +1,13 @@
 """The corpus of ordinary sounds, from real packages that hold synthetic sounds."""
 
 import csv
+import io
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections import Counter
 
 import debian_sounds
 import numpy as np
@@ -84,6 +87,27 @@ def test_packages_become_a_corpus(packages, tmp_path, monkeypatch, capsys):
             ("debian_sounds", name) for name in ("long.wav", "twice.wav", "bell.wav", "bark.wav")
         }
     assert (out / "scratch" / "copyright").read_text() == "free"
+
+
+def test_songs_give_more_pieces_and_may_be_packed(packages, tmp_path, monkeypatch):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name, seconds in (("music/song.wav", 75.0), ("music/short.wav", 2.0)):
+            file = io.BytesIO()
+            soundfile.write(file, noise(seconds, int(seconds)), RATE, format="WAV")
+            packed.writestr(name, file.getvalue())
+        packed.writestr("readme.txt", "not a sound")
+    packages("nexuiz-music", {"music.pk3": archive.getvalue()})
+    packages("colobot-common-sounds", {"sounds.zip": archive.getvalue(), "long.wav": noise(75.0, 2)})
+    names = ("--package", "nexuiz-music", "--package", "colobot-common-sounds")
+    assert run(monkeypatch, tmp_path / "out", *names) == 0
+    with (tmp_path / "out" / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert Counter((row["group"], row["target"], row["label"]) for row in rows) == {
+        ("debian:nexuiz-music", "not_cry", "song"): 6,
+        ("debian:nexuiz-music", "not_cry", "short"): 1,
+        ("debian:colobot-common-sounds", "unknown", "long"): 2,
+    }
 
 
 def test_nothing_is_overwritten(tmp_path, monkeypatch, capsys):
