@@ -63,6 +63,16 @@ def test_a_quiet_room_changes_nothing():
     assert report.false_alarms_per_hour == report.before < 0.5
 
 
+def test_where_events_run_into_one_the_tail_is_taken_where_most_of_them_are():
+    """A minute of a context network's track: its log-odds wander, far below any alarm."""
+    generator = np.random.default_rng(0)
+    steps = generator.normal(0, 1, 200)
+    track = sigmoid(-10 + np.convolve(steps, np.ones(4) / 2, "same"))
+    report = fit_threshold(track, EventSettings(1, 1, 1), 0.5, 0.5)
+    assert Tail(track, EventSettings(1, 1, 1)).events > 1
+    assert (report.threshold, report.false_alarms_per_hour < 0.01) == (0.5, True)
+
+
 def test_digital_silence():
     report = fit_threshold(np.zeros(1_250), EventSettings(), 0.5, 0.5)
     assert (report.threshold, report.false_alarms_per_hour) == (0.5, 0.0)

@@ -128,12 +128,15 @@ class Tail:
         level = trigger(self._track, settings)
         highest = np.sort(level)[::-1]
         self.threshold, self.events, self.scale = 0.0, 0, _LEAST_SCALE
-        # From the top down, to the first threshold with enough events, or to the end of the sound.
+        # From the top down, to the first threshold with enough events. There may be none: further down, events
+        # run into one. Then the one with most of them it is.
         for rank in np.unique(np.geomspace(_ENOUGH_EVENTS, max(_ENOUGH_EVENTS, len(level)), 40).astype(int)):
             threshold = float(highest[min(rank, len(level)) - 1])
             if threshold <= 0:
                 break
             events = find_events(self._track, threshold, settings)
+            if len(events) <= self.events:
+                continue
             starts = [round(event.start / YAMNET.patch_hop_seconds) for event in events]
             bounds = zip(starts, [*starts[1:], len(level)], strict=True)
             excess = log_odds([level[start:end].max() for start, end in bounds]) - log_odds(threshold)
