@@ -128,8 +128,8 @@ class Tail:
         level = trigger(self._track, settings)
         highest = np.sort(level)[::-1]
         self.threshold, self.events, self.scale = 0.0, 0, _LEAST_SCALE
-        # From the top down, to the first threshold with enough events. There may be none: further down, events
-        # run into one. Then the one with most of them it is.
+        # From the top down, to the first threshold with enough events. There may be none, for further down
+        # events run into one: then it is the one with most of them.
         for rank in np.unique(np.geomspace(_ENOUGH_EVENTS, max(_ENOUGH_EVENTS, len(level)), 40).astype(int)):
             threshold = float(highest[min(rank, len(level)) - 1])
             if threshold <= 0:

@@ -6,7 +6,7 @@ import pytest
 from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.recipe import Sampling, Selection
-from yamnet_cry.distill.sampling import Epochs, labels, select, targets, teacher_score
+from yamnet_cry.distill.sampling import UNKNOWN, Epochs, labels, select, targets, teacher_score
 from yamnet_cry.distill.targets import Opinion, Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import YAMNET
@@ -168,6 +168,16 @@ def test_a_judge_never_overrules_that_the_target_is_not_there():
     task = Task(("cat", "dog", "car"), group=("cat", "dog"), target="pet")
     windows = judged(of_clips(("pet",), ("not_pet",), ()), 0.5, 0.0, 0.0, -50.0)
     assert labels(windows, None, task)[:, 0] == pytest.approx([0.75, 0, 0.5])
+
+
+def test_a_judge_of_clips_has_no_word_where_the_teacher_of_windows_hears_nothing():
+    task = Task(("cat", "dog", "car"), group=("cat", "dog"), target="pet")
+    windows = judged(of_clips((), (), ("pet",)), 0.5, 50.0, -50.0, -50.0)
+    loud_then_silent = Opinion(
+        "windows", 1.0, task.labels, "independent", np.float32([[0, -50, 0], [-50, -50, 0], [-50, -50, 0]])
+    )
+    windows = dataclasses.replace(windows, opinions=[loud_then_silent, *windows.opinions])
+    assert labels(windows, Selection(0.1, 0.1), task)[:, 0] == pytest.approx([1, 0, UNKNOWN])
 
 
 def test_teachers_are_put_in_the_order_of_the_labels():

@@ -70,7 +70,8 @@ def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32
     Returns:
         float32 of probabilities, -1 where nobody knows. Of a task with a group, shape (windows, 1): 0 in
         clips without the target; in clips with it 1, but -1 where the first teacher of windows scores below
-        ``selection.negative_below``; in clips without labels that teacher's score, no more than 1. Of other
+        ``selection.negative_below``; in clips without labels that teacher's score, no more than 1, in place
+        of which a teacher of clips has its word where the first one hears something. Of other
         tasks, shape (windows, labels): of an exclusive one, rows add up to 1, and silence is all labels
         alike; of an independent one, silence is none of them.
     """
@@ -81,6 +82,9 @@ def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32
         if task.group:
             # People who say that it is not there are right, whatever the judge believes to hear.
             mixed = np.where(known == 0, known, mixed)
+            # The target is not heard all the time.
+            if selection is not None:
+                heard = np.where((known >= 0) & (known < selection.negative_below), known, heard)
         of_people = np.where(known == UNKNOWN, known, mixed)
         known = np.where(windows.labelled[:, None], of_people, heard).astype(np.float32)
     return known
