@@ -30,6 +30,12 @@ def released() -> Path:
     return ROOT / "hub"
 
 
+@pytest.fixture(scope="session")
+def release_0_1_0() -> Path:
+    """Configuration and INT8 model of that release: version 1 of the folder, no context network."""
+    return Path(__file__).parent / "release_0_1_0"
+
+
 @pytest.fixture
 def model_copy(released: Path, tmp_path: Path) -> Path:
     """A model folder to damage."""

@@ -30,7 +30,7 @@ FLOORS = [
     {"patches", "audioset", "audio.decode", "events", "model.check", "model.context"},
     {"audio.recording", "model.runtime", "model.config"},
     {"audio.__init__", "audio.files"},
-    {"model.folder", "streaming", "audio.capture", "classification"},
+    {"model.folder", "model.context_keras", "streaming", "audio.capture", "classification"},
     {"model.hub", "model.card", "model.keras_file", "results"},
     {"model.publish", "false_alarms"},
     {"classifier", "report.text", "report.plot"},

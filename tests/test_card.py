@@ -29,7 +29,7 @@ def test_the_licence_is_that_of_the_run(parts):
 
 def test_texts_of_a_run_are_no_template(parts):
     config, recipe, metrics = parts
-    recipe["teacher"]["name"] = "{{ config.recipe }} {% raw %}"
+    recipe["teachers"][0]["name"] = "{{ config.recipe }} {% raw %}"
     assert "{{ config.recipe }} {% raw %}" in card.render(config, recipe, metrics)
 
 
@@ -38,6 +38,7 @@ def test_sentences_follow_the_settings(parts):
     assert "augmented views" in card.render(config, recipe, metrics)
     recipe["recipe"]["augmentation"]["views"] = 0
     recipe["recipe"]["loss"]["label_weight"] = 0.0
+    recipe["recipe"]["context"] = None
     plain = card.render(config, recipe, metrics)
     assert "augmented views" not in plain
     assert "binary cross-entropy" not in plain

@@ -246,9 +246,8 @@ def test_an_hour_is_one_line(tmp_path):
     assert len(json.loads(result.stdout)["scores"]) == 7_499
 
 
-def test_a_prior_is_refused_by_a_model_that_does_not_know_its_own(crying):
-    old = Path(__file__).parent / "release_0_1_0"
-    result = run("detect", "--model", old, crying, "--prior", 0.05)
+def test_a_prior_is_refused_by_a_model_that_does_not_know_its_own(crying, release_0_1_0):
+    result = run("detect", "--model", release_0_1_0, crying, "--prior", 0.05)
     assert result.exit_code == 2
     assert "does not say for which prior it was calibrated; change its threshold" in result.stderr
     assert run("detect", crying, "--prior", 0).exit_code == 2

@@ -120,7 +120,9 @@ def test_labels_subtitles_and_pictures_of_one_recording(night, tmp_path):
     assert result.exit_code == 0
     (event,) = CryDetector.from_pretrained()(night / "a.wav").events
     assert names[0].read_text() == f"{event.start:.6f}\t{event.end:.6f}\tcrying {event.peak * 100:.0f} %\n"
-    assert names[1].read_text().startswith("WEBVTT\n\n00:00:05.")
+    assert (
+        names[1].read_text().startswith(f"WEBVTT\n\n00:00:{event.start:06.3f} --> 00:00:{event.end:06.3f}\n")
+    )
     width, height = struct.unpack(">II", names[2].read_bytes()[16:24])
     assert (width, height) == (1350, 1350)
 

@@ -55,7 +55,7 @@ def test_scores_are_the_softmax_of_the_students_logits(detector):
 
 def test_a_model_is_heard_with_its_own_front_end(detector, tmp_path):
     front_end = replace(YAMNET, name="other", spectrum="power", mel_scale="slaney", mean=-3.0)
-    other = CryDetector(replace(detector.config, front_end=front_end), detector.model)
+    other = CryDetector(replace(detector.config, front_end=front_end), detector.model, detector.context)
     other.save_pretrained(tmp_path / "other")
     wave = nursery()
     expected = cry_score(detector.logits(front_end.log_mel(front_end.pad(wave))))
@@ -136,10 +136,10 @@ def test_the_threshold_can_be_changed(detector):
     assert detector.threshold == detector.config.threshold == 0.5
 
 
-def test_probabilities_are_the_calibrated_scores(detector):
+def test_probabilities_are_the_calibrated_track(detector):
     result = detector((nursery(), 16_000))
     calibration = detector.config.calibration
-    np.testing.assert_array_equal(result.probabilities, calibration(result.scores))
+    np.testing.assert_array_equal(result.probabilities, calibration.of_log_odds(result.track))
     assert result.probability == trigger(result.probabilities, detector.config.events).max()
 
 

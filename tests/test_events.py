@@ -103,6 +103,14 @@ def test_events_end_where_the_recording_ends():
     assert (event.start, event.end) == (0.96, 4 * 0.48 + 0.96)
 
 
+def test_a_padded_last_window_does_not_end_an_event():
+    settings = EventSettings(smoothing=1, votes=1, window=1)
+    ends = {seconds: find_events([0.9, 0.1], 0.5, settings, seconds)[0].end for seconds in (1.0, 1.43, 1.44)}
+    # Of 1.44 s, the last window is whole, and quiet.
+    assert ends == {1.0: 1.0, 1.43: 1.43, 1.44: 0.48}
+    assert find_events([0.9, 0.1, 0.1], 0.5, settings, seconds=1.5)[0].end == 0.48
+
+
 def test_an_event_ends_in_the_middle_of_what_was_averaged_last():
     # The last average of 0.5 or more is that of the third and fourth window, whose middle is at 1.68 s.
     (event,) = find_events([0, 0, 1, 0, 0, 0, 0, 0, 0], 0.5, EventSettings(smoothing=2, votes=1, window=1))

@@ -55,7 +55,7 @@ def test_another_front_end_is_refused(tmp_path, name):
     config = replace(released.config, front_end=replace(YAMNET, spectrum="power"))
     message = "front_end.spectrum: expected 'magnitude', received 'power'"
     with pytest.raises(ExportError, match=message):
-        export.write(CryDetector(config, released.model), name, tmp_path / "new")
+        export.write(CryDetector(config, released.model, released.context), name, tmp_path / "new")
     with pytest.raises(ExportError, match=message):
         kit.contents(config, released.model, released.context)
     assert not list(tmp_path.iterdir())

@@ -84,7 +84,7 @@ def test_what_is_named_like_the_target_is_left_alone(tmp_path):
     export.write(detector, "c-array", tmp_path / "kit")
     export.write(detector, "tflite", tmp_path / "cry.tflite")
     detector.save_pretrained(tmp_path / "room")
-    assert names(tmp_path / "room") == ["config.json", "model_int8.tflite"]
+    assert names(tmp_path / "room") == ["config.json", "context.npz", "model_int8.tflite"]
     with full_after(1_000):
         with pytest.raises(ExportError, match="again cannot be written"):
             export.write(detector, "c-array", tmp_path / "again")

@@ -67,7 +67,7 @@ def test_a_repository_gives_the_detector_of_its_folder(loopback, tmp_path, relea
         revision = loopback.repositories["models", "user/model"].heads["main"]
     result = in_fresh_process(loopback.address, tmp_path, loading(revision=revision))
     assert result.stdout.strip() == repr(CryDetector.from_pretrained(released)), result.stderr
-    assert downloads(loopback) == sorted([CONFIG, TFLITE]), "and nothing else"
+    assert downloads(loopback) == sorted([CONFIG, CONTEXT, TFLITE]), "and nothing else"
 
 
 def test_what_was_downloaded_once_needs_no_network(loopback, tmp_path):
@@ -192,7 +192,7 @@ def test_the_keras_model_of_a_repository_is_downloaded_when_it_is_wanted(loopbac
     code = loading().replace("print(", "d = (") + "; m = d.keras_model; print(m.name, m.count_params())"
     result = in_fresh_process(loopback.address, tmp_path, code)
     assert result.stdout.split() == ["ds_cnn", str(CryDetector.from_pretrained().config.parameters["total"])]
-    assert downloads(loopback) == sorted([CONFIG, KERAS, TFLITE])
+    assert downloads(loopback) == sorted([CONFIG, CONTEXT, KERAS, TFLITE])
 
 
 def test_keras_itself_loads_the_repository(loopback, tmp_path):

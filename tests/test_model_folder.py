@@ -2,7 +2,6 @@ import json
 import shutil
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,7 +159,8 @@ def test_a_task_needs_labels():
         ({"score": "sigmoid(logits)[20]"}, "expected score to be 'softmax.* Received: 'sigmoid"),
     ],
 )
-def test_a_config_of_version_1_that_cannot_be_used(model_copy, changes, message):
+def test_a_config_of_version_1_that_cannot_be_used(release_0_1_0, model_copy, changes, message):
+    shutil.copyfile(release_0_1_0 / CONFIG, model_copy / CONFIG)
     edit(model_copy, **changes)
     with pytest.raises(ModelError, match=message):
         CryDetector.from_pretrained(model_copy)
@@ -363,9 +363,9 @@ def test_a_keras_file_larger_than_any(model_copy):
         _ = CryDetector.from_pretrained(model_copy).keras_model
 
 
-def test_the_release_0_1_0_reads_as_it_did():
+def test_the_release_0_1_0_reads_as_it_did(release_0_1_0):
     """It said of the score how windows were pooled, nothing of recall or priors, and had no context."""
-    old = CryDetector.from_pretrained(Path(__file__).parent / "release_0_1_0")
+    old = CryDetector.from_pretrained(release_0_1_0)
     assert old.config.calibration == Calibration(1.614995142375937, 0.9770408447000969)
     assert (old.config.event_recall, old.context, old.prior) == (None, None, None)
     assert old.config.events == EventSettings()

@@ -142,7 +142,7 @@ HOSTILE = "a */ | <script>alert(1)</script> [x](//x) ![](//x) `</code>` \n---\nl
 
 def test_texts_of_a_folder_are_no_markdown_or_html(model_copy):
     recipe = json.loads((model_copy / RECIPE).read_text())
-    recipe["teacher"]["name"] = HOSTILE
+    recipe["teachers"][0]["name"] = HOSTILE
     recipe["sources"] = {HOSTILE: {"clips": {"train/cry": 1}, "licences": [HOSTILE]}}
     recipe["recipe"]["train"]["epochs"] = HOSTILE
     metrics = json.loads((model_copy / METRICS).read_text())

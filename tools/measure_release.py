@@ -2,8 +2,9 @@
 
     python tools/measure_release.py CORPUS --teacher PATH
 
-`yamnet-cry distill` measures a model when it makes it; this is for models that are older than a change of
-how they are measured. The weights stay, and so does everything that was said of the training.
+`yamnet-cry distill` measures a model when it makes it. Here it is measured beside the release before it, or
+again after a change of how models are measured. The weights stay, and so does everything that was said of the
+training.
 """
 
 import argparse
@@ -14,11 +15,16 @@ from pathlib import Path
 import keras
 from update_documents import HUB, documents
 
-from yamnet_cry.distill import context, measuring, sources, targets, teachers
+from yamnet_cry.detector import CryDetector
+from yamnet_cry.distill import measuring, sources, targets, teachers
 from yamnet_cry.distill.cache import default_cache
 from yamnet_cry.files import write_whole
+from yamnet_cry.model import context_keras
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.runtime import embedding_scale
+
+#: The release before this one, measured beside it.
+PREVIOUS = HUB.parent / "tests" / "release_0_1_0"
 
 
 def main() -> None:
@@ -39,9 +45,10 @@ def main() -> None:
     networks = None
     if quantized is not None:
         scale = embedding_scale(tflite, quantized.inputs)
-        networks = context.dequantized(quantized, scale), quantized
+        networks = context_keras.dequantized(quantized, scale), quantized
     prior = config.calibration.prior
-    measured = measuring.measure(clips, windows, student, config, tflite, networks, prior)
+    previous = CryDetector.from_pretrained(PREVIOUS)
+    measured = measuring.measure(clips, windows, student, config, tflite, networks, prior, previous=previous)
     path = HUB / model_folder.METRICS
     metrics = {**json.loads(path.read_text(encoding="utf-8")), **measured.results}
     write_whole(path, json.dumps(metrics, indent=2) + "\n")

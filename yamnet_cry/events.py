@@ -167,8 +167,10 @@ class EventTracker:
             self._maybe_start(self._count - 1, votes=self._count)
         if self._begin is None:
             return None
-        if self._last == self._count - 1:
-            end = _seconds(self._last, YAMNET.patch_seconds)
+        # A last window that was padded is quiet for that reason alone: it says nothing of how an event ended.
+        is_padded = _seconds(self._count - 1, YAMNET.patch_seconds) > seconds
+        if self._last >= self._count - (2 if is_padded else 1):
+            end = _seconds(self._count - 1, YAMNET.patch_seconds)
         else:
             middle = (YAMNET.patch_seconds - (self.settings.smoothing - 1) * YAMNET.patch_hop_seconds) / 2
             end = max(_seconds(self._last, middle), _seconds(self._begin, YAMNET.patch_hop_seconds))

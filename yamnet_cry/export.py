@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from yamnet_cry.calibration import probability
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ExportError
 from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit
 from yamnet_cry.frontend import YAMNET, Float32
-from yamnet_cry.model.runtime import Student
+from yamnet_cry.model.runtime import Student, embedding_scale
+
+if TYPE_CHECKING:
+    import keras
 
 # Float students and their INT8 copies differ by less than this in the probabilities of a recording.
 _TOLERANCE = 0.1
@@ -53,20 +59,20 @@ def write(classifier: Classifier, name: str, out: Path) -> str:
 def _tflite(classifier: Classifier, out: Path) -> str:
     out.write_bytes(classifier.model)
     log_mel = YAMNET.log_mel(nursery())
-    width = 0 if classifier.context is None else classifier.context.inputs
-    written = Student(out.read_bytes(), YAMNET, len(classifier.config.task.labels), width)
+    written = _student(classifier, out.read_bytes())
     if not np.array_equal(written.logits(log_mel), classifier.logits(log_mel)):
         raise ExportError("the file gives other logits than the model")
-    return f"an INT8 TFLite file of {len(classifier.model):,} bytes; it gives the model's logits"
+    embeddings = "" if classifier.context is None else ", and the embeddings that context.npz takes"
+    return f"an INT8 TFLite file of {len(classifier.model):,} bytes; it gives the model's logits{embeddings}"
 
 
 def _keras(classifier: Classifier, out: Path) -> str:
     import keras
 
-    model = classifier.keras_model
+    model = _float_model(classifier)
     model.save(out)
     again = keras.models.load_model(out)
-    return f"a Keras model in float32; {_agrees(classifier, lambda patches: np.asarray(again(patches)))}"
+    return f"a Keras model in float32; {_agrees(classifier, again)}"
 
 
 def _onnx(classifier: Classifier, out: Path) -> str:
@@ -76,18 +82,18 @@ def _onnx(classifier: Classifier, out: Path) -> str:
     import onnxruntime
     import tf2onnx  # noqa: F401
 
-    model: keras.Model = classifier.keras_model
+    model: keras.Model = _float_model(classifier)
     # Keras wants to have seen an input before it traces the graph.
-    model(np.zeros((1, *model.input_shape[1:]), np.float32))
+    model(np.zeros([size or 1 for size in model.input_shape], np.float32))
     model.export(str(out), format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0].name
 
-    def logits_of(patches: Float32) -> Float32:
-        logits: Float32 = session.run(None, {given: patches})[0]
-        return logits
+    def answer(patches: Float32) -> list[Float32]:
+        outputs: list[Float32] = session.run(None, {given: patches})
+        return outputs
 
-    return f"an ONNX model in float32, input {given!r}; {_agrees(classifier, logits_of)}"
+    return f"an ONNX model in float32, input {given!r}; {_agrees(classifier, answer)}"
 
 
 def _c_array(classifier: Classifier, out: Path) -> str:
@@ -124,14 +130,41 @@ FORMATS: dict[str, Callable[[Classifier, Path], str]] = {
 _EXTRAS = {"firmware": "firmware", "keras": "distill", "onnx": "onnx"}
 
 
-def _agrees(classifier: Classifier, logits_of: Callable[[Float32], Float32]) -> str:
+def _student(classifier: Classifier, model: bytes) -> Student:
+    width = 0 if classifier.context is None else classifier.context.inputs
+    return Student(model, YAMNET, len(classifier.config.task.labels), width)
+
+
+def _float_model(classifier: Classifier) -> "keras.Model":
+    """Returns the student, or what a detector with a context network hears with: both, over time."""
+    student = classifier.keras_model
+    if classifier.context is None:
+        return student
+    from yamnet_cry.model import context_keras
+
+    scale = embedding_scale(classifier.model, classifier.context.inputs)
+    return context_keras.over_time(student, context_keras.dequantized(classifier.context, scale))
+
+
+def _agrees(classifier: Classifier, model: Callable[[Float32], Any]) -> str:
+    """Compares what the INT8 model and another one say of a scene; refuses one that answers otherwise."""
     log_mel = YAMNET.log_mel(nursery())
     patches = np.ascontiguousarray(YAMNET.patches(log_mel)[..., np.newaxis])
-    expected, found = (
-        classifier.config.task.probabilities(logits).mean(axis=0)
-        for logits in (classifier.logits(log_mel), logits_of(patches))
+    outputs = _student(classifier, classifier.model).outputs(log_mel)
+    probabilities = classifier.config.task.probabilities
+    expected: list[NDArray[Any]] = [probabilities(outputs.logits.dequantized())]
+    if classifier.context is None:
+        answers = model(patches)
+        found: list[NDArray[Any]] = [
+            probabilities(np.asarray(answers[0] if isinstance(answers, list) else answers))
+        ]
+    else:
+        log_odds, logits = (np.asarray(answer)[0] for answer in model(patches[np.newaxis]))
+        found = [probabilities(logits), probability(log_odds)]
+        expected.append(probability(classifier.context.listen()(outputs.embeddings)))
+    difference = max(
+        float(np.abs(a.mean(axis=0) - b.mean(axis=0)).max()) for a, b in zip(expected, found, strict=True)
     )
-    difference = float(np.abs(found - expected).max())
     summary = (
         f"its probabilities of a test scene differ by at most {difference:.3f} from those of the INT8 model"
     )

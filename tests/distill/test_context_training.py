@@ -12,16 +12,17 @@ import pytest
 
 from yamnet_cry import CryDetector
 from yamnet_cry.audioset import CRY_TASK
-from yamnet_cry.distill import context, distill, evaluate, recipes, sources
+from yamnet_cry.distill import context, distill, evaluate, measuring, recipes, sources, targets
 from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.recipe import ContextSettings, StudentSettings
 from yamnet_cry.errors import ModelError, RecipeError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.firmware import kit
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.model import card, context_keras, publish
 from yamnet_cry.model import folder as model_folder
-from yamnet_cry.model import publish
 from yamnet_cry.model.folder import CARD, CONFIG, CONTEXT, KERAS, METRICS, RECIPE, TFLITE
+from yamnet_cry.model.runtime import embedding_scale
 
 SETTINGS = (
     "train.epochs=12",
@@ -130,11 +131,29 @@ def test_a_changed_prior_is_saved_copied_and_listened_with(detector, tmp_path):
     np.testing.assert_array_equal(heard, expected)
 
 
-def test_older_models_do_not_know_their_prior():
-    reference = CryDetector.from_pretrained()
-    if reference.prior is None:
-        with pytest.raises(ValueError, match="does not say for which prior"):
-            reference.prior = 0.1
+def test_it_is_measured_beside_the_release_before(
+    finished, detector, synthetic_corpus, release_0_1_0, tmp_path
+):
+    clips = [clip for clip in sources.load(str(synthetic_corpus)) if clip.split != "train" and clip.labels]
+    windows = targets.teacher_pass(clips, [], YAMNET, tmp_path / "cache.sqlite", progress=False)
+    scale = embedding_scale(detector.model, detector.context.inputs)
+    measured = measuring.measure(
+        clips,
+        windows,
+        keras.models.load_model(finished / KERAS, compile=False),
+        detector.config,
+        detector.model,
+        (context_keras.dequantized(detector.context, scale), detector.context),
+        0.2,
+        previous=CryDetector.from_pretrained(release_0_1_0),
+        progress=False,
+    )
+    models = measured.results["models"]
+    assert set(models) == {"fp32", "int8", "previous"}
+    assert measured.config.calibration == detector.config.calibration
+    # It was taught to tell real crying, not these synthetic sounds.
+    assert models["previous"]["all"]["auc"]["value"] != models["int8"]["all"]["auc"]["value"]
+    assert "INT8 student of the release before |" in card.results_table(measured.results)
 
 
 def test_an_interrupted_context_goes_on(arguments, finished, tmp_path, monkeypatch):
@@ -169,15 +188,15 @@ def test_a_damaged_or_missing_context_is_named(finished, tmp_path, name):
 
 def test_quantising_changes_little():
     keras.utils.set_random_seed(0)
-    network = context.build(ContextSettings(filters=16, dilations=(1, 2, 4)), 10)
+    network = context_keras.build(16, (1, 2, 4), 10)
     generator = np.random.default_rng(0)
     steps = generator.integers(-128, 128, (50, 10))
     scale = 0.05
     exact = np.asarray(network((steps * scale)[None].astype(np.float32)))[0]
-    found = context.quantized(network, scale).listen()(steps.astype(np.int16))
+    found = context_keras.quantized(network, scale).listen()(steps.astype(np.int16))
     assert np.abs(found - exact).max() < 0.03 * np.ptp(exact)
     assert np.corrcoef(found, exact)[0, 1] > 0.999
-    again = context.dequantized(context.quantized(network, scale), scale)
+    again = context_keras.dequantized(context_keras.quantized(network, scale), scale)
     rounded = np.asarray(again((steps * scale)[None].astype(np.float32)))[0]
     # But for the rounding of activations, the same.
     assert np.abs(rounded - found).max() < 0.003 * np.ptp(exact)

@@ -27,7 +27,8 @@ def export(model: str | None, name: str, out: Path, revision: str | None) -> Non
               of models that hear crying alone
     c-array   the network alone, as an aligned C array, with its labels (a folder)
     tflite    the INT8 network (a file)
-    keras     the network in float32 (a file)
+    keras     the network in float32 (a file); with a context network, both as one, from the patches
+              of a recording, (1, windows, 96, 64, 1), to log-odds and logits of its windows
     onnx      the same for ONNX (a file)
 
     What was written is checked against the model.

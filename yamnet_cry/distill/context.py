@@ -9,95 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers, ops
 
-from yamnet_cry.distill import students
 from yamnet_cry.distill.losses import DistillationLoss
-from yamnet_cry.distill.recipe import ContextSettings, Recipe, Train
+from yamnet_cry.distill.recipe import Recipe, Train
 from yamnet_cry.distill.sequences import Known, Sequences
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.training import Checkpoints, History, callbacks, seeded
-from yamnet_cry.model.context import STEP, TAPS, Context, ContextLayer
+from yamnet_cry.model.context_keras import CONTEXT, STUDENT, build, with_embedding
 
 _LOG = logging.getLogger(__name__)
-
-STUDENT, CONTEXT = "student", "context"
-
-
-def build(settings: ContextSettings, width: int) -> keras.Model:
-    """Builds a context network: causal dilated convolutions over embeddings.
-
-    Args:
-        settings: Its shape.
-        width: Of the embeddings.
-
-    Returns:
-        A model from float32 embeddings of shape (batch, windows, width) to log-odds, (batch, windows).
-
-    Example:
-        >>> build(ContextSettings(filters=8, dilations=(1, 2)), 4).count_params()
-        313
-    """
-    x = inputs = keras.Input((None, width), name="embeddings")
-    for number, dilation in enumerate(settings.dilations, start=1):
-        x = layers.Conv1D(
-            settings.filters,
-            TAPS,
-            padding="causal",
-            dilation_rate=dilation,
-            activation="relu",
-            name=f"context{number}",
-        )(x)
-    x = layers.Conv1D(1, 1, name="log_odds")(x)
-    return keras.Model(inputs, layers.Reshape((-1,))(x), name=CONTEXT)
-
-
-def quantized(context: keras.Model, embedding_scale: float) -> Context:
-    """Rounds the weights of a context network to int8, with a scale for each output.
-
-    Args:
-        context: As `build` makes it.
-        embedding_scale: Size of a step of the INT8 student's embeddings.
-    """
-    found = []
-    convolutions = [layer for layer in context.layers if isinstance(layer, layers.Conv1D)]
-    scale = embedding_scale
-    for layer in convolutions:
-        kernel, bias = (np.asarray(weight, np.float64) for weight in layer.get_weights())
-        step = STEP if layer is not convolutions[-1] else 1.0
-        scales = np.maximum(np.abs(kernel).max(axis=(0, 1)), 1e-12) / 127
-        found.append(
-            ContextLayer(
-                np.rint(kernel / scales).astype(np.int8),
-                (scales * scale / step).astype(np.float32),
-                (bias / step).astype(np.float32),
-                int(layer.dilation_rate[0]),
-            )
-        )
-        scale = step
-    return Context(tuple(found))
-
-
-def dequantized(context: Context, embedding_scale: float) -> keras.Model:
-    """Returns a context network in Keras, from its int8 weights.
-
-    Args:
-        context: As a model folder holds it.
-        embedding_scale: Size of a step of the INT8 student's embeddings.
-    """
-    *inner, last = context.layers
-    settings = ContextSettings(
-        filters=last.weights.shape[1], dilations=tuple(layer.dilation for layer in inner)
-    )
-    model = build(settings, context.inputs)
-    scale = embedding_scale
-    convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv1D)]
-    for layer, known in zip(convolutions, context.layers, strict=True):
-        step = 1.0 if known is last else STEP
-        layer.set_weights([known.weights * (known.multiplier * step / scale), known.bias * step])
-        scale = step
-    return model
 
 
 def fit(
@@ -147,7 +68,11 @@ def fit(
             model = checkpoints.load_last()
             _LOG.info("resuming after epoch %d of %d", len(checkpoints.history), train.epochs)
         else:
-            model = joint(student, build(settings, recipe.student.head_rank), settings.windows)
+            model = joint(
+                student,
+                build(settings.filters, settings.dilations, recipe.student.head_rank),
+                settings.windows,
+            )
             loss = ContextLoss(
                 DistillationLoss.of(
                     recipe.task, recipe.loss, windows.of("windows") if matched else [], recipe.task.labels
@@ -170,12 +95,6 @@ def fit(
     both = best.get_layer(STUDENT)
     trained = keras.Model(both.input, both.outputs[0], name=student.name)
     return trained, best.get_layer(CONTEXT), checkpoints.history
-
-
-def with_embedding(student: keras.Model) -> keras.Model:
-    """Returns the student with a second output: the embeddings that a context network reads."""
-    outputs = [student.output, student.get_layer(students.HEAD).output]
-    return keras.Model(student.input, outputs, name=STUDENT)
 
 
 def joint(student: keras.Model, context: keras.Model, windows: int) -> keras.Model:

@@ -42,7 +42,7 @@ from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import ModelError, RecipeError, RunError
 from yamnet_cry.files import write_whole
-from yamnet_cry.model import card
+from yamnet_cry.model import card, context_keras
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.check import MAX_MULTIPLY_ACCUMULATES
 from yamnet_cry.model.config import ModelConfig
@@ -126,12 +126,12 @@ def distill(
     kind = _kind_of_model(recipe)
     clips = sources.load(*([audio] if isinstance(audio, str) else audio), task=recipe.task)
     recipe = replace(recipe, task=corpus.completed(recipe.task, clips))
-    _check_size(recipe, seed)
+    untrained = _of_usable_size(recipe)
     _say_what_there_is(clips, recipe)
     corpus.check(clips, recipe.task)
     loaded = _loaded(teacher)
     teacher_labels = teachers.check(loaded, recipe)
-    begun = _started(start, recipe)
+    begun = _started(start, recipe, untrained)
     _begin(partial, _identity(recipe, seed, clips, loaded, begun))
 
     roles = zip(loaded, recipe.teaching.roles, recipe.teaching.weights, strict=False)
@@ -154,11 +154,14 @@ def distill(
         student, of_context, later = context.fit(
             windows, student, recipe, teacher_labels, seed, checkpoints / "context", progress=progress
         )
-        heard, trained["context_history"] = context.with_embedding(student), later
+        heard, trained["context_history"] = context_keras.with_embedding(student), later
     tflite = quantize.to_int8(heard, representative, dense_per_channel=recipe.export.dense_per_channel)
     both = None
     if of_context is not None:
-        both = of_context, context.quantized(of_context, embedding_scale(tflite, recipe.student.head_rank))
+        both = (
+            of_context,
+            context_keras.quantized(of_context, embedding_scale(tflite, recipe.student.head_rank)),
+        )
     config = ModelConfig(
         recipe=recipe.name,
         task=recipe.task,
@@ -208,8 +211,8 @@ def _kind_of_model(recipe: Recipe) -> type[Classifier]:
     return kind
 
 
-def _started(start: str | os.PathLike[str] | None, recipe: Recipe) -> Classifier | None:
-    """Loads the model to begin with, if the recipe begins with one."""
+def _started(start: str | os.PathLike[str] | None, recipe: Recipe, student: keras.Model) -> Classifier | None:
+    """Loads the model to begin with, if the recipe begins with one, and refuses it if no weights fit."""
     if recipe.student.start != "released":
         if start is not None:
             raise RecipeError(
@@ -218,9 +221,6 @@ def _started(start: str | os.PathLike[str] | None, recipe: Recipe) -> Classifier
             )
         return None
     model = CryDetector.from_pretrained() if start is None else Classifier.from_pretrained(start)
-    # Before any work, whether any of its weights fit.
-    with training.seeded(0):
-        student = students.build(recipe.student, len(recipe.task.labels), recipe.front_end)
     students.begin_with(student, model.keras_model)
     return model
 
@@ -250,9 +250,9 @@ def _check_free(out: Path, partial: Path, resume: bool) -> None:
         raise RunError(f"{partial} is no unfinished run, for it has no {_RUN}; move it away first")
 
 
-def _check_size(recipe: Recipe, seed: int) -> None:
-    """Refuses, before any work, a student that no detector would load in the end."""
-    with training.seeded(seed):
+def _of_usable_size(recipe: Recipe) -> keras.Model:
+    """Builds the student, before any work, and refuses one that no detector would load in the end."""
+    with training.seeded(0):
         student = students.build(recipe.student, len(recipe.task.labels), recipe.front_end)
     for what, received, limit in (
         ("multiply-accumulates a window", quantize.multiply_accumulates(student), MAX_MULTIPLY_ACCUMULATES),
@@ -263,6 +263,7 @@ def _check_size(recipe: Recipe, seed: int) -> None:
                 f"expected a student of at most {limit:,} {what}. Received: {received:,}; make "
                 "student.blocks smaller, or fewer"
             )
+    return student
 
 
 def _identity(

@@ -12,7 +12,7 @@ import numpy as np
 from yamnet_cry.calibration import log_odds
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.detector import CryDetector
-from yamnet_cry.distill import corpus, evaluate, plots, students
+from yamnet_cry.distill import corpus, evaluate, plots
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.evaluate import Track
 from yamnet_cry.distill.metrics import Float64
@@ -21,6 +21,7 @@ from yamnet_cry.distill.targets import Opinion, Windows
 from yamnet_cry.frontend import Float32
 from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.context import Context
+from yamnet_cry.model.context_keras import HEAD
 from yamnet_cry.task import Task
 
 _SPLITS = ("val", "test")
@@ -50,6 +51,7 @@ def measure(
     context: tuple[keras.Model, Context] | None = None,
     prior: float | None = None,
     *,
+    previous: CryDetector | None = None,
     progress: bool = True,
 ) -> Measured:
     """Measures a student in INT8 and in full precision, and its teacher, on the same clips in the same way.
@@ -62,12 +64,13 @@ def measure(
         tflite: The student as TFLite.
         context: The context network over it, in Keras and quantised, if it has one.
         prior: Share of crying for which the detector is calibrated; that of the validation clips by default.
+        previous: A detector to measure beside it, of the same front end.
         progress: Whether to show progress bars.
     """
     if config.task.group:
         detector = CryDetector(config, tflite, None if context is None else context[1])
         of_keras = None if context is None else context[0]
-        return _detector(clips, windows, student, of_keras, detector, prior, progress=progress)
+        return _detector(clips, windows, student, of_keras, detector, prior, previous, progress=progress)
     return _classifier(clips, windows, student, Classifier(config, tflite), progress=progress)
 
 
@@ -86,7 +89,7 @@ def _in_full_precision(
     if context is None:
         scores = log_odds(task.score(_predicted(student, windows)))
         return {split: windows.by_clip(scores, split) for split in _SPLITS}
-    embeddings = _predicted(keras.Model(student.input, student.get_layer(students.HEAD).output), windows)
+    embeddings = _predicted(keras.Model(student.input, student.get_layer(HEAD).output), windows)
     rows = {split: windows.by_clip(np.arange(len(windows)), split) for split in _SPLITS}
     return {
         split: [np.asarray(context(embeddings[own][None]))[0] for own in of_split]
@@ -109,6 +112,7 @@ def _detector(
     context: keras.Model | None,
     detector: CryDetector,
     prior: float | None,
+    previous: CryDetector | None,
     *,
     progress: bool,
 ) -> Measured:
@@ -127,14 +131,17 @@ def _detector(
         for name, values in window_scores.items()
     }
     tracks["fp32"] = _in_full_precision(windows, student, context, task)
-    tracks["int8"] = {split: list(map(detector.log_odds, windows.spectrograms(split))) for split in splits}
+    for name, each in (("int8", detector), ("previous", previous)):
+        if each is not None:
+            tracks[name] = {split: list(map(each.log_odds, windows.spectrograms(split))) for split in splits}
     models: dict[str, Any] = {}
     probabilities: dict[str, Float64] = {}
     for name, of_split in tracks.items():
-        calibration = evaluate.fit_calibration(is_cry["val"], of_split["val"], config.events, prior)
+        events = previous.config.events if previous is not None and name == "previous" else config.events
+        calibration = evaluate.fit_calibration(is_cry["val"], of_split["val"], events, prior)
         if name == "int8":
             config = replace(config, calibration=calibration)
-        probabilities[name] = evaluate.clip_probabilities(of_split["test"], calibration, config.events)
+        probabilities[name] = evaluate.clip_probabilities(of_split["test"], calibration, events)
         models[name] = evaluate.report(
             splits["test"], probabilities[name], config.threshold, prior, progress=progress
         )

@@ -32,7 +32,7 @@ REFERENCE = Recipe(
 
 CRY = Recipe(
     name="cry",
-    about="the released model: a wider body, a factorised head, taught on augmented audio and by labels too",
+    about="from random weights: a factorised head, taught on augmented audio by one teacher and by labels",
     student=StudentSettings(blocks=((24, 2), (32, 1), (64, 2), (128, 2), (208, 2)), head_rank=48),
     augmentation=Augmentation(views=20_000),
     selection=Selection(positive_above=0.1, negative_below=0.1),
@@ -45,14 +45,14 @@ CRY = Recipe(
 CONTEXT = dataclasses.replace(
     CRY,
     name="context",
-    about="goes on from the released model, with a teacher of clips and ten seconds of context",
+    about="the released model: goes on from one of `cry`, with a teacher of clips and ten seconds of context",
     teaching=Teaching(roles=("windows", "clips"), weights=(1.0, 0.5)),
     student=dataclasses.replace(CRY.student, start="released"),
     augmentation=Augmentation(
-        views=10_000,
-        seconds=10.0,
+        views=16_000,
+        seconds=8.0,
         snr_db=(-10.0, 20.0),
-        surround=0.6,
+        surround=0.5,
         measured_rooms=0.5,
         level_dbfs=(-55.0, -10.0),
     ),

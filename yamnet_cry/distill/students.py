@@ -8,12 +8,10 @@ from keras import layers, ops
 from yamnet_cry.distill.recipe import StudentSettings
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.frontend import YAMNET, FrontEnd
+from yamnet_cry.model.context_keras import HEAD
 
 #: Name of the second head, which matches teachers of other labels and is cut off in the end.
 SECOND_HEAD = "teacher"
-
-#: Name of the layer before the logits, whose output is what a context network reads.
-HEAD = "head"
 
 
 def build(

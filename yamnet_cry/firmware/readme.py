@@ -49,8 +49,8 @@ def readme(
     invoke = "yamnet_cry_network_invoke(patch, output, NULL)"
     if context is not None:
         files = (
-            "| `yamnet_cry_context.h`, `.c`, `_tables.h` | the network that reads the last "
-            f"{context.windows} windows |\n"
+            "| `yamnet_cry_context.h`, `yamnet_cry_context.c`, `yamnet_cry_context_tables.h` "
+            f"| the network that reads the last {context.windows} windows |\n"
         )
         declared = '#include "yamnet_cry_context.h"\n'
         state, reset = "static yamnet_cry_context context;\n", "    yamnet_cry_context_reset(&context);\n"

@@ -18,6 +18,7 @@ _TEMPLATE = Path(__file__).with_name("card_template.md")
 _MODELS = {
     "int8": "**INT8 student** (this model)",
     "fp32": "FP32 student",
+    "previous": "INT8 student of the release before",
     "teacher": "Teacher, softmax",
     "teacher_sigmoid": "Teacher, sigmoid",
 }
