@@ -17,6 +17,9 @@ from yamnet_cry.frontend import YAMNET
 
 Spans = list[tuple[float, float]]
 
+#: So near to a threshold, as a share of it, a step of the network's input may carry a window across.
+NEAR = 0.01
+
 
 class Firmware:
     """The C code of a kit, called hop by hop as a device does."""
@@ -116,7 +119,9 @@ class Comparison:
         largest_step: By which an input of the network differs from Python's.
         share: Of inputs that differ.
         auc: Of the chain, and of Python's detector.
+        probability: Largest difference of a window's from that of the same network behind Python's front end.
         others: Events where they differ from those of the same network behind Python's front end: both.
+        unexplained: How many of these no threshold within `NEAR` of the detector's gives.
         unlike_detector: Recordings with other events than Python's detector, which runs on XNNPACK, gives.
     """
 
@@ -124,6 +129,8 @@ class Comparison:
     largest_step: int = 0
     share: float = 0.0
     auc: tuple[float, float] = (0.0, 0.0)
+    probability: float = 0.0
+    unexplained: int = 0
     others: list[tuple[Spans, Spans]] = field(default_factory=list)
     unlike_detector: int = 0
 
@@ -172,9 +179,14 @@ def compare(
         probabilities = detector.config.calibration.of_log_odds(
             detector._log_odds(outputs, detector._listen())
         )
-        there = _spans(find_events(probabilities, detector.threshold, detector.config.events))
-        if here != there:
-            result.others.append((here, there))
+        near = [
+            _spans(find_events(probabilities, detector.threshold * ratio, detector.config.events))
+            for ratio in (1.0, *np.linspace(1 - NEAR, 1 + NEAR, 41))
+        ]
+        result.probability = max(result.probability, float(np.abs(track - probabilities).max()))
+        if here != near[0]:
+            result.others.append((here, near[0]))
+            result.unexplained += here not in near
     result.share = differing / total
     result.auc = (float(roc_auc_score(is_cry, found)), float(roc_auc_score(is_cry, expected)))
     return result

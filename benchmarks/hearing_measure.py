@@ -310,8 +310,9 @@ class Measurer:
         peaks = np.sort(np.concatenate([nights.peaks(track, self.peer.settings) for track in quiet]))[::-1]
         ranks = np.geomspace(1, min(len(peaks), CURVE_TOP * hours), CURVE_POINTS).astype(int) - 1
         points = []
-        # From where nothing raises an alarm down; each rank lets about one more peak through.
-        for threshold in [nights.above(peaks[0]), *peaks[np.unique(ranks)].tolist()]:
+        # From where nothing raises an alarm down, each just above a peak: it is the lowest that lets no more
+        # peaks through.
+        for threshold in map(nights.above, peaks[np.unique(ranks)].tolist()):
             alarms = nights.false_alarms(quiet, threshold, self.peer.settings)
             caught = sum(
                 judged_alarms(self.benchmark.cries(job.scene), self._alarms(job, threshold)).found

@@ -179,7 +179,7 @@ def test_any_room_is_fitted_or_refused(track, threshold, rate):
 
 
 def test_real_rooms(shared):
-    """Of rooms made from training and validation clips, one would leave no cry to be found."""
+    """Of rooms made from training and validation clips, one would leave few cries to be found."""
     import rooms
 
     from yamnet_cry.distill import sources
@@ -187,5 +187,6 @@ def test_real_rooms(shared):
     clips = sources.load(str(shared / "audio"))
     report, refused = rooms.fitted(rooms.room(clips, "misc_small"))
     assert refused
-    assert (report.threshold, report.recall) == (0.999, 0.0)
+    assert report.threshold > 0.95
+    assert report.recall < 0.3
     assert len(report.stretches) >= 1

@@ -68,7 +68,7 @@ def test_what_is_pushed_comes_back_byte_for_byte(released, tmp_path, route):
 def test_one_commit_holds_all_and_a_second_push_sends_nothing(machine, released):
     machine.pushes(str(released), "user/model")
     repository = machine.server.repositories["models", "user/model"]
-    assert repository.messages == ["initial commit", f"yamnet-cry {TAG[1:]}, recipe cry"]
+    assert repository.messages == ["initial commit", f"yamnet-cry {TAG[1:]}, recipe context"]
     machine.server.log.clear()
     told = machine.pushes(str(released), "user/model")
     assert told.endswith(f"tagged {TAG}\nnothing had changed since the last push")

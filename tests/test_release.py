@@ -71,7 +71,7 @@ def test_metrics_of_another_model(model_copy):
 def test_a_recipe_of_another_model(model_copy):
     recipe = json.loads((model_copy / RECIPE).read_text())
     change(model_copy / RECIPE, recipe={**recipe["recipe"], "name": "reference"})
-    with pytest.raises(HubError, match="recipe.json is of 'reference', and config.json of 'cry'"):
+    with pytest.raises(HubError, match="recipe.json is of 'reference', and config.json of 'context'"):
         publish.check(model_copy)
 
 
@@ -162,7 +162,7 @@ def test_texts_of_a_folder_are_no_markdown_or_html(model_copy):
     assert {line.replace(r"\|", "").count("|") for line in rows} == {4, 8}
     front = text.removeprefix("---\n").split("\n---\n")[0]
     assert yaml.safe_load(front)["license"] == "mit"
-    assert before.recipe == "cry"
+    assert before.recipe == "context"
 
 
 @pytest.mark.parametrize("name", [RECIPE, METRICS])

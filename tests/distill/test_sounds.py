@@ -186,7 +186,7 @@ def test_the_command_says_what_there_is_and_ends_with_a_picture(beeps, tmp_path)
     assert metrics["models"]["int8"]["all"]["accuracy"]["value"] > 0.8
     began = json.loads((tmp_path / "m" / RECIPE).read_text())["began_with"]
     assert began["sha256"] == CryDetector.from_pretrained().config.files["model.keras"]["sha256"]
-    assert "It began with the weights of a model of recipe `cry`" in (tmp_path / "m" / CARD).read_text()
+    assert "It began with the weights of a model of recipe `context`" in (tmp_path / "m" / CARD).read_text()
     assert result.stdout.splitlines()[-1] == f"Picture: {tmp_path / 'm' / 'evaluation.png'}"
     evaluated = CliRunner().invoke(main, ["evaluate", str(tmp_path / "m"), "--audio", str(beeps)])
     assert json.loads(evaluated.stdout)["models"]["int8"]["all"]["clips"] == 9

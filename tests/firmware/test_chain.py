@@ -7,7 +7,6 @@ from firmware_chain import compare, inputs_of, recordings
 
 from yamnet_cry import CryDetector
 from yamnet_cry.firmware.golden import micro_outputs
-from yamnet_cry.frontend import YAMNET
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +45,11 @@ def test_the_chain_hears_what_python_hears(firmware, build, detector, heard):
     assert result.largest_step <= 1
     assert result.share <= 0.005
     assert abs(result.auc[0] - result.auc[1]) <= 0.002
-    # A step of the input can carry a window across the threshold, and then an event begins or ends otherwise,
-    # in one recording in fifty; there are neither more events nor less.
-    assert len(result.others) <= (1 if build == "float" else result.recordings / 50), result.others
-    for here, there in result.others:
-        assert len(here) == len(there)
-        if build == "float":
-            assert np.array(here) == pytest.approx(np.array(there), abs=YAMNET.patch_hop_seconds + 0.01)
+    assert result.probability <= (0.05 if build == "float" else 0.08)
+    # A step of the input can carry a window across the threshold, or below the level at which an event goes
+    # on: in one recording in fifty. In floating point, a threshold a hundredth away does the same.
+    assert len(result.others) <= result.recordings / 50, result.others
+    if build == "float":
+        assert result.unexplained == 0, result.others
     # XNNPACK, on which the detector runs, rounds between layers in a way of its own.
     assert result.unlike_detector <= 0.05 * result.recordings
