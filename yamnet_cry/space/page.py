@@ -15,7 +15,7 @@ from PIL import Image
 from yamnet_cry.demo import SAMPLE_RATE, nursery
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import YamnetCryError
-from yamnet_cry.model.folder import TFLITE
+from yamnet_cry.model.folder import CONTEXT, TFLITE
 from yamnet_cry.space.live import Session, piece, show
 from yamnet_cry.space.recording import Heard, card, hear
 
@@ -111,7 +111,8 @@ def build(detector: CryDetector | None = None) -> gr.Blocks:
             _recording_tab(detector, dark)
         with gr.Tab("Live"):
             _live_tab(detector)
-        kilobytes = int(detector.config.files[TFLITE]["bytes"]) / 1024
+        networks = [file for name, file in detector.config.files.items() if name in (TFLITE, CONTEXT)]
+        kilobytes = sum(int(file["bytes"]) for file in networks) / 1024
         gr.Markdown(_SMALL_PRINT.format(kilobytes=kilobytes))
     page.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE)
     return page
