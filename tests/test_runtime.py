@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from yamnet_cry.audioset import NUM_CLASSES
 from yamnet_cry.errors import ModelError
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model.folder import TFLITE, load
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model.folder import TFLITE
 from yamnet_cry.model.runtime import Student
 
 
 @pytest.fixture(scope="module")
 def student(released) -> Student:
-    config, model, context = load(released)
-    return Student(model, YAMNET, len(config.task.labels), context.inputs)
+    return model_folder.student(*model_folder.load(released))
 
 
 def spectrogram(frames: int, seed: int = 0) -> np.ndarray:

@@ -18,7 +18,7 @@ from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.context import Context
 from yamnet_cry.model.folder import CONFIG, KERAS
 from yamnet_cry.model.keras_file import unpack_keras
-from yamnet_cry.model.runtime import Outputs, QuantizedLogits, Student
+from yamnet_cry.model.runtime import Outputs, QuantizedLogits
 from yamnet_cry.patches import whole_patches
 from yamnet_cry.task import Task
 
@@ -64,8 +64,7 @@ class Classifier:
         self.model = model
         self.context = context
         self._source = source
-        width = 0 if context is None else context.inputs
-        self._student = Student(model, config.front_end, len(config.task.labels), width)
+        self._student = model_folder.student(config, model, context)
 
     @classmethod
     def check(cls, task: Task, front_end: FrontEnd) -> None:

@@ -14,7 +14,8 @@ from yamnet_cry.errors import ExportError
 from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit
 from yamnet_cry.frontend import YAMNET, Float32
-from yamnet_cry.model.runtime import Student, embedding_scale
+from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model.runtime import embedding_scale
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +60,7 @@ def write(classifier: Classifier, name: str, out: Path) -> str:
 def _tflite(classifier: Classifier, out: Path) -> str:
     out.write_bytes(classifier.model)
     log_mel = YAMNET.log_mel(nursery())
-    written = _student(classifier, out.read_bytes())
+    written = model_folder.student(classifier.config, out.read_bytes(), classifier.context)
     if not np.array_equal(written.logits(log_mel), classifier.logits(log_mel)):
         raise ExportError("the file gives other logits than the model")
     embeddings = "" if classifier.context is None else ", and the embeddings that context.npz takes"
@@ -130,11 +131,6 @@ FORMATS: dict[str, Callable[[Classifier, Path], str]] = {
 _EXTRAS = {"firmware": "firmware", "keras": "distill", "onnx": "onnx"}
 
 
-def _student(classifier: Classifier, model: bytes) -> Student:
-    width = 0 if classifier.context is None else classifier.context.inputs
-    return Student(model, YAMNET, len(classifier.config.task.labels), width)
-
-
 def _float_model(classifier: Classifier) -> "keras.Model":
     """Returns the student, or what a detector with a context network hears with: both, over time."""
     student = classifier.keras_model
@@ -150,7 +146,8 @@ def _agrees(classifier: Classifier, model: Callable[[Float32], Any]) -> str:
     """Compares what the INT8 model and another one say of a scene; refuses one that answers otherwise."""
     log_mel = YAMNET.log_mel(nursery())
     patches = np.ascontiguousarray(YAMNET.patches(log_mel)[..., np.newaxis])
-    outputs = _student(classifier, classifier.model).outputs(log_mel)
+    student = model_folder.student(classifier.config, classifier.model, classifier.context)
+    outputs = student.outputs(log_mel)
     probabilities = classifier.config.task.probabilities
     expected: list[NDArray[Any]] = [probabilities(outputs.logits.dequantized())]
     if classifier.context is None:

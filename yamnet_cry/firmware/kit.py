@@ -13,9 +13,9 @@ from yamnet_cry.firmware.context import context_files
 from yamnet_cry.firmware.golden import golden
 from yamnet_cry.firmware.readme import readme
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.context import Context
-from yamnet_cry.model.runtime import Student
 
 MODEL_FILES = ("yamnet_cry_model.h", "yamnet_cry_model.cc")
 
@@ -104,8 +104,7 @@ def contents(config: ModelConfig, model: bytes, context: Context | None = None) 
     """
     check_front_end(config)
     check_task(config)
-    width = 0 if context is None else context.inputs
-    student = Student(model, config.front_end, len(config.task.labels), width)
+    student = model_folder.student(config, model, context)
     arena, needed = network.arena_kilobytes(model), network.operators(model)
     own = files("yamnet_cry").joinpath("firmware", "c")
     static = {path.name: path.read_text(encoding="utf-8") for path in own.iterdir() if path.is_file()}

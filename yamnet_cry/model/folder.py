@@ -25,6 +25,7 @@ from yamnet_cry.fields import parse, shortened
 from yamnet_cry.files import whole
 from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.context import Context
+from yamnet_cry.model.runtime import Student
 
 TFLITE = "model_int8.tflite"
 CONTEXT = "context.npz"
@@ -100,6 +101,21 @@ def load(folder: Path) -> tuple[ModelConfig, bytes, Context | None]:
         return config, model, Context.from_bytes(content)
     except ValueError as error:
         raise ModelError(f"{folder / CONTEXT}: {error}. Copy or download the folder again") from None
+
+
+def student(config: ModelConfig, model: bytes, context: Context | None = None) -> Student:
+    """Loads the INT8 network of a folder, with its embeddings if a context network reads them.
+
+    Args:
+        config: What `load` gives.
+        model: The same.
+        context: The same.
+
+    Raises:
+        ModelError: If the network is not the one that is described.
+    """
+    width = 0 if context is None else context.inputs
+    return Student(model, config.front_end, len(config.task.labels), width)
 
 
 def release_files(config: ModelConfig) -> tuple[str, ...]:
