@@ -179,14 +179,15 @@ def compare(
         probabilities = detector.config.calibration.of_log_odds(
             detector._log_odds(outputs, detector._listen())
         )
-        near = [
-            _spans(find_events(probabilities, detector.threshold * ratio, detector.config.events))
-            for ratio in (1.0, *np.linspace(1 - NEAR, 1 + NEAR, 41))
-        ]
         result.probability = max(result.probability, float(np.abs(track - probabilities).max()))
-        if here != near[0]:
-            result.others.append((here, near[0]))
-            result.unexplained += here not in near
+        there = _spans(find_events(probabilities, detector.threshold, detector.config.events))
+        if here != there:
+            result.others.append((here, there))
+            near = detector.threshold * np.linspace(1 - NEAR, 1 + NEAR, 41)
+            result.unexplained += all(
+                here != _spans(find_events(probabilities, threshold, detector.config.events))
+                for threshold in near.tolist()
+            )
     result.share = differing / total
     result.auc = (float(roc_auc_score(is_cry, found)), float(roc_auc_score(is_cry, expected)))
     return result

@@ -89,9 +89,6 @@ holotz-castle-data hydrogen-data kapman kolf lbreakout2-data linphone-common mu-
 openclonk-data oxygen-sounds pathological pinball-data powermanga-data sdl-ball-data solfege
 tecnoballz-data titanion-data trackballs-data unknown-horizons xmoto-data zaz-data
 """.split()
-#: Ends of archives in which games keep their music.
-PACKED = (".pk3", ".zip")
-
 TEST = {*TEST_SPEECH, *TEST_MUSIC, *TEST_MIXED}
 
 #: Sounds of test packages that training audio has too, under other names; found by comparing all sounds.
@@ -112,6 +109,9 @@ SHARED = {
 }
 
 COLUMNS = ("file", "target", "split", "group", "source", "licence", "origin", "kind", "label")
+
+# Ends of archives in which games keep their music.
+PACKED = (".pk3", ".zip")
 
 # Enough of everything, and of nothing so much that it drowns the rest. Songs change more than other sounds.
 FILES_PER_PACKAGE = 200

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from yamnet_cry.audioset import NUM_CLASSES, cry_score
+from yamnet_cry.audioset import cry_score
 from yamnet_cry.demo import nursery
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model import folder as model_folder
-from yamnet_cry.model.runtime import Student
 
 micro = pytest.importorskip("tflite_micro.python.tflite_micro", reason="no TFLite-Micro here").runtime
 
@@ -16,8 +15,8 @@ ARENA_BYTES = 64 * 1024
 
 
 def test_a_microcontroller_gives_the_same_answers(released):
-    _, tflite, context = model_folder.load(released)
-    student = Student(tflite, YAMNET, NUM_CLASSES, context.inputs)
+    config, tflite, context = model_folder.load(released)
+    student = model_folder.student(config, tflite, context)
     log_mel = YAMNET.log_mel(nursery())
     inputs = YAMNET.patches(student.quantize(log_mel))[..., None]
 

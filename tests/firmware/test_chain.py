@@ -47,8 +47,8 @@ def test_the_chain_hears_what_python_hears(firmware, build, detector, heard):
     assert abs(result.auc[0] - result.auc[1]) <= 0.002
     assert result.probability <= (0.05 if build == "float" else 0.08)
     # A step of the input can carry a window across the threshold, or below the level at which an event goes
-    # on: in one recording in fifty. In floating point, a threshold a hundredth away does the same.
-    assert len(result.others) <= result.recordings / 50, result.others
+    # on: in one recording in fifty. In floating point in two, as a threshold a hundredth away does.
+    assert len(result.others) <= (2 if build == "float" else result.recordings / 50), result.others
     if build == "float":
         assert result.unexplained == 0, result.others
     # XNNPACK, on which the detector runs, rounds between layers in a way of its own.
