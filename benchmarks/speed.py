@@ -33,6 +33,7 @@ from yamnet_cry.patches import whole_patches
 
 ROUNDS = 5
 HOUR = 3600
+PREVIOUS = Path(__file__).parent.parent / "tests" / "release_0_1_0"
 WHOLE = "`detector((waveform, 16_000))`"
 FRONT_END = "front end alone"
 STUDENT = "INT8 student alone"
@@ -195,6 +196,10 @@ def comparison(weights: str, mn04: str | None, wave: np.ndarray, detector: CryDe
         scorers[peers.EFFICIENT_AT] = peers.efficient_at(mn04)
     for name, score in scorers.items():
         tasks[name] = partial(score, minute)
+    before = CryDetector.from_pretrained(PREVIOUS)
+    tasks[f"release {before.config.package_version}, with this package"] = lambda: before(
+        (minute, YAMNET.sample_rate)
+    )
     with cores(1):
         seconds = measure(tasks)
     return [
