@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
 from yamnet_cry import mel
@@ -282,6 +282,21 @@ class FrontEnd:
         row, column = spectrogram.strides
         shape = (count, self.patch_frames, bands)
         return as_strided(spectrogram, shape, (self.patch_hop * row, row, column), writeable=False)
+
+    def waveforms(self, waveform: Float32) -> Float32:
+        """Views a padded waveform as the samples under each patch.
+
+        Args:
+            waveform: float32 samples, as `pad` returns them.
+
+        Returns:
+            Read-only view of shape (patches, ``patch_samples``).
+
+        Example:
+            >>> YAMNET.waveforms(YAMNET.pad(np.zeros(16_000, np.float32))).shape
+            (2, 15600)
+        """
+        return sliding_window_view(waveform, self.patch_samples)[:: self.patch_hop_samples]
 
     def num_patches(self, samples: int) -> int:
         """Returns how many patches there are of a waveform: at least one, the last one padded.

@@ -14,7 +14,7 @@ from yamnet_cry import CryDetector
 from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.distill import context, distill, evaluate, measuring, recipes, sources, targets
 from yamnet_cry.distill.losses import DistillationLoss
-from yamnet_cry.distill.recipe import ContextSettings, StudentSettings
+from yamnet_cry.distill.sections import ContextSettings, StudentSettings
 from yamnet_cry.errors import ModelError, RecipeError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.firmware import kit

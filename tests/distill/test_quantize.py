@@ -9,7 +9,7 @@ import pytest
 
 from yamnet_cry.distill import students
 from yamnet_cry.distill.quantize import to_int8
-from yamnet_cry.distill.recipe import StudentSettings
+from yamnet_cry.distill.sections import StudentSettings
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import METRICS, TFLITE

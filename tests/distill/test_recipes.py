@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from yamnet_cry.cli import main
 from yamnet_cry.distill import recipes
-from yamnet_cry.distill.recipe import Architecture, Recipe, Selection, Train
+from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.recipes import RECIPES, REFERENCE
+from yamnet_cry.distill.sections import Architecture, Selection, Train
 from yamnet_cry.distill.settings import described
 from yamnet_cry.errors import RecipeError
 
@@ -32,14 +33,17 @@ def test_reference_is_the_published_recipe():
             "architecture": "ds_cnn",
             "fold": 1,
             "stem_filters": 8,
+            "stem_kernel": [3, 3],
             "stem_stride": [2, 2],
             "blocks": [[16, 1], [32, 2], [64, 2], [128, 2]],
+            "pooling": "average",
+            "dropout": 0.0,
             "head_rank": 0,
             "start": "random",
         },
         "selection": {"positive_above": 0.30, "negative_below": 0.05},
         "sampling": {"negatives_per_positive": 3},
-        "teaching": {"roles": ["windows"], "weights": [1.0]},
+        "teaching": {"roles": ["windows"], "weights": [1.0], "prompts": []},
         "loss": {"target": "raw_sigmoid", "temperature": 1.0, "label_weight": 0.0, "label_smoothing": 0.0},
         "train": {
             "epochs": 60,
@@ -126,7 +130,7 @@ def test_settings_change_one_thing(setting, section, field, value):
         ("sampling.negatives_per_positive=0", "Received: 0"),
         (
             "student.architecture=transformer",
-            "expected student.architecture to be ds_cnn. Received: 'transfor",
+            "expected student.architecture to be ds_cnn or vgg. Received: 'transfor",
         ),
         ("student.stem_filters=0", "expected student.stem_filters to be a whole number from 1"),
         (
@@ -207,7 +211,7 @@ def test_every_architecture_has_a_builder():
 
 
 def test_an_unknown_recipe():
-    with pytest.raises(RecipeError, match="there are: cry, context, reference, sounds. Received: 'best'"):
+    with pytest.raises(RecipeError, match=f"there are: {', '.join(RECIPES)}. Received: 'best'"):
         recipes.get("best")
 
 
@@ -222,7 +226,7 @@ def test_the_program_lists_and_explains_recipes():
     unknown = CliRunner().invoke(main, ["recipes", "show", "best"])
     assert (unknown.exit_code, unknown.stderr) == (
         2,
-        "Error: no such recipe; there are: cry, context, reference, sounds. Received: 'best'\n",
+        f"Error: no such recipe; there are: {', '.join(RECIPES)}. Received: 'best'\n",
     )
 
 

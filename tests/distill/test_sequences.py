@@ -8,7 +8,7 @@ import pytest
 from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.distill import recipes, sampling
 from yamnet_cry.distill.corpus import Clip
-from yamnet_cry.distill.recipe import ContextSettings
+from yamnet_cry.distill.sections import ContextSettings
 from yamnet_cry.distill.sequences import Known, Sequences
 from yamnet_cry.distill.targets import Opinion, Windows
 from yamnet_cry.errors import CorpusError

@@ -5,7 +5,7 @@ import pytest
 
 from yamnet_cry.distill import students
 from yamnet_cry.distill.quantize import parameter_counts
-from yamnet_cry.distill.recipe import StudentSettings
+from yamnet_cry.distill.sections import StudentSettings
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.frontend import YAMNET
 
@@ -37,7 +37,7 @@ def test_shapes_follow_the_settings():
 
 
 def test_an_unknown_architecture():
-    with pytest.raises(RecipeError, match="there are: ds_cnn. Received: 'transformer'"):
+    with pytest.raises(RecipeError, match="there are: ds_cnn, vgg. Received: 'transformer'"):
         students.build(StudentSettings(architecture="transformer"), 521)
 
 

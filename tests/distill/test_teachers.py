@@ -7,7 +7,7 @@ import pytest
 
 from yamnet_cry.audioset import CRY_TASK, class_names
 from yamnet_cry.distill import recipes, teachers
-from yamnet_cry.distill.recipe import Teaching
+from yamnet_cry.distill.sections import Teaching
 from yamnet_cry.distill.teachers import saved_model
 from yamnet_cry.distill.teachers.fingerprint import fingerprint
 from yamnet_cry.errors import TeacherError

@@ -6,7 +6,7 @@ import pytest
 from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.distill import sources, views
 from yamnet_cry.distill.corpus import Clip
-from yamnet_cry.distill.recipe import Augmentation
+from yamnet_cry.distill.sections import Augmentation
 from yamnet_cry.task import Task
 
 SETTINGS = Augmentation(views=40, seconds=1.0)

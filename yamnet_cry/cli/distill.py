@@ -23,8 +23,8 @@ from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
     required=True,
     multiple=True,
     metavar="DIR|hf://...",
-    help="Corpus: folder with manifest.csv, folder with one folder a class, or hf://OWNER/NAME; "
-    "may be repeated.",
+    help="Corpus: folder with manifest.csv, another manifest in it, folder with one folder a class, or "
+    "hf://OWNER/NAME; may be repeated.",
 )
 @click.option(
     "--teacher",

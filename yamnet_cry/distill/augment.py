@@ -31,6 +31,18 @@ def at_level(waveform: Float32, dbfs: float) -> Float32:
     return waveform if level == 0 else (waveform * (10 ** (dbfs / 20) / level)).astype(np.float32)
 
 
+def shifted(waveform: Float32, seconds: float) -> Float32:
+    """Moves a waveform within its length: to later times, or to earlier ones if ``seconds`` is negative.
+
+    Example:
+        >>> shifted(np.ones(3, np.float32), 1 / 16_000).tolist()
+        [0.0, 1.0, 1.0]
+    """
+    samples = round(seconds * YAMNET.sample_rate)
+    before, after = max(0, samples), max(0, -samples)
+    return np.pad(waveform, (before, after))[after : after + len(waveform)]
+
+
 def mix(foreground: Float32, background: Float32, snr_db: float) -> Float32:
     """Lays a background under a foreground, at a signal-to-noise ratio of their RMS.
 

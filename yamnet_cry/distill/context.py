@@ -12,7 +12,8 @@ import keras
 from keras import layers, ops
 
 from yamnet_cry.distill.losses import DistillationLoss
-from yamnet_cry.distill.recipe import Recipe, Train
+from yamnet_cry.distill.recipe import Recipe
+from yamnet_cry.distill.sections import Train
 from yamnet_cry.distill.sequences import Known, Sequences
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.training import Checkpoints, History, callbacks, seeded

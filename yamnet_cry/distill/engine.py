@@ -1,12 +1,10 @@
 """One command from audio and a teacher to a model folder: prepare, fit, export, evaluate, write."""
 
-import hashlib
 import json
 import logging
 import os
 import re
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -24,7 +22,9 @@ from yamnet_cry.distill import (
     fitness,
     measuring,
     plots,
+    probe,
     quantize,
+    record,
     sources,
     students,
     targets,
@@ -129,10 +129,10 @@ def distill(
     untrained = _of_usable_size(recipe)
     _say_what_there_is(clips, recipe)
     corpus.check(clips, recipe.task)
-    loaded = _loaded(teacher)
+    loaded = _loaded(teacher, recipe)
     teacher_labels = teachers.check(loaded, recipe)
     begun = _started(start, recipe, untrained)
-    _begin(partial, _identity(recipe, seed, clips, loaded, begun))
+    _begin(partial, record.identity(recipe, seed, clips, loaded, begun))
 
     roles = zip(loaded, recipe.teaching.roles, recipe.teaching.weights, strict=False)
     windows = targets.teacher_pass(
@@ -143,6 +143,7 @@ def distill(
         cache_limit=cache_limit,
         progress=progress,
     )
+    windows = probe.fitted(windows, recipe.task)
     checkpoints = partial / "checkpoints"
     student, history = training.fit(
         windows, recipe, teacher_labels, seed, checkpoints, start=begun, progress=progress
@@ -183,9 +184,9 @@ def distill(
             "multiply_accumulates": quantize.multiply_accumulates(student),
         },
     }
-    record = _record(recipe, seed, clips, loaded, license, begun)
+    recorded = record.record(recipe, seed, clips, loaded, license, begun)
     networks = {TFLITE: tflite} | ({} if both is None else {CONTEXT: both[1].to_bytes()})
-    _write(partial / "model", student, networks, measured, record, metrics)
+    _write(partial / "model", student, networks, measured, recorded, metrics)
     try:
         os.rename(partial / "model", out)
     except OSError as error:
@@ -225,11 +226,16 @@ def _started(start: str | os.PathLike[str] | None, recipe: Recipe, student: kera
     return model
 
 
-def _loaded(teacher: Source | Sequence[Source] | None) -> list[Teacher]:
+def _loaded(teacher: Source | Sequence[Source] | None, recipe: Recipe) -> list[Teacher]:
     if teacher is None:
         return []
     several = [teacher] if isinstance(teacher, str) or not isinstance(teacher, Sequence) else teacher
-    return [teachers.load(each) if isinstance(each, str | os.PathLike) else each for each in several]
+    return [
+        teachers.load(each, recipe.front_end, recipe.task.labels, recipe.teaching.prompts)
+        if isinstance(each, str | os.PathLike)
+        else each
+        for each in several
+    ]
 
 
 def _say_what_there_is(clips: Sequence[Clip], recipe: Recipe) -> None:
@@ -264,27 +270,6 @@ def _of_usable_size(recipe: Recipe) -> keras.Model:
                 "student.blocks smaller, or fewer"
             )
     return student
-
-
-def _identity(
-    recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher], start: Classifier | None
-) -> dict[str, Any]:
-    listing = "\n".join(f"{clip.name}\t{clip.labels}\t{clip.split}\t{clip.group}" for clip in clips)
-    return {
-        "recipe": recipe.to_dict(),
-        "seed": seed,
-        "corpus": hashlib.sha256(listing.encode()).hexdigest(),
-        "teacher": [teacher.fingerprint for teacher in teachers],
-        "start": _began_with(start),
-    }
-
-
-def _began_with(start: Classifier | None) -> dict[str, Any] | None:
-    """Says which model a run begins with, so that it can be found again."""
-    if start is None:
-        return None
-    config = start.config
-    return {"recipe": config.recipe, "package_version": config.package_version, **config.files[KERAS]}
 
 
 def _begin(partial: Path, identity: dict[str, Any]) -> None:
@@ -323,43 +308,6 @@ def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:
         used = {name: len(part) for name, part in zip(names, chosen, strict=False)}
         counts[split] = {**used, "all": int(windows.in_split(split).sum())}
     return counts
-
-
-def _record(
-    recipe: Recipe,
-    seed: int,
-    clips: Sequence[Clip],
-    teachers: Sequence[Teacher],
-    license: str | None,
-    start: Classifier | None,
-) -> dict[str, Any]:
-    """What ``recipe.json`` says: enough to do it again, and to know whose audio went in."""
-    settings = recipe.to_dict()
-    # config.json holds them.
-    del settings["task"]["labels"]
-    of_sources: dict[str, Any] = {}
-    for name in sorted({clip.source for clip in clips}):
-        own = [clip for clip in clips if clip.source == name]
-        of_sources[name] = {
-            "clips": dict(sorted(Counter(_counted_as(clip, recipe) for clip in own).items())),
-            "licences": sorted({clip.extra["licence"] for clip in own if clip.extra.get("licence")}),
-        }
-    return {
-        "recipe": settings,
-        "seed": seed,
-        "teachers": [{"name": teacher.name, "fingerprint": teacher.fingerprint} for teacher in teachers],
-        **({} if start is None else {"began_with": _began_with(start)}),
-        "license": license,
-        "sources": of_sources,
-        "versions": {name: version(name) for name in ("yamnet-cry", "keras", "tensorflow", "numpy")},
-    }
-
-
-def _counted_as(clip: Clip, recipe: Recipe) -> str:
-    # Of many labels, metrics.json counts each; here every clip counts once.
-    if not recipe.task.group:
-        return f"{clip.split}{'' if clip.labels else '/' + corpus.UNLABELLED}"
-    return f"{clip.split}/{(*clip.labels, corpus.UNLABELLED)[0]}"
 
 
 def _write(

@@ -6,10 +6,11 @@ from typing import Any, Literal, get_args
 import keras
 from keras import ops
 
-from yamnet_cry.distill.recipe import Loss, Target
+from yamnet_cry.distill.sections import Loss, Target
 from yamnet_cry.distill.targets import Opinion
+from yamnet_cry.distill.teachers.kinds import TeacherKind
 from yamnet_cry.errors import RecipeError
-from yamnet_cry.task import Kind, Task
+from yamnet_cry.task import Task
 
 #: What labels say of a window: whether the group is heard, which label is, or which labels are.
 Hard = Literal["group", "exclusive", "independent"]
@@ -82,7 +83,7 @@ class DistillationLoss(keras.losses.Loss):
         classes: int,
         group: Sequence[int] = (),
         teachers: Sequence[float] = (1.0,),
-        kinds: Sequence[Kind] | None = None,
+        kinds: Sequence[TeacherKind] | None = None,
         teacher_classes: int | None = None,
         second_head: bool = False,
         target: Target = "raw_sigmoid",
@@ -101,7 +102,7 @@ class DistillationLoss(keras.losses.Loss):
             raise RecipeError(f"loss.label_weight is in [0, 1]. Received: {label_weight!r}")
         self.hard, self.classes, self.group = hard, classes, tuple(group)
         self.teachers = tuple(teachers)
-        self.kinds = ("independent",) * len(self.teachers) if kinds is None else tuple(kinds)
+        self.kinds: tuple[str, ...] = tuple(kinds or ["independent"] * len(self.teachers))
         self.teacher_classes = classes if teacher_classes is None else teacher_classes
         self.second_head = second_head
         self.target, self.temperature = target, temperature

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from yamnet_cry import fields
-from yamnet_cry.distill.recipe import (
+from yamnet_cry.distill.recipe import Recipe
+from yamnet_cry.distill.sections import (
     Augmentation,
     ContextSettings,
     Export,
     Loss,
-    Recipe,
     Sampling,
     Selection,
     StudentSettings,
@@ -23,6 +23,7 @@ from yamnet_cry.distill.recipe import (
 from yamnet_cry.distill.settings import sections
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.events import EventSettings
+from yamnet_cry.frontend import FrontEnd
 from yamnet_cry.task import Task
 
 REFERENCE = Recipe(
@@ -75,7 +76,62 @@ SOUNDS = Recipe(
     train=Train(epochs=20, batch_size=128, learning_rate=5e-4, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS)}
+#: Spectra of 4 ms, every 2 ms, of two seconds: those of Wav2Small (arXiv:2408.13920), which gives decibels
+#: and scales every clip to the same level first.
+WAV2SMALL = FrontEnd(
+    name="wav2small",
+    sample_rate=16_000,
+    frame_length=64,
+    frame_hop=32,
+    fft_length=64,
+    mel_bands=26,
+    mel_min_hz=0.0,
+    mel_max_hz=8_000.0,
+    log_offset=1e-6,
+    patch_frames=999,
+    patch_hop=500,
+    spectrum="power",
+)
+
+SER = Recipe(
+    name="ser",
+    about="speech emotion: a Wav2Small of 90,307 parameters, taught by an encoder of speech and by labels",
+    front_end=WAV2SMALL,
+    task=Task(),
+    student=StudentSettings(
+        architecture="vgg",
+        stem_filters=15,
+        stem_stride=(1, 1),
+        blocks=((15, 1), (15, 2), (15, 1), (15, 1), (15, 1), (15, 1)),
+        pooling="gated",
+        dropout=0.2,
+    ),
+    selection=None,
+    loss=Loss(target="softmax", temperature=2.0, label_weight=0.5),
+    export=Export(dense_per_channel=False),
+    train=Train(
+        epochs=10,
+        batch_size=16,
+        learning_rate=2e-4,
+        weight_decay=7e-3,
+        schedule="cosine",
+        dropped_learning_rate=2e-6,
+    ),
+)
+
+SER_TINY = dataclasses.replace(
+    SER,
+    name="ser-tiny",
+    about="speech emotion: a Wav2Tiny of 10,797 parameters, taught as `ser` is, or by one of `ser`",
+    student=dataclasses.replace(
+        SER.student,
+        stem_filters=13,
+        blocks=((13, 1), (13, 2), (13, 1), (13, 1), (13, 1), (13, 1)),
+        pooling="over_time",
+    ),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS, SER, SER_TINY)}
 
 
 def get(name: str, changes: Iterable[str] = ()) -> Recipe:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.distill.recipe import Sampling, Selection
+from yamnet_cry.distill.sections import Sampling, Selection
 from yamnet_cry.distill.targets import Opinion, Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
@@ -75,7 +75,7 @@ def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32
         tasks, shape (windows, labels): of an exclusive one, rows add up to 1, and silence is all labels
         alike; of an independent one, silence is none of them.
     """
-    known = _of_group(windows, selection, task) if task.group else _of_each(windows, task)
+    known = _of_group(windows, selection, task) if task.group else of_each(windows, task)
     for judge in windows.of("clips"):
         heard = judged(judge, task)[windows.clip_index]
         mixed = (1 - judge.weight) * known + judge.weight * heard
@@ -119,7 +119,8 @@ def _of_group(windows: Windows, selection: Selection | None, task: Task) -> Floa
     return known.astype(np.float32)[:, None]
 
 
-def _of_each(windows: Windows, task: Task) -> Float32:
+def of_each(windows: Windows, task: Task) -> Float32:
+    """Says of each window which labels of a task without a group its clip has, see `labels`."""
     of_clip = np.full((len(windows.clips), len(task.labels)), UNKNOWN)
     for row, clip in zip(of_clip, windows.clips, strict=True):
         if clip.labels:

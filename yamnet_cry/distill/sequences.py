@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.distill.recipe import ContextSettings, Recipe
+from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.sampling import (
     UNKNOWN,
     Indices,
@@ -18,6 +18,7 @@ from yamnet_cry.distill.sampling import (
     targets,
     teacher_score,
 )
+from yamnet_cry.distill.sections import ContextSettings
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32

@@ -87,6 +87,26 @@ def integers(low: int, high: int, shortest: int, longest: int) -> Rule:
     )
 
 
+def texts(longest: int, most: int) -> Rule:
+    """A list of printable texts.
+
+    Example:
+        >>> rule = texts(3, 2)
+        >>> rule.meaning, rule.holds(["a", "b"]), rule.holds(["long"]), rule.holds("a")
+        ('a list of at most 2 texts of 1 to 3 printable characters', True, False, False)
+    """
+    return Rule(
+        f"a list of at most {most:,} texts of 1 to {longest} printable characters",
+        lambda value: (
+            isinstance(value, list | tuple)
+            and len(value) <= most
+            and all(
+                isinstance(each, str) and 0 < len(each) <= longest and each.isprintable() for each in value
+            )
+        ),
+    )
+
+
 def span(low: float, high: float) -> Rule:
     """Bounds between which numbers are drawn, themselves within bounds.
 

@@ -27,13 +27,13 @@ def load(*sources: str, task: Task = CRY_TASK) -> list[Clip]:
     """Lists the clips of a corpus, or of several together.
 
     Args:
-        sources: Each is a folder with ``manifest.csv``; a folder with one folder a class; or ``hf://`` and a
-            dataset in AudioSet's layout, ``hf://OWNER/NAME[@REVISION][/CONFIG]`` or ``hf://`` and a local
-            folder of Parquet files. Of a manifest, the column ``target`` says which clips hold the target of
-            a task that has one, and the column ``label`` which labels, with ``;`` between them, a clip has
-            for other tasks. A clip whose label is empty is unlabelled, as are those in a folder
-            ``unlabelled``; so is, for a task with a target, a clip with another word than it and its
-            opposite, such as ``cry`` and ``not_cry``.
+        sources: Each is a folder with ``manifest.csv``; another manifest, ``*.csv``, in the folder of its
+            clips; a folder with one folder a class; or ``hf://`` and a dataset in AudioSet's layout,
+            ``hf://OWNER/NAME[@REVISION][/CONFIG]`` or ``hf://`` and a local folder of Parquet files. Of a
+            manifest, the column ``target`` says which clips hold the target of a task that has one, and the
+            column ``label`` which labels, with ``;`` between them, a clip has for other tasks. A clip whose
+            label is empty is unlabelled, as are those in a folder ``unlabelled``; so is, for a task with a
+            target, a clip with another word than it and its opposite, such as ``cry`` and ``not_cry``.
         task: What the labels are for.
 
     Raises:
@@ -48,12 +48,14 @@ def _listed(source: str, task: Task) -> list[Clip]:
     if source.startswith(HUB_PREFIX):
         return _from_parquet(source, task)
     if (Path(source) / MANIFEST).is_file():
+        return _from_manifest(Path(source) / MANIFEST, task)
+    if Path(source).is_file() and Path(source).suffix.lower() == ".csv":
         return _from_manifest(Path(source), task)
     if Path(source).is_dir():
         return _from_class_folders(Path(source), task)
     raise CorpusError(
-        f"a corpus is a folder with {MANIFEST}, a folder with one folder a class, or "
-        f"{HUB_PREFIX}OWNER/NAME. Received: {source!r}"
+        f"a corpus is a folder with {MANIFEST}, a manifest of another name, a folder with one folder a "
+        f"class, or {HUB_PREFIX}OWNER/NAME. Received: {source!r}"
     )
 
 
@@ -62,8 +64,8 @@ def _meant(words: Sequence[str], task: Task) -> tuple[str, ...]:
     return tuple(word for word in words if not task.group or word in task.clip_labels)
 
 
-def _from_manifest(folder: Path, task: Task) -> list[Clip]:
-    path = folder / MANIFEST
+def _from_manifest(path: Path, task: Task) -> list[Clip]:
+    folder = path.parent
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import layers, ops
 
-from yamnet_cry.distill.recipe import StudentSettings
+from yamnet_cry.distill.sections import StudentSettings
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.frontend import YAMNET, FrontEnd
 from yamnet_cry.model.context_keras import HEAD
@@ -41,7 +41,9 @@ def build(
             f"no such architecture; there are: {', '.join(BUILDERS)}. Received: {settings.architecture!r}"
         )
     inputs = keras.Input((front_end.patch_frames, front_end.mel_bands, 1), name="log_mel")
-    embedding = BUILDERS[settings.architecture](settings, inputs)
+    embedding = _pooled(settings, BUILDERS[settings.architecture](settings, inputs))
+    if settings.dropout:
+        embedding = layers.Dropout(settings.dropout, name="dropout")(embedding)
     x = embedding
     if settings.head_rank:
         x = layers.Dense(settings.head_rank, use_bias=False, name=HEAD)(x)
@@ -88,27 +90,69 @@ def without_second_head(model: keras.Model) -> keras.Model:
 
 
 def ds_cnn(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTensor:
-    """Builds a depthwise-separable CNN (Zhang et al. 2017, arXiv:1711.07128), up to its last dense layers.
+    """Builds a depthwise-separable CNN (Zhang et al. 2017, arXiv:1711.07128), up to its pooling.
 
-    A strided 3x3 convolution, over bands that may be folded into channels, blocks of a depthwise 3x3 and a
-    pointwise 1x1 convolution, each followed by batch normalisation and ReLU, and global average pooling.
+    A strided convolution, over bands that may be folded into channels, and blocks of a depthwise 3x3 and a
+    pointwise 1x1 convolution, each followed by batch normalisation and ReLU.
     """
     x = inputs
     if settings.fold > 1:
         frames, bands = inputs.shape[1:3]
         # Not layers.Reshape, which asks for the batch's size at run time: TFLite would need more operators.
         x = ops.reshape(x, (-1, frames, bands // settings.fold, settings.fold))
-    x = layers.Conv2D(
-        settings.stem_filters, 3, settings.stem_stride, padding="same", use_bias=False, name="stem"
-    )(x)
-    x = _normalised(x, "stem")
+    x = _stem(settings, x)
     for number, (filters, stride) in enumerate(settings.blocks, start=1):
         depthwise, pointwise = f"block{number}_depthwise", f"block{number}_pointwise"
         x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, name=depthwise)(x)
         x = _normalised(x, depthwise)
         x = layers.Conv2D(filters, 1, use_bias=False, name=pointwise)(x)
         x = _normalised(x, pointwise)
-    return layers.GlobalAveragePooling2D(name="pooling")(x)
+    return x
+
+
+def vgg(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTensor:
+    """Builds a CNN of plain convolutions, as in Wav2Small (arXiv:2408.13920), up to its pooling.
+
+    Each convolution is 3x3, but that of the stem, and is followed by batch normalisation, ReLU and, where it
+    has a stride, max-pooling over 3x3.
+    """
+    x = _stem(settings, inputs)
+    for number, (filters, stride) in enumerate(settings.blocks, start=1):
+        name = f"block{number}"
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=name)(x)
+        x = _normalised(x, name)
+        if stride > 1:
+            x = layers.MaxPooling2D(3, stride, padding="same", name=f"{name}_pooling")(x)
+    return x
+
+
+def _stem(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTensor:
+    x = layers.Conv2D(
+        settings.stem_filters,
+        settings.stem_kernel,
+        settings.stem_stride,
+        padding="same",
+        use_bias=False,
+        name="stem",
+    )(x)
+    return _normalised(x, "stem")
+
+
+def _pooled(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Makes one vector of a feature map of shape (batch, time, bands, channels)."""
+    if settings.pooling == "average":
+        return layers.GlobalAveragePooling2D(name="pooling")(x)
+    time, bands, channels = x.shape[1:]
+    width = bands * channels
+    if settings.pooling == "over_time":
+        x = layers.Conv2D(channels, 1, name="projection")(x)
+        return ops.reshape(ops.mean(x, axis=1), (-1, width))
+    # As in Wav2Small but for the gate, there a softmax over time: of hundreds of steps, an even share of it
+    # is less than the 1/256 that is the step of a softmax in INT8.
+    steps = ops.reshape(x, (-1, time, 1, width))
+    values = layers.Conv2D(width, 1, name="projection")(steps)
+    gate = layers.Conv2D(width, 1, activation="sigmoid", name="gate")(steps)
+    return layers.GlobalAveragePooling2D(name="pooling")(layers.Multiply(name="gated")([values, gate]))
 
 
 def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -116,4 +160,7 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-BUILDERS: dict[str, Callable[[StudentSettings, keras.KerasTensor], keras.KerasTensor]] = {"ds_cnn": ds_cnn}
+BUILDERS: dict[str, Callable[[StudentSettings, keras.KerasTensor], keras.KerasTensor]] = {
+    "ds_cnn": ds_cnn,
+    "vgg": vgg,
+}

@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from yamnet_cry.distill.cache import DEFAULT_LIMIT, LogitsCache
 from yamnet_cry.distill.corpus import Clip
-from yamnet_cry.distill.recipe import Role
+from yamnet_cry.distill.sections import Role
 from yamnet_cry.distill.teachers import Teacher
+from yamnet_cry.distill.teachers.kinds import TeacherKind
 from yamnet_cry.errors import AudioError, CorpusError, RunError
 from yamnet_cry.frontend import Float32, FrontEnd
-from yamnet_cry.task import Kind
 
 Number = TypeVar("Number", bound=np.number[Any])
 
@@ -38,16 +38,17 @@ class Opinion:
 
     Attributes:
         role: Whether of its windows or of its clips.
-        weight: See `recipe.Teaching`.
+        weight: See `sections.Teaching`.
         labels: What it tells apart.
-        kind: Whether its probabilities are those of softmax, ``exclusive``, or sigmoids, ``independent``.
+        kind: Whether its probabilities are those of softmax, ``exclusive``, or sigmoids, ``independent``; or
+            whether these are embeddings yet, see `probe`.
         logits: float32 of shape (windows, labels) or (clips, labels).
     """
 
     role: Role
     weight: float
     labels: tuple[str, ...]
-    kind: Kind
+    kind: TeacherKind
     logits: Float32
 
     def of_labels(self, labels: Sequence[str]) -> Float32:

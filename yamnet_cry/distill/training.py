@@ -16,8 +16,9 @@ from tqdm import tqdm
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.distill import students
 from yamnet_cry.distill.losses import DistillationLoss
-from yamnet_cry.distill.recipe import Recipe, Train
+from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.sampling import Epochs, labels, select, targets
+from yamnet_cry.distill.sections import Train
 from yamnet_cry.distill.targets import Windows
 from yamnet_cry.errors import RunError
 from yamnet_cry.files import write_whole

@@ -7,7 +7,7 @@ import numpy as np
 
 from yamnet_cry.distill import augment
 from yamnet_cry.distill.corpus import Clip
-from yamnet_cry.distill.recipe import Augmentation
+from yamnet_cry.distill.sections import Augmentation
 from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.task import Task
 
@@ -127,6 +127,9 @@ def render(
         return float(generator.uniform(*bounds))
 
     wave = _cut(foreground, settings.seconds, generator)
+    # Settings of 0 draw nothing, so that recipes without them keep their views.
+    if settings.shift_seconds:
+        wave = augment.shifted(wave, within((-settings.shift_seconds, settings.shift_seconds)))
     if happens(settings.pitch):
         wave = augment.repitched(wave, within(settings.semitones))
     if happens(settings.speed):
@@ -134,7 +137,6 @@ def render(
     if background is not None and happens(settings.mix):
         other = _cut(background, settings.seconds, generator)
         snr_db = within(settings.snr_db)
-        # Settings of 0 draw nothing, so that recipes without them keep their views.
         if settings.surround and len(other) > len(wave) and happens(settings.surround):
             start = int(generator.integers(len(other) - len(wave) + 1))
             wave = augment.surround(wave, other, snr_db, start)

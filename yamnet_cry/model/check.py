@@ -18,7 +18,7 @@ from yamnet_cry.errors import ModelError
 Shape = tuple[int, ...]
 
 #: Upper limits of a model; YAMNet itself has 69 million multiply-accumulates and activations of 2 MB.
-MAX_MULTIPLY_ACCUMULATES: Final = 200_000_000
+MAX_MULTIPLY_ACCUMULATES: Final = 300_000_000
 MAX_ACTIVATION_BYTES: Final = 32 * 2**20
 MAX_TENSORS: Final = 1024
 #: Logits, and the embeddings that a context network reads.

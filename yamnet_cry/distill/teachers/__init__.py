@@ -1,5 +1,6 @@
 """Teachers: anything that gives logits for audio."""
 
+import json
 import logging
 import os
 from collections.abc import Sequence
@@ -9,21 +10,27 @@ from typing import Protocol
 import numpy as np
 
 from yamnet_cry.distill.recipe import Recipe
+from yamnet_cry.distill.teachers.checkpoint import CLAP, SPEECH_MODELS, ClapTeacher, SpeechTeacher
 from yamnet_cry.distill.teachers.efficientat import EfficientAtTeacher
 from yamnet_cry.distill.teachers.fingerprint import fingerprint
+from yamnet_cry.distill.teachers.kinds import EMBEDDING, TeacherKind
 from yamnet_cry.distill.teachers.saved_model import TFHUB, SavedModelTeacher, from_tfhub
 from yamnet_cry.distill.teachers.student import StudentTeacher
+from yamnet_cry.distill.teachers.whisper import WhisperTeacher
 from yamnet_cry.distill.teachers.yamnet import WEIGHTS_FILE, YamnetTeacher
 from yamnet_cry.errors import TeacherError
-from yamnet_cry.frontend import Float32
+from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
 from yamnet_cry.model.folder import CONFIG
-from yamnet_cry.task import Kind
+from yamnet_cry.task import Task
 
 __all__ = [
+    "ClapTeacher",
     "EfficientAtTeacher",
     "SavedModelTeacher",
+    "SpeechTeacher",
     "StudentTeacher",
     "Teacher",
+    "WhisperTeacher",
     "YamnetTeacher",
     "check",
     "load",
@@ -38,14 +45,19 @@ class Teacher(Protocol):
     Attributes:
         name: How a run's records call it.
         fingerprint: Changes when its weights do; part of the key under which its logits are cached.
-        labels: What each logit stands for.
-        kind: ``exclusive`` if softmax makes them probabilities, ``independent`` if the sigmoid of each does.
+        labels: What each number stands for.
+        kind: ``exclusive`` if softmax makes probabilities of its logits, ``independent`` if the sigmoid of
+            each does, ``embedding`` if they are none, and labels are learnt from the corpus.
     """
 
     name: str
     fingerprint: str
     labels: tuple[str, ...]
-    kind: Kind
+
+    @property
+    def kind(self) -> TeacherKind:
+        """What its numbers stand for; see above."""
+        ...
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
         """Judges every waveform.
@@ -60,14 +72,24 @@ class Teacher(Protocol):
         ...
 
 
-def load(source: str | os.PathLike[str]) -> Teacher:
+def load(
+    source: str | os.PathLike[str],
+    front_end: FrontEnd = YAMNET,
+    labels: Sequence[str] = (),
+    prompts: Sequence[str] = (),
+) -> Teacher:
     """Loads a teacher.
 
     Args:
         source: ``"tfhub"`` for google/yamnet/1 from TensorFlow Hub or, should that fail, from Kaggle;
             the path of YAMNet's weights (``yamnet_folded.npz`` or the folder it is in); that of a
             SavedModel with the signature of google/yamnet/1; that of a model folder, whose student then
-            teaches; or that of a folder with a tagger, see `EfficientAtTeacher`.
+            teaches; that of a folder with a tagger, see `EfficientAtTeacher`; that of Whisper's encoder in
+            ONNX, see `WhisperTeacher`; or that of a checkpoint of Transformers, see `SpeechTeacher` and
+            `ClapTeacher`.
+        front_end: Whose windows it will judge.
+        labels: What the task tells apart, for CLAP.
+        prompts: A sentence for each, for CLAP.
 
     Raises:
         TeacherError: If there is none.
@@ -77,6 +99,18 @@ def load(source: str | os.PathLike[str]) -> Teacher:
     path = Path(source)
     if (path / "saved_model.pb").is_file():
         return SavedModelTeacher(str(path), fingerprint(path))
+    model_type = _model_type(path / CONFIG)
+    if model_type == "whisper":
+        return WhisperTeacher(path, front_end)
+    if model_type in SPEECH_MODELS:
+        return SpeechTeacher(path, front_end)
+    if model_type == CLAP:
+        return ClapTeacher(path, front_end, labels, prompts)
+    if model_type:
+        raise TeacherError(
+            f"of Transformers' models, whisper, {', '.join(SPEECH_MODELS)} and {CLAP} can teach. Received: "
+            f"{model_type} in {path}"
+        )
     if (path / CONFIG).is_file():
         return StudentTeacher(path)
     if any(path.glob("*.onnx")):
@@ -87,8 +121,18 @@ def load(source: str | os.PathLike[str]) -> Teacher:
         return YamnetTeacher(path)
     raise TeacherError(
         f"a teacher is {TFHUB}, {WEIGHTS_FILE}, or a folder with that file, a SavedModel, a model of "
-        f"yamnet-cry or a tagger in ONNX. Received: {os.fspath(source)!r}"
+        "yamnet-cry, a tagger or Whisper's encoder in ONNX, or a checkpoint of Transformers. "
+        f"Received: {os.fspath(source)!r}"
     )
+
+
+def _model_type(config: Path) -> str:
+    """Says which of Transformers' models a folder holds, by its ``config.json``; empty if none."""
+    try:
+        found = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(found.get("model_type", "")) if isinstance(found, dict) else ""
 
 
 def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
@@ -123,12 +167,17 @@ def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
             "second" if len(teachers) == 1 else "last",
         )
     needed = set(recipe.task.group or recipe.task.labels)
+    if recipe.task.group and any(teacher.kind == EMBEDDING for teacher in teachers):
+        raise TeacherError(
+            "expected teachers that know the labels of the task's group: an encoder learns labels from "
+            "clips, and these say no more than whether the group is heard"
+        )
     waveform = recipe.front_end.pad(np.zeros(2 * recipe.front_end.sample_rate, np.float32))
     windows = len(recipe.front_end.patches(recipe.front_end.log_mel(waveform)))
     of_windows: list[Teacher] = []
     for teacher, role in zip(teachers, roles, strict=False):
         if role == "clips":
-            if lacking := sorted(needed - set(teacher.labels)):
+            if lacking := sorted(needed - set(_known(teacher, recipe.task))):
                 raise TeacherError(
                     f"expected {teacher.name} to know every label of the task, for it judges clips. It "
                     f"lacks: {_some(lacking)}"
@@ -150,22 +199,27 @@ def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
                 f"expected {teacher.name} to judge {windows} windows of two seconds, as the front end cuts "
                 f"them. Received: {rows}; one that judges whole clips has the role clips"
             )
-    return _matched(of_windows, recipe.task.labels)
+    return _matched(of_windows, recipe.task)
 
 
-def _matched(teachers: Sequence[Teacher], own: tuple[str, ...]) -> tuple[str, ...]:
+def _known(teacher: Teacher, task: Task) -> tuple[str, ...]:
+    """What a teacher tells apart by the time that it is asked."""
+    return task.labels if teacher.kind == EMBEDDING else teacher.labels
+
+
+def _matched(teachers: Sequence[Teacher], task: Task) -> tuple[str, ...]:
     if not teachers:
         return ()
-    if all(set(own) <= set(teacher.labels) for teacher in teachers):
-        return own
+    if all(set(task.labels) <= set(_known(teacher, task)) for teacher in teachers):
+        return task.labels
     first = teachers[0]
     for teacher in teachers[1:]:
-        if differing := sorted(set(first.labels) ^ set(teacher.labels)):
+        if differing := sorted(set(_known(first, task)) ^ set(_known(teacher, task))):
             raise TeacherError(
                 f"expected teachers of windows to tell the same labels apart. Only one of {first.name} and "
                 f"{teacher.name} knows: {_some(differing)}"
             )
-    return first.labels
+    return _known(first, task)
 
 
 def _some(labels: Sequence[str]) -> str:

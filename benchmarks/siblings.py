@@ -1,0 +1,139 @@
+"""Runs the four sibling recipes on real audio, and writes their reports into docs/siblings.
+
+    python benchmarks/siblings.py ser --have tess=DIR --have emodb=DIR --have WHISPER=DIR --work runs
+
+Every run is a `yamnet-cry distill` command, which is printed and recorded. What is finished is not run again,
+and what was interrupted goes on; the results are in docs/siblings/NAME.json, from which the report and its
+picture are made. `--list` prints the commands alone.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from siblings_runs import RUNS, Run, folder_name
+
+from yamnet_cry import Classifier
+from yamnet_cry.files import write_whole
+from yamnet_cry.model.folder import METRICS
+
+DOCS = Path(__file__).parent.parent / "docs" / "siblings"
+# Metrics of a model that results keep.
+_KEPT = ("accuracy", "macro_f1", "macro_auc", "macro_average_precision", "clips", "groups")
+
+
+class Results:
+    """Results on disk, a file for each sibling."""
+
+    def __init__(self, sibling: str) -> None:
+        self._path, self._lock = DOCS / f"{sibling}.json", Lock()
+        self.runs: dict[str, Any] = {}
+        if self._path.is_file():
+            self.runs = json.loads(self._path.read_text(encoding="utf-8"))
+
+    def put(self, name: str, result: dict[str, Any], order: list[str]) -> None:
+        """Adds a run, and writes all of them in the order in which they are listed."""
+        with self._lock:
+            self.runs[name] = result
+            self.runs = {each: self.runs[each] for each in order if each in self.runs}
+            self._path.parent.mkdir(exist_ok=True)
+            write_whole(self._path, json.dumps(self.runs, indent=1) + "\n")
+
+
+def command(run: Run, have: dict[str, str], work: str) -> list[str]:
+    """Returns the command line of a run, with what the user has in place of its names."""
+
+    def place(name: str) -> str:
+        first, slash, rest = name.partition("/")
+        # A name that nobody gave is that of an earlier run.
+        return f"{have[first]}{slash}{rest}" if first in have else f"{work}/{folder_name(name)}"
+
+    parts = ["yamnet-cry", "distill", "--recipe", run.recipe]
+    for each in run.audio:
+        parts += ["--audio", place(each)]
+    for each in run.teachers:
+        parts += ["--teacher", place(each)]
+    for each in run.settings:
+        parts += ["--set", each]
+    return [*parts, "--seed", str(run.seed), "--out", f"{work}/{run.folder}"]
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """Reads what counts of a finished run."""
+    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    models = {
+        name: {key: model["all"][key] for key in _KEPT if key in model["all"]}
+        | {key: model[key] for key in ("confusion",) if key in model}
+        for name, model in metrics["models"].items()
+    }
+    return {
+        "labels": list(Classifier.from_pretrained(folder).config.task.labels),
+        "models": models,
+        "size": metrics["size"],
+        "validation_loss": min(epoch["val_loss"] for epoch in metrics["training"]["history"]),
+    }
+
+
+def main() -> None:
+    """Runs what has not been run yet."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sibling", choices=RUNS)
+    parser.add_argument(
+        "--have", action="append", default=[], metavar="NAME=PATH", help="where something is; may be repeated"
+    )
+    parser.add_argument("--work", type=Path, default=Path("siblings"), help="folder of the models")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a core for each")
+    parser.add_argument("--only", default="", metavar="TEXT", help="runs with this in their names")
+    parser.add_argument("--list", action="store_true", help="print the commands, and run nothing")
+    arguments = parser.parse_args()
+    have = dict(item.split("=", 1) for item in arguments.have)
+    runs = [run for run in RUNS[arguments.sibling]() if arguments.only in run.name]
+    if arguments.list:
+        for run in runs:
+            print(shlex.join(command(run, have, str(arguments.work))))
+        return
+    results = Results(arguments.sibling)
+    order = [run.name for run in RUNS[arguments.sibling]()]
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    environment = dict(os.environ)
+    if arguments.jobs > 1:
+        environment |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+    def do(run: Run) -> None:
+        if run.name in results.runs:
+            return
+        folder = arguments.work / run.folder
+        line = command(run, have, str(arguments.work))
+        started = time.perf_counter()
+        if not folder.exists():
+            resumed = ["--resume"] if folder.with_name(folder.name + ".partial").exists() else []
+            print(shlex.join(line), file=sys.stderr, flush=True)
+            with (arguments.work / f"{run.folder}.log").open("a") as log:
+                done = subprocess.run([*line, *resumed], env=environment, stdout=log, stderr=log, check=False)
+            if done.returncode:
+                print(f"{run.name} failed; see {log.name}", file=sys.stderr, flush=True)
+                return
+        named = {"command": shlex.join(command(run, dict(zip(have, have, strict=True)), "siblings"))}
+        seconds = {"seconds": round(time.perf_counter() - started)}
+        results.put(run.name, named | seconds | result(folder), order)
+
+    # A run may be taught by one that stands before it.
+    taught = {run.name for run in runs}
+    first = [run for run in runs if not taught & set(run.teachers)]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        list(pool.map(do, first))
+        list(pool.map(do, [run for run in runs if run not in first]))
+
+
+if __name__ == "__main__":
+    main()

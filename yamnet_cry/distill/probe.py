@@ -1,0 +1,88 @@
+"""Linear probes: what makes a teacher of an encoder that gives embeddings and knows no labels."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.preprocessing import StandardScaler
+
+from yamnet_cry.distill.sampling import of_each
+from yamnet_cry.distill.targets import Opinion, Windows
+from yamnet_cry.distill.teachers.kinds import EMBEDDING
+from yamnet_cry.frontend import Float32
+from yamnet_cry.task import Task
+
+_LOG = logging.getLogger(__name__)
+
+# Inverse strengths of regularisation that are tried; the best on validation windows counts.
+_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_MOST_STEPS = 500
+
+
+def fitted(windows: Windows, task: Task) -> Windows:
+    """Replaces embeddings by logits of the task's labels: logistic regression, fitted to labelled clips.
+
+    Only training windows are fitted to; how strongly weights are held back is chosen by the log loss of
+    validation windows. Views count like the clips that they were made of.
+
+    Args:
+        windows: The corpus; what teachers of another kind say of it stays as it is.
+        task: Without a group.
+    """
+    opinions = [
+        opinion if opinion.kind != EMBEDDING else _with_labels(opinion, windows, task)
+        for opinion in windows.opinions
+    ]
+    return replace(windows, opinions=opinions)
+
+
+def _with_labels(opinion: Opinion, windows: Windows, task: Task) -> Opinion:
+    known = of_each(windows, task)
+    # Digital silence is labelled with every label alike, or with none.
+    used = windows.labelled & (known.max(axis=1) == 1.0)
+    of_window = np.arange(len(windows))
+    if opinion.role == "clips":
+        # A row for each clip, of which the first window says what is known.
+        first = np.unique(windows.clip_index, return_index=True)[1]
+        known, of_window = known[first], first
+    train, val = (
+        np.flatnonzero(used[of_window] & windows.in_split(split)[of_window]) for split in ("train", "val")
+    )
+    scaler = StandardScaler().fit(opinion.logits[train])
+    scaled = scaler.transform(opinion.logits).astype(np.float32)
+    if task.kind == "exclusive":
+        logits = _best(scaled, known.argmax(axis=1), train, val, task.labels)
+    else:
+        columns = [
+            _best(scaled, known[:, number].astype(np.int64), train, val, (label,))
+            for number, label in enumerate(task.labels)
+        ]
+        logits = np.concatenate([column[:, 1:] - column[:, :1] for column in columns], axis=1)
+    return replace(opinion, labels=task.labels, kind=task.kind, logits=logits)
+
+
+def _best(
+    embeddings: Float32,
+    truth: NDArray[np.int64],
+    train: NDArray[np.int64],
+    val: NDArray[np.int64],
+    labels: Sequence[str],
+) -> Float32:
+    """Returns logits of all rows, a column for each value of ``truth``, by the best on validation."""
+    tried: list[tuple[float, float, Any]] = []
+    values = np.arange(truth.max() + 1)
+    for strength in _STRENGTHS:
+        model = LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(embeddings[train], truth[train])
+        loss = log_loss(truth[val], model.predict_proba(embeddings[val]), labels=values)
+        tried.append((loss, strength, model))
+    loss, strength, model = min(tried, key=lambda each: each[:2])
+    _LOG.info("linear probe of %s: log loss %.3f on validation, C = %g", ", ".join(labels), loss, strength)
+    logits = model.decision_function(embeddings)
+    if logits.ndim == 1:
+        logits = np.stack([np.zeros_like(logits), logits], axis=1)
+    return np.asarray(logits, np.float32)

@@ -1,0 +1,73 @@
+"""What a run records: by what it is known again, and enough to do it again."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from yamnet_cry.classifier import Classifier
+from yamnet_cry.distill import corpus
+from yamnet_cry.distill.corpus import Clip
+from yamnet_cry.distill.recipe import Recipe
+from yamnet_cry.distill.teachers import Teacher
+from yamnet_cry.model.folder import KERAS
+
+
+def identity(
+    recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher], start: Classifier | None
+) -> dict[str, Any]:
+    """Says what makes a run the same run, so that another one does not go on with its work."""
+    listing = "\n".join(f"{clip.name}\t{clip.labels}\t{clip.split}\t{clip.group}" for clip in clips)
+    return {
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "corpus": hashlib.sha256(listing.encode()).hexdigest(),
+        "teacher": [teacher.fingerprint for teacher in teachers],
+        "start": _began_with(start),
+    }
+
+
+def _began_with(start: Classifier | None) -> dict[str, Any] | None:
+    """Says which model a run begins with, so that it can be found again."""
+    if start is None:
+        return None
+    config = start.config
+    return {"recipe": config.recipe, "package_version": config.package_version, **config.files[KERAS]}
+
+
+def record(
+    recipe: Recipe,
+    seed: int,
+    clips: Sequence[Clip],
+    teachers: Sequence[Teacher],
+    license: str | None,
+    start: Classifier | None,
+) -> dict[str, Any]:
+    """What ``recipe.json`` says: enough to do it again, and to know whose audio went in."""
+    settings = recipe.to_dict()
+    # config.json holds them.
+    del settings["task"]["labels"]
+    of_sources: dict[str, Any] = {}
+    for name in sorted({clip.source for clip in clips}):
+        own = [clip for clip in clips if clip.source == name]
+        of_sources[name] = {
+            "clips": dict(sorted(Counter(_counted_as(clip, recipe) for clip in own).items())),
+            "licences": sorted({clip.extra["licence"] for clip in own if clip.extra.get("licence")}),
+        }
+    return {
+        "recipe": settings,
+        "seed": seed,
+        "teachers": [{"name": teacher.name, "fingerprint": teacher.fingerprint} for teacher in teachers],
+        **({} if start is None else {"began_with": _began_with(start)}),
+        "license": license,
+        "sources": of_sources,
+        "versions": {name: version(name) for name in ("yamnet-cry", "keras", "tensorflow", "numpy")},
+    }
+
+
+def _counted_as(clip: Clip, recipe: Recipe) -> str:
+    # Of many labels, metrics.json counts each; here every clip counts once.
+    if not recipe.task.group:
+        return f"{clip.split}{'' if clip.labels else '/' + corpus.UNLABELLED}"
+    return f"{clip.split}/{(*clip.labels, corpus.UNLABELLED)[0]}"
