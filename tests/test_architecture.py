@@ -54,7 +54,7 @@ FLOORS = [
     {
         "distill.sections",
         "distill.fitness",
-        "distill.sources",
+        "distill.speech_commands",
         "distill.quantize",
         "distill.augment",
         "distill.plots",
@@ -64,6 +64,7 @@ FLOORS = [
     },
     {
         "distill.recipe",
+        "distill.sources",
         "distill.students",
         "distill.views",
         "distill.evaluate",

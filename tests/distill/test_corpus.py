@@ -295,3 +295,26 @@ def test_a_dataset_that_cannot_be_reached(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CorpusError, match="hf://nobody/nothing could not be loaded"):
         sources.load("hf://nobody/nothing")
+
+
+def test_a_manifest_of_another_name_has_splits_of_its_own(tmp_path):
+    text = "file,label,split,group\na.wav,dog,train,g1\nb.wav,cat,val,g2\n"
+    manifest(tmp_path, text)
+    (tmp_path / "speaker-1.csv").write_text(text.replace("train", "test"))
+    first, _ = sources.load(str(tmp_path / "speaker-1.csv"), task=Task(("cat", "dog")))
+    assert (first.split, first.source) == ("test", tmp_path.name)
+    with pytest.raises(CorpusError, match=r"a manifest of another name.*Received: .*speaker-2.csv"):
+        sources.load(str(tmp_path / "speaker-2.csv"), task=Task(("cat", "dog")))
+
+
+def test_who_names_splits_may_leave_a_label_out_of_one(tmp_path, caplog):
+    """As of one speaker after the other, of whom some lack an emotion."""
+    rows = [(f"{number}", "dog", split) for number, split in enumerate(("train",) * 6 + ("val", "test"))]
+    rows += [(f"{number + 8}", "cat", "train") for number in range(6)]
+    for name, _, _ in rows:
+        write(tmp_path / f"{name}.wav")
+    lines = "".join(f"{name}.wav,{label},{split},{name}\n" for name, label, split in rows)
+    (tmp_path / "manifest.csv").write_text("file,label,split,group\n" + lines)
+    clips = sources.load(str(tmp_path), task=SOUNDS)
+    corpus.check(clips, Task(("cat", "dog")))
+    assert [record.getMessage() for record in caplog.records] == ["Warning: no clip of 'cat' in val and test"]

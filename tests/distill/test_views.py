@@ -157,3 +157,23 @@ def test_rooms_that_were_measured_are_used_and_never_heard_themselves():
     assert np.abs(wave[1:300]).max() < 1e-4 * wave[0]
     without = views.make(clips, dataclasses.replace(settings, positive_share=0.0), 0, CRY_TASK)
     assert {view.open._clips[0].name for view in without} == {"rain"}
+
+
+def test_a_label_may_be_what_is_mixed_under_the_others():
+    settings = dataclasses.replace(SETTINGS, views=50, background="silence", mix=1.0)
+    words = [clip_of(f"yes {n}", np.full(16_000, 0.2), "yes") for n in range(3)]
+    noise = [clip_of(f"noise {n}", np.full(16_000, 0.1), "silence") for n in range(2)]
+    made = views.make([*words, *noise], settings, 0, Task(("yes", "silence")))
+    assert {view.open._clips[1].labels for view in made} == {("silence",)}
+    assert {view.labels for view in made} == {("yes",), ("silence",)}
+
+
+def test_sounds_are_moved_in_time():
+    wave = np.zeros(16_000)
+    wave[8_000] = 0.5
+    settings = dataclasses.replace(NOTHING, views=40, seconds=1.0, positive_share=1.0, shift_seconds=0.1)
+    clips = [clip_of("click", wave, "cry"), clip_of("rain", np.ones(16_000), "not_cry")]
+    places = [int(view.read().argmax()) for view in views.make(clips, settings, 0, CRY_TASK)]
+    assert min(places) < 7_000
+    assert max(places) > 9_000
+    assert all(6_400 <= place <= 9_600 for place in places)

@@ -21,6 +21,7 @@ from yamnet_cry.distill.sections import (
     Train,
 )
 from yamnet_cry.distill.settings import sections
+from yamnet_cry.distill.speech_commands import SILENCE, UNKNOWN
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.frontend import FrontEnd
@@ -131,7 +132,69 @@ SER_TINY = dataclasses.replace(
     ),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS, SER, SER_TINY)}
+#: Frames as in YAMNet's front end, of a second; 400 samples of silence follow, where the source has 200 at
+#: either end. Mean and standard deviation are those of the further clips of examples/key_words.py.
+KEY_WORDS = FrontEnd(
+    name="key_words",
+    sample_rate=16_000,
+    frame_length=400,
+    frame_hop=160,
+    fft_length=512,
+    mel_bands=64,
+    mel_min_hz=20.0,
+    mel_max_hz=8_000.0,
+    log_offset=1e-6,
+    patch_frames=101,
+    patch_hop=50,
+    spectrum="power",
+    mean=-7.1,
+    standard_deviation=4.66,
+)
+
+KWS = Recipe(
+    name="kws",
+    about="key words: ten of Speech Commands, unknown and silence, by a DS-CNN of 119,372 parameters",
+    front_end=KEY_WORDS,
+    task=Task(
+        ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", UNKNOWN, SILENCE),
+    ),
+    student=StudentSettings(
+        stem_filters=160,
+        stem_kernel=(4, 10),
+        blocks=((160, 2), (160, 1), (160, 1), (160, 1)),
+        dropout=0.2,
+    ),
+    augmentation=Augmentation(
+        views=6_000,
+        seconds=1.0,
+        shift_seconds=0.1,
+        positive_share=1.0,
+        pitch=0.0,
+        speed=0.0,
+        mix=0.8,
+        background=SILENCE,
+        snr_db=(5.0, 35.0),
+        room=0.0,
+        noise=0.0,
+        clip=0.0,
+        curve=0.0,
+        low_pass=0.0,
+        level_dbfs=(-35.0, -15.0),
+    ),
+    selection=None,
+    loss=Loss(target="softmax", temperature=2.0, label_weight=0.5, label_smoothing=0.1),
+    export=Export(dense_per_channel=False),
+    train=Train(
+        epochs=6,
+        batch_size=128,
+        learning_rate=3e-3,
+        weight_decay=1e-2,
+        schedule="cosine",
+        dropped_learning_rate=3e-5,
+    ),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS, KWS, SER, SER_TINY)}
 
 
 def get(name: str, changes: Iterable[str] = ()) -> Recipe:

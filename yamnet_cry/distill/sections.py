@@ -7,7 +7,16 @@ Each field carries the rule for its value in its annotation, and its meaning in 
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from yamnet_cry.distill.settings import FLAG, each_of, each_within, integers, pairs, span, texts
+from yamnet_cry.distill.settings import (
+    FLAG,
+    LABEL_OR_NOTHING,
+    each_of,
+    each_within,
+    integers,
+    pairs,
+    span,
+    texts,
+)
 from yamnet_cry.fields import integer, number, one_of
 
 #: A builder in `students.BUILDERS`.
@@ -108,6 +117,8 @@ class Augmentation:
         speed: Probability of another tempo.
         rates: The tempo, as a multiple of the clip's.
         mix: Probability of another clip under it.
+        background: Of a task without a target, the label of those other clips; clips without labels by
+            default.
         snr_db: Level of the clip over that other one, in decibels.
         surround: Probability that the other clip goes on before and after, so that the clip comes somewhere
             within a view of up to ``seconds``.
@@ -136,6 +147,7 @@ class Augmentation:
     speed: Probability = 0.2
     rates: Annotated[Range, span(0.25, 4)] = (0.8, 1.25)
     mix: Probability = 0.6
+    background: Annotated[str, LABEL_OR_NOTHING] = ""
     snr_db: Annotated[Range, span(-60, 60)] = (-5.0, 20.0)
     surround: Probability = 0.0
     room: Probability = 0.4

@@ -12,9 +12,13 @@ from typing import Any
 from yamnet_cry import fields
 from yamnet_cry.fields import Rule
 from yamnet_cry.frontend import FrontEnd
+from yamnet_cry.task import LABELS
 
 #: True or false, for ``Annotated[bool, FLAG]``.
 FLAG = Rule("true or false", lambda value: type(value) is bool)
+
+#: A label of a task, or nothing.
+LABEL_OR_NOTHING = Rule("a label, or nothing", lambda value: value == "" or LABELS.holds([value]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where clips come from: a folder with a manifest, one folder a class, or a dataset in AudioSet's layout."""
+"""Where clips come from: a folder with a manifest, one folder a class, or a well-known dataset."""
 
 import csv
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 from yamnet_cry import audio
 from yamnet_cry.audioset import CRY_TASK, class_ids, class_names
+from yamnet_cry.distill import speech_commands
 from yamnet_cry.distill.corpus import SPLITS, UNLABELLED, Clip, check_listing, split_groups
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.task import Task
@@ -28,12 +29,13 @@ def load(*sources: str, task: Task = CRY_TASK) -> list[Clip]:
 
     Args:
         sources: Each is a folder with ``manifest.csv``; another manifest, ``*.csv``, in the folder of its
-            clips; a folder with one folder a class; or ``hf://`` and a dataset in AudioSet's layout,
-            ``hf://OWNER/NAME[@REVISION][/CONFIG]`` or ``hf://`` and a local folder of Parquet files. Of a
-            manifest, the column ``target`` says which clips hold the target of a task that has one, and the
-            column ``label`` which labels, with ``;`` between them, a clip has for other tasks. A clip whose
-            label is empty is unlabelled, as are those in a folder ``unlabelled``; so is, for a task with a
-            target, a clip with another word than it and its opposite, such as ``cry`` and ``not_cry``.
+            clips; Speech Commands as it is unpacked; a folder with one folder a class; or ``hf://`` and a
+            dataset in AudioSet's layout, ``hf://OWNER/NAME[@REVISION][/CONFIG]`` or ``hf://`` and a local
+            folder of Parquet files. Of a manifest, the column ``target`` says which clips hold the target of
+            a task that has one, and the column ``label`` which labels, with ``;`` between them, a clip has
+            for other tasks. A clip whose label is empty is unlabelled, as are those in a folder
+            ``unlabelled``; so is, for a task with a target, a clip with another word than it and its
+            opposite, such as ``cry`` and ``not_cry``.
         task: What the labels are for.
 
     Raises:
@@ -49,13 +51,15 @@ def _listed(source: str, task: Task) -> list[Clip]:
         return _from_parquet(source, task)
     if (Path(source) / MANIFEST).is_file():
         return _from_manifest(Path(source) / MANIFEST, task)
+    if speech_commands.found(Path(source)):
+        return speech_commands.clips(Path(source), task)
     if Path(source).is_file() and Path(source).suffix.lower() == ".csv":
         return _from_manifest(Path(source), task)
     if Path(source).is_dir():
         return _from_class_folders(Path(source), task)
     raise CorpusError(
-        f"a corpus is a folder with {MANIFEST}, a manifest of another name, a folder with one folder a "
-        f"class, or {HUB_PREFIX}OWNER/NAME. Received: {source!r}"
+        f"a corpus is a folder with {MANIFEST}, a manifest of another name, Speech Commands, a folder with "
+        f"one folder a class, or {HUB_PREFIX}OWNER/NAME. Received: {source!r}"
     )
 
 

@@ -26,7 +26,8 @@ def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -
 
     A view exists only when it is read, and then always as the same samples: everything about it is
     drawn from the seed and its number. It has the labels of the clip in the foreground; what is mixed under
-    it is a clip that is known not to hold the target or, for tasks without one, a clip without labels.
+    it is a clip that is known not to hold the target or, for tasks without one, a clip without labels or with
+    that of ``settings.background``.
 
     Args:
         clips: The corpus; only its training split is used.
@@ -50,7 +51,9 @@ def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -
     else:
         # Every label as often as any other, however many clips it has.
         positive = [[clip for clip in training if label in clip.labels] for label in task.labels]
-        others = backgrounds = [clip for clip in training if not clip.labels]
+        others = [clip for clip in training if not clip.labels]
+        named = (settings.background,) if settings.background else ()
+        backgrounds = [clip for clip in training if clip.labels == named]
         possible = any(positive)
     views = []
     for number in range(settings.views if possible else 0):

@@ -8,9 +8,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from yamnet_cry.errors import ExportError
-from yamnet_cry.frontend import YAMNET
 
-_LARGEST_ARENA = 512
+_LARGEST_ARENA = 8192
 _SPECIAL = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}
 
 
@@ -33,7 +32,7 @@ def arena_kilobytes(model: bytes) -> int:
         model: The bytes of a ``.tflite`` file.
 
     Raises:
-        ExportError: If TFLite-Micro is not installed, or cannot run it in half a megabyte.
+        ExportError: If TFLite-Micro is not installed, or cannot run it in eight megabytes, as much as boards have.
     """
     if not _runs(model, _LARGEST_ARENA):
         raise ExportError(f"TFLite-Micro cannot run the model in an arena of {_LARGEST_ARENA} KB")
@@ -58,7 +57,7 @@ def _runs(model: bytes, kilobytes: int) -> bool:
             interpreter = runtime.Interpreter.from_bytes(model, arena_size=1024 * kilobytes)
         except RuntimeError:
             return False
-        interpreter.set_input(np.zeros((1, YAMNET.patch_frames, YAMNET.mel_bands, 1), np.int8), 0)
+        interpreter.set_input(np.zeros(interpreter.get_input_details(0)["shape"], np.int8), 0)
         interpreter.invoke()
     return True
 
