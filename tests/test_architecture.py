@@ -49,6 +49,7 @@ FLOORS = [
         "distill.cache",
         "distill.corpus",
         "distill.metrics",
+        "distill.checkpoint_process",
         "distill.teachers.fingerprint",
     },
     {

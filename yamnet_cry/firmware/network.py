@@ -32,7 +32,7 @@ def arena_kilobytes(model: bytes) -> int:
         model: The bytes of a ``.tflite`` file.
 
     Raises:
-        ExportError: If TFLite-Micro is not installed, or cannot run it in eight megabytes, as much as boards have.
+        ExportError: If TFLite-Micro is not installed, or cannot run it in eight megabytes.
     """
     if not _runs(model, _LARGEST_ARENA):
         raise ExportError(f"TFLite-Micro cannot run the model in an arena of {_LARGEST_ARENA} KB")

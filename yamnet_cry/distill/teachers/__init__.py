@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from yamnet_cry.distill.checkpoint_process import CLAP, SPEECH_MODELS
 from yamnet_cry.distill.recipe import Recipe
-from yamnet_cry.distill.teachers.checkpoint import CLAP, SPEECH_MODELS, ClapTeacher, SpeechTeacher
+from yamnet_cry.distill.teachers.checkpoint import CheckpointTeacher
 from yamnet_cry.distill.teachers.efficientat import EfficientAtTeacher
 from yamnet_cry.distill.teachers.fingerprint import fingerprint
 from yamnet_cry.distill.teachers.kinds import EMBEDDING, TeacherKind
@@ -24,10 +25,9 @@ from yamnet_cry.model.folder import CONFIG
 from yamnet_cry.task import Task
 
 __all__ = [
-    "ClapTeacher",
+    "CheckpointTeacher",
     "EfficientAtTeacher",
     "SavedModelTeacher",
-    "SpeechTeacher",
     "StudentTeacher",
     "Teacher",
     "WhisperTeacher",
@@ -85,8 +85,7 @@ def load(
             the path of YAMNet's weights (``yamnet_folded.npz`` or the folder it is in); that of a
             SavedModel with the signature of google/yamnet/1; that of a model folder, whose student then
             teaches; that of a folder with a tagger, see `EfficientAtTeacher`; that of Whisper's encoder in
-            ONNX, see `WhisperTeacher`; or that of a checkpoint of Transformers, see `SpeechTeacher` and
-            `ClapTeacher`.
+            ONNX, see `WhisperTeacher`; or that of a checkpoint of Transformers, see `CheckpointTeacher`.
         front_end: Whose windows it will judge.
         labels: What the task tells apart, for CLAP.
         prompts: A sentence for each, for CLAP.
@@ -102,10 +101,8 @@ def load(
     model_type = _model_type(path / CONFIG)
     if model_type == "whisper":
         return WhisperTeacher(path, front_end)
-    if model_type in SPEECH_MODELS:
-        return SpeechTeacher(path, front_end)
-    if model_type == CLAP:
-        return ClapTeacher(path, front_end, labels, prompts)
+    if model_type in (*SPEECH_MODELS, CLAP):
+        return CheckpointTeacher(path, model_type, front_end, labels, prompts)
     if model_type:
         raise TeacherError(
             f"of Transformers' models, whisper, {', '.join(SPEECH_MODELS)} and {CLAP} can teach. Received: "

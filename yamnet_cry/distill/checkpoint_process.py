@@ -1,0 +1,148 @@
+"""Runs a checkpoint of Transformers in a process of its own: PyTorch cannot be imported after TensorFlow.
+
+    python -m yamnet_cry.distill.checkpoint_process
+
+reads a line of JSON, `Asked` as a dictionary, and answers with one: ``labels``, or ``error``. Then, for each
+array of windows on its standard input, it writes one of logits to its standard output, as `send` does.
+"""
+
+import json
+import os
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+#: Of Transformers' models, those that hear speech; their labels are in their configuration.
+SPEECH_MODELS = ("wav2vec2", "hubert", "wavlm", "unispeech-sat")
+#: And the one that compares sounds with sentences.
+CLAP = "clap"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a process is asked to judge by.
+
+    Attributes:
+        folder: The checkpoint, as ``save_pretrained`` writes it.
+        model_type: One of `SPEECH_MODELS`, or `CLAP`.
+        sample_rate: Of the windows, in hertz.
+        prompts: For `CLAP`, a sentence for each label.
+    """
+
+    folder: str
+    model_type: str
+    sample_rate: int
+    prompts: Sequence[str] = ()
+
+
+def send(stream: IO[bytes], array: Float32) -> None:
+    """Writes an array of two dimensions: both as 32-bit integers, then float32 values, little-endian."""
+    stream.write(struct.pack("<II", *array.shape) + array.astype("<f4").tobytes())
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Float32 | None:
+    """Reads what `send` wrote; None at the end of the stream.
+
+    Example:
+        >>> from io import BytesIO
+        >>> stream = BytesIO()
+        >>> send(stream, np.ones((1, 2), np.float32))
+        >>> _ = stream.seek(0)
+        >>> receive(stream).tolist(), receive(stream)
+        ([[1.0, 1.0]], None)
+    """
+    header = stream.read(8)
+    if len(header) < 8:
+        return None
+    rows, columns = struct.unpack("<II", header)
+    content = stream.read(4 * rows * columns)
+    if len(content) < 4 * rows * columns:
+        return None
+    return np.frombuffer(content, "<f4").astype(np.float32).reshape(rows, columns)
+
+
+def loaded(asked: Asked) -> tuple[list[str], Callable[[Float32], Float32]]:
+    """Loads a checkpoint; returns its labels, if it has some, and what judges a window.
+
+    Raises:
+        ValueError: If it cannot be used; the message says why.
+    """
+    import torch
+    import transformers
+
+    def from_folder(name: str, **options: Any) -> Any:
+        # Weights of other kinds may be pickles, and code of theirs may be anything.
+        return getattr(transformers, name).from_pretrained(
+            asked.folder, local_files_only=True, trust_remote_code=False, **options
+        )
+
+    if asked.model_type == CLAP:
+        model = from_folder("ClapModel", use_safetensors=True).eval()
+        prepare = from_folder("ClapProcessor")
+        return [], _clap(torch, model, prepare, asked)
+    model = from_folder("AutoModelForAudioClassification", use_safetensors=True).eval()
+    prepare = from_folder("AutoFeatureExtractor")
+    if prepare.sampling_rate != asked.sample_rate:
+        raise ValueError(
+            f"expected a checkpoint that hears {asked.sample_rate} Hz. Received: {prepare.sampling_rate}"
+        )
+
+    def judged(window: Float32) -> Float32:
+        with torch.inference_mode():
+            inputs = prepare(window, sampling_rate=asked.sample_rate, return_tensors="pt")
+            return np.asarray(model(**inputs).logits[0].float().numpy(), np.float32)
+
+    names = model.config.id2label
+    return [str(names[number]) for number in range(len(names))], judged
+
+
+def _clap(torch: Any, model: Any, prepare: Any, asked: Asked) -> Callable[[Float32], Float32]:
+    def unit(features: Any) -> Any:
+        # Since version 5 of Transformers, an output with the features in it.
+        features = getattr(features, "pooler_output", features)
+        return features / features.norm(dim=-1, keepdim=True)
+
+    rate = prepare.feature_extractor.sampling_rate
+    with torch.inference_mode():
+        words = prepare(text=list(asked.prompts), return_tensors="pt", padding=True)
+        sentences = unit(model.get_text_features(**words))
+        scale = float(model.logit_scale_a.exp())
+
+    def judged(window: Float32) -> Float32:
+        with torch.inference_mode():
+            wave = soxr.resample(window, asked.sample_rate, rate)
+            inputs = prepare(audio=wave, sampling_rate=rate, return_tensors="pt")
+            cosines = unit(model.get_audio_features(**inputs)) @ sentences.T
+            return np.asarray(scale * cosines[0].float().numpy(), np.float32)
+
+    return judged
+
+
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answers until there is nothing more to read."""
+    try:
+        labels, judged = loaded(Asked(**json.loads(requests.readline())))
+    except Exception as error:
+        answers.write(json.dumps({"error": " ".join(str(error).split())[:500]}).encode() + b"\n")
+        answers.flush()
+        return
+    answers.write(json.dumps({"labels": labels}).encode() + b"\n")
+    answers.flush()
+    while (windows := receive(requests)) is not None:
+        send(answers, np.stack([judged(window) for window in windows]))
+
+
+if __name__ == "__main__":
+    # Whatever libraries print goes where people read, not between the arrays.
+    _answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, _answers)
