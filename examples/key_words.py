@@ -29,8 +29,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from yamnet_cry.distill.recipes import KWS
-from yamnet_cry.distill.speech_commands import SILENCE, UNKNOWN
 from yamnet_cry.files import whole
+from yamnet_cry.task import SILENCE, UNKNOWN
 
 COLUMNS = ("file", "label", "split", "group", "source", "speaker")
 FOLDS = 5

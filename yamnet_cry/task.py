@@ -14,6 +14,9 @@ Float32 = NDArray[np.float32]
 #: Whether a window holds one of the labels, or any number of them.
 Kind = Literal["exclusive", "independent"]
 
+#: Labels of what is none of the sounds or words that a task names, and of no sound at all.
+UNKNOWN, SILENCE = "unknown", "silence"
+
 _LONGEST_LABEL = 200
 _MOST_LABELS = 10_000
 

@@ -97,3 +97,42 @@ def test_multiply_accumulates_are_those_of_the_tflite_graph(released):
             positions = np.prod(output[1:3]) if len(output) == 4 else 1
             total += int(positions * np.prod(weights))
     assert total == json.loads((released / METRICS).read_text())["size"]["multiply_accumulates"]
+
+
+@pytest.fixture(scope="module")
+def recurrent() -> tuple[keras.Model, bytes]:
+    keras.utils.set_random_seed(0)
+    network = students.build(StudentSettings(architecture="lstm", units=16, dropout=0.2, head_rank=4), 3)
+    return network, to_int8(network, CALIBRATION)
+
+
+def test_an_lstm_is_one_operator(recurrent):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=recurrent[1], num_threads=1)
+    names = [each["op_name"] for each in interpreter._get_ops_details() if each["op_name"] != "DELEGATE"]
+    assert names == ["RESHAPE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "MEAN", "FULLY_CONNECTED", "FULLY_CONNECTED"]
+
+
+def test_an_lstm_answers_like_the_keras_model_whatever_came_before(recurrent):
+    network, exported = recurrent
+    student = Student(exported, YAMNET, 3)
+    expected = network.predict(CALIBRATION, verbose=0)
+    received = np.concatenate([student.logits(patch[..., 0]) for patch in CALIBRATION])
+    assert np.corrcoef(received.ravel(), expected.ravel())[0, 1] > 0.99
+    # Each window is heard from its beginning.
+    np.testing.assert_array_equal(student.logits(CALIBRATION[3, ..., 0])[0], received[3])
+
+
+def test_an_lstm_on_a_microcontroller(recurrent):
+    micro = pytest.importorskip("tflite_micro.python.tflite_micro", reason="no TFLite-Micro here").runtime
+    student = Student(recurrent[1], YAMNET, 3)
+    interpreter = micro.Interpreter.from_bytes(recurrent[1], arena_size=256 * 1024)
+    for patch in CALIBRATION[:5]:
+        interpreter.reset()
+        interpreter.set_input(student.quantize(patch[..., 0])[None, ..., None], 0)
+        interpreter.invoke()
+        steps = interpreter.get_output(0).astype(np.float32) - student.output_zero_point
+        np.testing.assert_allclose(
+            steps[0] * student.output_scale, student.logits(patch[..., 0])[0], atol=3 * student.output_scale
+        )

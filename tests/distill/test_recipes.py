@@ -38,6 +38,7 @@ def test_reference_is_the_published_recipe():
             "blocks": [[16, 1], [32, 2], [64, 2], [128, 2]],
             "pooling": "average",
             "dropout": 0.0,
+            "units": 64,
             "head_rank": 0,
             "start": "random",
         },
@@ -55,7 +56,7 @@ def test_reference_is_the_published_recipe():
             "dropped_learning_rate": 1e-4,
         },
         "context": None,
-        "export": {"calibration_patches": 200, "dense_per_channel": True},
+        "export": {"calibration_patches": 200, "dense_per_channel": True, "weight_bits": 0},
         "events": {"smoothing": 2, "votes": 2, "window": 3, "release": 0.5, "hold_seconds": 2.0},
     }
 
@@ -130,7 +131,7 @@ def test_settings_change_one_thing(setting, section, field, value):
         ("sampling.negatives_per_positive=0", "Received: 0"),
         (
             "student.architecture=transformer",
-            "expected student.architecture to be ds_cnn or vgg. Received: 'transfor",
+            "expected student.architecture to be ds_cnn, vgg or lstm. Received: 'transfor",
         ),
         ("student.stem_filters=0", "expected student.stem_filters to be a whole number from 1"),
         (

@@ -7,9 +7,8 @@ import pytest
 import soundfile
 
 from yamnet_cry.distill import corpus, sources, speech_commands
-from yamnet_cry.distill.speech_commands import SILENCE, UNKNOWN
 from yamnet_cry.errors import CorpusError
-from yamnet_cry.task import Task
+from yamnet_cry.task import SILENCE, UNKNOWN, Task
 
 TASK = Task(("yes", "no", UNKNOWN, SILENCE))
 RATE = 16_000

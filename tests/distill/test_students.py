@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from yamnet_cry.distill import students
-from yamnet_cry.distill.quantize import parameter_counts
+from yamnet_cry.distill.quantize import multiply_accumulates, parameter_counts
 from yamnet_cry.distill.sections import StudentSettings
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.frontend import YAMNET
@@ -37,7 +37,7 @@ def test_shapes_follow_the_settings():
 
 
 def test_an_unknown_architecture():
-    with pytest.raises(RecipeError, match="there are: ds_cnn, vgg. Received: 'transformer'"):
+    with pytest.raises(RecipeError, match="there are: ds_cnn, vgg, lstm. Received: 'transformer'"):
         students.build(StudentSettings(architecture="transformer"), 521)
 
 
@@ -77,3 +77,25 @@ def test_nothing_fits():
     other = students.build(StudentSettings(stem_filters=5, blocks=((7, 2),)), 5)
     with pytest.raises(RecipeError, match="least one layer. Received: none that fits; use --set student"):
         students.begin_with(students.build(StudentSettings(stem_filters=4, blocks=((6, 2),)), 2), other)
+
+
+def test_convolutions_that_keep_bands_apart():
+    settings = StudentSettings(
+        architecture="vgg", stem_filters=4, stem_stride=(1, 1), blocks=((4, 1), (6, 2)), pooling="over_time"
+    )
+    model = students.build(settings, 3)
+    assert model.get_layer("block2_pooling").output.shape == (None, 48, 32, 6)
+    # The mean over time of 6 channels in 32 bands.
+    assert model.get_layer("logits").kernel.shape == (192, 3)
+    gated = students.build(dataclasses.replace(settings, pooling="gated", dropout=0.5), 3)
+    assert gated.get_layer("gate").kernel.shape == (1, 1, 192, 192)
+    assert gated.get_layer("dropout").rate == 0.5
+    patches = np.random.default_rng(0).normal(size=(2, 96, 64, 1)).astype(np.float32)
+    assert gated.predict(patches, verbose=0).shape == (2, 3)
+
+
+def test_an_lstm_of_33_000_parameters():
+    model = students.build(StudentSettings(architecture="lstm", units=64), 3)
+    # Four gates of 64 units, which read 64 bands and 64 units and have a bias; three logits.
+    assert parameter_counts(model)["total"] == 4 * 64 * (64 + 64 + 1) + 65 * 3
+    assert multiply_accumulates(model) == 96 * 4 * 64 * (64 + 64) + 64 * 3

@@ -31,6 +31,7 @@ from yamnet_cry.distill import (
     teachers,
     training,
     views,
+    weight_bits,
 )
 from yamnet_cry.distill.cache import DEFAULT_LIMIT, default_cache
 from yamnet_cry.distill.corpus import Clip
@@ -179,6 +180,7 @@ def distill(
         "training": trained,
         "size": {
             "int8_bytes": len(tflite),
+            **_packed(student, recipe.export.weight_bits),
             **({} if both is None else {"context_bytes": len(both[1].to_bytes())}),
             "parameters": config.parameters,
             "multiply_accumulates": quantize.multiply_accumulates(student),
@@ -308,6 +310,11 @@ def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:
         used = {name: len(part) for name, part in zip(names, chosen, strict=False)}
         counts[split] = {**used, "all": int(windows.in_split(split).sum())}
     return counts
+
+
+def _packed(student: keras.Model, bits: int) -> dict[str, int]:
+    """Says how large the student is with weights of fewer bits than a byte, which TFLite has no room for."""
+    return {"weight_bits": bits, "packed_bytes": weight_bits.packed_bytes(student, bits)} if bits else {}
 
 
 def _write(

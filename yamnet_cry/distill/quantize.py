@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from yamnet_cry.distill import fused_lstm
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import Float32
 
@@ -54,6 +55,10 @@ def to_int8(model: keras.Model, representative: Float32, *, dense_per_channel: b
 def _convert(model: keras.Model, representative: Float32, path: Path, dense_per_channel: bool) -> None:
     import tensorflow as tf
 
+    if any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
+        path.write_bytes(fused_lstm.to_int8(model, representative))
+        return
+
     def representative_dataset() -> Iterator[list[Float32]]:
         for patch in representative:
             yield [patch[None]]
@@ -95,6 +100,9 @@ def multiply_accumulates(model: keras.Model) -> int:
             total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
         elif isinstance(layer, keras.layers.Dense):
             total += int(np.prod(layer.kernel.shape))
+        elif isinstance(layer, keras.layers.LSTM):
+            kernels = layer.cell.kernel, layer.cell.recurrent_kernel
+            total += int(layer.output.shape[1]) * sum(int(np.prod(kernel.shape)) for kernel in kernels)
     return total
 
 

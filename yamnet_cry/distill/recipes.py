@@ -21,11 +21,10 @@ from yamnet_cry.distill.sections import (
     Train,
 )
 from yamnet_cry.distill.settings import sections
-from yamnet_cry.distill.speech_commands import SILENCE, UNKNOWN
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.frontend import FrontEnd
-from yamnet_cry.task import Task
+from yamnet_cry.task import SILENCE, UNKNOWN, Task
 
 REFERENCE = Recipe(
     name="reference",

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 from yamnet_cry.distill.settings import (
     FLAG,
     LABEL_OR_NOTHING,
+    WEIGHT_BITS,
     each_of,
     each_within,
     integers,
@@ -20,7 +21,7 @@ from yamnet_cry.distill.settings import (
 from yamnet_cry.fields import integer, number, one_of
 
 #: A builder in `students.BUILDERS`.
-Architecture = Literal["ds_cnn", "vgg"]
+Architecture = Literal["ds_cnn", "vgg", "lstm"]
 
 #: How a network's last layer is made independent of time, see `StudentSettings`.
 Pooling = Literal["average", "over_time", "gated"]
@@ -48,7 +49,7 @@ class StudentSettings:
 
     Attributes:
         architecture: Kind of network: ``ds_cnn`` is a depthwise-separable CNN, ``vgg`` one of plain 3x3
-            convolutions.
+            convolutions, ``lstm`` a layer of LSTM over the bands of each frame, averaged over time.
         fold: Neighbouring mel bands that become channels of the first convolution; must divide their number.
             A single channel leaves most lanes of a processor's vectors empty.
         stem_filters: Filters of the first convolution.
@@ -60,6 +61,7 @@ class StudentSettings:
             convolution and an average over time, which keeps bands apart. ``gated``: bands and channels of a
             step together become as many values, each weighed by a gate before that average.
         dropout: Share, in [0, 1), of what is pooled that is left out in training.
+        units: Width of an LSTM.
         head_rank: Width of a linear layer before the logits, which factorises the last layer; 0 for none.
         start: Weights to begin with: ``random``, or those of the ``released`` model or of the one that
             ``--start`` names, which have learnt from YAMNet what sounds are like, in every layer of the same
@@ -79,6 +81,7 @@ class StudentSettings:
     )
     pooling: Annotated[Pooling, one_of(get_args(Pooling))] = "average"
     dropout: Annotated[float, number(0, 0.9)] = 0.0
+    units: Annotated[int, integer(1, 512)] = 64
     head_rank: Annotated[int, integer(0, 1024)] = 0
     start: Annotated[Start, one_of(get_args(Start))] = "random"
 
@@ -283,7 +286,10 @@ class Export:
         calibration_patches: Patches of validation audio that set the ranges of activations.
         dense_per_channel: Whether dense layers have a scale for each output, as convolutions do. It costs
             24 bytes an output, and older microcontroller runtimes cannot run it.
+        weight_bits: Bits of a weight, from 2 to 8, that the student learns with: it computes with such
+            weights, and changes others in full precision. With 0, weights are rounded to 8 bits afterwards.
     """
 
     calibration_patches: Annotated[int, integer(1, 1_000_000)] = 200
     dense_per_channel: Annotated[bool, FLAG] = True
+    weight_bits: Annotated[int, WEIGHT_BITS] = 0

@@ -17,6 +17,11 @@ from yamnet_cry.task import LABELS
 #: True or false, for ``Annotated[bool, FLAG]``.
 FLAG = Rule("true or false", lambda value: type(value) is bool)
 
+#: Bits that a student learns with, or 0.
+WEIGHT_BITS = Rule(
+    "0, or a whole number from 2 to 8", lambda value: value == 0 or fields.integer(2, 8).holds(value)
+)
+
 #: A label of a task, or nothing.
 LABEL_OR_NOTHING = Rule("a label, or nothing", lambda value: value == "" or LABELS.holds([value]))
 

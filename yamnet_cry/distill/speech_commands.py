@@ -10,13 +10,10 @@ from yamnet_cry import audio
 from yamnet_cry.distill.corpus import SPLITS, Clip
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import YAMNET, Float32
-from yamnet_cry.task import Task
+from yamnet_cry.task import SILENCE, UNKNOWN, Task
 
 #: The lists that come with it, which keep speakers apart.
 TESTING, VALIDATION = "testing_list.txt", "validation_list.txt"
-
-#: Labels of a task for every other word, and for no word at all.
-UNKNOWN, SILENCE = "unknown", "silence"
 
 _NOISE = "_background_noise_"
 _SPEAKER_ENDS = "_nohash_"
@@ -30,7 +27,7 @@ def found(folder: Path) -> bool:
 
 
 def clips(folder: Path, task: Task) -> list[Clip]:
-    """Lists the clips that count for a task: its words, and, if it has such labels, unknown ones and silence.
+    """Lists the clips that count for a task: its words, and, if it has such labels, unknown and silence.
 
     Unknown is one clip in ten of all other words. Silence is seconds of the recordings of noise that come
     with the words, as many in each split as a word has clips.

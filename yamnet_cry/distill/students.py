@@ -41,7 +41,9 @@ def build(
             f"no such architecture; there are: {', '.join(BUILDERS)}. Received: {settings.architecture!r}"
         )
     inputs = keras.Input((front_end.patch_frames, front_end.mel_bands, 1), name="log_mel")
-    embedding = _pooled(settings, BUILDERS[settings.architecture](settings, inputs))
+    embedding = BUILDERS[settings.architecture](settings, inputs)
+    if len(embedding.shape) > 2:
+        embedding = _pooled(settings, embedding)
     if settings.dropout:
         embedding = layers.Dropout(settings.dropout, name="dropout")(embedding)
     x = embedding
@@ -126,6 +128,13 @@ def vgg(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTens
     return x
 
 
+def lstm(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTensor:
+    """Builds a layer of LSTM over frames, and the mean over time of what it says."""
+    frames, bands = inputs.shape[1:3]
+    steps = ops.reshape(inputs, (-1, frames, bands))
+    return ops.mean(layers.LSTM(settings.units, return_sequences=True, name="lstm")(steps), axis=1)
+
+
 def _stem(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTensor:
     x = layers.Conv2D(
         settings.stem_filters,
@@ -163,4 +172,5 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 BUILDERS: dict[str, Callable[[StudentSettings, keras.KerasTensor], keras.KerasTensor]] = {
     "ds_cnn": ds_cnn,
     "vgg": vgg,
+    "lstm": lstm,
 }

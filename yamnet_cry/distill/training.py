@@ -14,12 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from yamnet_cry.classifier import Classifier
-from yamnet_cry.distill import students
+from yamnet_cry.distill import students, weight_bits
 from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.sampling import Epochs, labels, select, targets
 from yamnet_cry.distill.sections import Train
 from yamnet_cry.distill.targets import Windows
+from yamnet_cry.distill.weight_bits import HeldToBits
 from yamnet_cry.errors import RunError
 from yamnet_cry.files import write_whole
 
@@ -65,6 +66,7 @@ def fit(
         _LOG.info("training windows: %s positive, %s negative", *(f"{len(part):,}" for part in chosen))
     known = labels(windows, recipe.selection, task)
     checked = np.concatenate(select(windows, "val", recipe.selection, task))
+    bits = recipe.export.weight_bits
     loss = DistillationLoss.of(task, recipe.loss, windows.of("windows"), teacher_labels)
 
     with seeded(seed):
@@ -98,9 +100,16 @@ def fit(
             epochs=recipe.train.epochs,
             shuffle=False,  # Epochs shuffles windows; Keras would shuffle batches, with a seed of its own
             verbose=0,
-            callbacks=callbacks(checkpoints, recipe.train, "training", disable=not progress),
+            callbacks=[
+                # Before the checkpoints, which keep weights in full precision.
+                *([HeldToBits(bits)] if bits else []),
+                *callbacks(checkpoints, recipe.train, "training", disable=not progress),
+            ],
         )
-        return students.without_second_head(checkpoints.load_best()), checkpoints.history
+        student = students.without_second_head(checkpoints.load_best())
+        if bits:
+            weight_bits.hold(student, bits)
+        return student, checkpoints.history
 
 
 def callbacks(

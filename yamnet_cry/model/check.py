@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from yamnet_cry.errors import ModelError
+from yamnet_cry.model import check_lstm
+from yamnet_cry.model.check_lstm import LSTM
 
 Shape = tuple[int, ...]
 
@@ -131,7 +133,20 @@ class _Graph:
             "RELU6": (type(None), self._elementwise),
             "LOGISTIC": (type(None), self._elementwise),
             "HARD_SWISH": ((schema.HardSwishOptionsT, type(None)), self._elementwise),
+            LSTM: (schema.UnidirectionalSequenceLSTMOptionsT, self._lstm),
         }
+        self._of_lstm = check_lstm.tensors([each for each in self._operators if self._name(each) == LSTM])
+
+    @property
+    def _operators(self) -> list[Any]:
+        return self._graph.operators or []
+
+    def _name(self, operator: Any) -> str:
+        codes = self._model.operatorCodes
+        code = codes[_index(operator.opcodeIndex, len(codes))]
+        value = max(code.builtinCode, code.deprecatedBuiltinCode)
+        known = code.customCode is None
+        return str(self._names.get(value, value)) if known else f"{value} of its own"
 
     def check(self) -> None:
         for number in range(len(self._tensors)):
@@ -147,7 +162,7 @@ class _Graph:
             )
         known = {int(number) for number in self._graph.inputs}
         work = 0
-        for operator in self._graph.operators or []:
+        for operator in self._operators:
             work += self._check_operator(operator, known)
             known.add(int(operator.outputs[0]))
         if work > MAX_MULTIPLY_ACCUMULATES:
@@ -160,6 +175,14 @@ class _Graph:
 
     def _check_tensor(self, number: int) -> None:
         tensor = self._tensors[number]
+        if number in self._of_lstm:
+            if (
+                not check_lstm.is_usable(self._of_lstm[number], tensor, self._shape(number))
+                or self._model.buffers[_index(tensor.buffer, len(self._model.buffers))].data is not None
+                or bool(getattr(tensor, "externalBuffer", False))
+            ):
+                raise ModelError(f"tensor {number} of the model, of an LSTM, cannot be used")
+            return
         shape, size = self._shape(number), _ITEM_BYTES.get(tensor.type)
         if size is None:
             raise ModelError(f"expected int8 and int32 tensors. Received: type {tensor.type} of {number}")
@@ -212,31 +235,32 @@ class _Graph:
 
     def _check_operator(self, operator: Any, known: set[int]) -> int:
         """Returns its multiply-accumulates."""
-        codes = self._model.operatorCodes
-        code = codes[_index(operator.opcodeIndex, len(codes))]
-        value = max(code.builtinCode, code.deprecatedBuiltinCode)
-        name = self._names.get(value, str(value))
-        if name not in self._shape_of or code.customCode is not None:
+        name = self._name(operator)
+        if name not in self._shape_of:
             raise ModelError(f"expected a model of {', '.join(self._shape_of)}. Received: {name}")
         options, shape_of = self._shape_of[name]
-        given = operator.builtinOptions
+        given_options = operator.builtinOptions
         inputs = [] if operator.inputs is None else operator.inputs.tolist()
         outputs = [] if operator.outputs is None else operator.outputs.tolist()
         try:
-            _require(isinstance(given, options), "options")
+            _require(isinstance(given_options, options), "options")
             _require(operator.customOptions is None and operator.mutatingVariableInputs is None, "options")
-            _require(operator.builtinOptions2 is None and operator.intermediates is None, "options")
-            _require(getattr(given, "fusedActivationFunction", 0) in _FUSED_ACTIVATIONS, "activation")
+            _require(operator.builtinOptions2 is None, "options")
+            _require(name == LSTM or operator.intermediates is None, "intermediates")
+            activation = getattr(given_options, "fusedActivationFunction", 0)
+            _require(name == LSTM or activation in _FUSED_ACTIVATIONS, "activation")
             _require(len(outputs) == 1 and 0 <= outputs[0] < len(self._tensors), "outputs")
             _require(outputs[0] not in known and self._constant(outputs[0]) is None, "outputs")
+            _require(outputs[0] not in self._of_lstm, "outputs")
             for number in inputs:
                 _require(-1 <= number < len(self._tensors), "inputs")
-                _require(number == -1 or number in known or self._constant(number) is not None, "inputs")
+                given = number == -1 or number in known or self._constant(number) is not None
+                _require(given or (name == LSTM and number in self._of_lstm), "inputs")
             _require(bool(inputs) and inputs[0] in known, "inputs")
             for number in (inputs[0], outputs[0]):
                 _require(self._tensors[number].type == _INT8, "types")
                 _require(len(self._tensors[number].quantization.scale) == 1, "quantisation")
-            shape, work = shape_of(given, inputs)
+            shape, work = shape_of(given_options, inputs)
         except _Unusable as error:
             raise ModelError(f"an operator {name} of the model has {error} that cannot be used") from None
         if shape != self._shape(outputs[0]):
@@ -342,6 +366,18 @@ class _Graph:
         result = tuple(rest if side == -1 else side for side in wanted)
         _require(wanted.count(-1) <= 1 and math.prod(result) == math.prod(shape), "shape")
         return result, 0
+
+    def _lstm(self, options: Any, inputs: list[int]) -> tuple[Shape, int]:
+        found = check_lstm.shape(
+            options,
+            inputs,
+            self._tensors.__getitem__,
+            self._shape,
+            lambda number: self._constant(number) is not None,
+        )
+        if found is None:
+            raise _Unusable("inputs or options")
+        return found
 
     def _elementwise(self, options: Any, inputs: list[int]) -> tuple[Shape, int]:
         _require(len(inputs) == 1, "inputs")

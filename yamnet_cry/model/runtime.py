@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from yamnet_cry.errors import ModelError
 from yamnet_cry.frontend import Float32, FrontEnd
 from yamnet_cry.model.check import check
+from yamnet_cry.model.check_lstm import LSTM
 
 Int8 = NDArray[np.int8]
 Int16 = NDArray[np.int16]
@@ -96,6 +97,7 @@ class Student:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(f"the model is not a readable TFLite file ({reason})") from None
         self._lock = Lock()
+        self._recurrent = LSTM in {each["op_name"] for each in self._interpreter._get_ops_details()}
         self._front_end, self._classes, self._width = front_end, classes, embedding
         # The converter gives outputs in an order of its own: these are the numbers of logits and embeddings.
         self.output_numbers = sorted(
@@ -150,6 +152,9 @@ class Student:
         embeddings = np.empty((len(inputs), self._width), np.int8)
         with self._lock:
             for number, patch in enumerate(inputs):
+                if self._recurrent:
+                    # What an LSTM keeps is of the window before.
+                    self._interpreter.reset_all_variables()
                 self._interpreter.set_tensor(self._input, patch)
                 self._interpreter.invoke()
                 logits[number] = self._interpreter.get_tensor(self._outputs[0])[0]
