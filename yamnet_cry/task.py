@@ -16,6 +16,8 @@ Kind = Literal["exclusive", "independent"]
 
 #: Labels of what is none of the sounds or words that a task names, and of no sound at all.
 UNKNOWN, SILENCE = "unknown", "silence"
+#: What a clip is labelled with that is known to hold none of a task's independent labels.
+NONE = "none"
 
 _LONGEST_LABEL = 200
 _MOST_LABELS = 10_000

@@ -12,7 +12,8 @@ from yamnet_cry import Classifier
 from yamnet_cry.cli import main
 from yamnet_cry.distill import distill, recipes, students
 from yamnet_cry.distill.quantize import multiply_accumulates, parameter_counts
-from yamnet_cry.model.folder import CARD, TFLITE
+from yamnet_cry.model.folder import CARD, METRICS, TFLITE
+from yamnet_cry.task import NONE
 
 RATE = 16_000
 
@@ -21,11 +22,12 @@ FASTER = {
     "ser": ("train.epochs=3", "train.learning_rate=3e-3", "train.batch_size=4"),
     "ser-tiny": ("train.epochs=3", "train.learning_rate=3e-3", "train.batch_size=4"),
     "kws": ("train.epochs=2", "train.batch_size=16", "augmentation.views=30"),
+    "aed": ("train.epochs=3", "train.batch_size=4", "augmentation.views=10", "export.weight_bits=4"),
 }
 
 #: As the sources count them: Wav2Tiny without its front end's 5,082, DS-CNN whole; of Wav2Small they name
 #: 90K and no more.
-PARAMETERS = {"ser": (7, 90_307), "ser-tiny": (7, 10_797), "kws": (12, 119_372)}
+PARAMETERS = {"ser": (7, 90_307), "ser-tiny": (7, 10_797), "kws": (12, 119_372), "aed": (3, 33_219)}
 
 
 def voice(label: int, generator: np.random.Generator) -> np.ndarray:
@@ -50,7 +52,10 @@ def sibling(request, tmp_path_factory):
             0.001 * generator.standard_normal(RATE) if labels[label] == "silence" else voice(label, generator)
         )
         soundfile.write(folder / f"{number}.wav", wave, RATE)
-        lines.append(f"{number}.wav,{labels[label]},{split},{number}")
+        lines.append(f'{number}.wav,"{labels[label]}",{split},{number}')
+    if recipe.task.kind == "independent":
+        soundfile.write(folder / "none.wav", 0.001 * generator.standard_normal(RATE), RATE)
+        lines.append(f"none.wav,{NONE},train,none")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     return distill(str(folder), None, folder / "model", recipe=recipe, progress=False), folder
 
@@ -66,6 +71,9 @@ def test_it_becomes_a_classifier(sibling):
     assert ran.exit_code == 0, ran.output
     heard = json.loads(ran.stdout)
     assert set(heard["probabilities"]) == set(model.config.task.labels)
+    size = json.loads((folder / "model" / METRICS).read_text())["size"]
+    # Half a byte for each of 2 * 64 * 256 + 64 * 3 weights; four bytes for 515 steps and 259 biases.
+    assert size.get("packed_bytes") == (32_960 // 2 + 4 * (515 + 259) if name == "aed" else None)
     assert f"recipe `{name}`" in (folder / "model" / CARD).read_text()
 
 
@@ -82,6 +90,8 @@ def test_a_microcontroller_gives_the_same_answers(sibling):
     kernels.allocate_tensors()
     generator = np.random.default_rng(1)
     for label in range(2):
+        microcontroller.reset()
+        kernels.reset_all_variables()
         log_mel = front_end.log_mel(front_end.pad(voice(label, generator).astype(np.float32)))
         patch = model._student.quantize(log_mel)[None, : front_end.patch_frames, :, None]
         microcontroller.set_input(patch, 0)

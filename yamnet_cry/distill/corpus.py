@@ -10,7 +10,7 @@ from yamnet_cry import audio
 from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
-from yamnet_cry.task import Task
+from yamnet_cry.task import NONE, Task
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class Clip:
 
     Attributes:
         name: Unique within the corpus.
-        labels: What can be heard in it, in the words of `Task.clip_labels`; empty where nobody knows, and
-            only teachers judge.
+        labels: What can be heard in it, in the words of `Task.clip_labels`; `task.NONE` if it is known that
+            none of several independent labels can; empty where nobody knows, and only teachers judge.
         split: ``train``, ``val`` or ``test``.
         group: What must not cross splits and is resampled as one: a household, an uploader, a speaker.
         source: The collection it comes from, for metrics by source.
@@ -66,7 +66,8 @@ def completed(task: Task, clips: Iterable[Clip]) -> Task:
     """
     if task.labels:
         return task
-    labels = sorted({label for clip in clips for label in clip.labels})
+    nothing = {NONE} if task.kind == "independent" else set()
+    labels = sorted({label for clip in clips for label in clip.labels} - nothing)
     if len(labels) < 2:
         raise CorpusError(
             f"expected clips of two labels or more to tell apart. Received: {', '.join(labels) or 'none'}. "
@@ -210,6 +211,8 @@ def check_labels(clips: Iterable[Clip], task: Task) -> None:
 
 
 def _check_labels(clip: Clip, task: Task) -> None:
+    if clip.labels == (NONE,) and task.kind == "independent":
+        return
     unknown = [label for label in clip.labels if label not in task.labels]
     if unknown:
         known = ", ".join(task.labels[:_SHOWN]) + (", ..." if len(task.labels) > _SHOWN else "")

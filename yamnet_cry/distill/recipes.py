@@ -24,7 +24,7 @@ from yamnet_cry.distill.settings import sections
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.events import EventSettings
 from yamnet_cry.frontend import FrontEnd
-from yamnet_cry.task import SILENCE, UNKNOWN, Task
+from yamnet_cry.task import NONE, SILENCE, UNKNOWN, Task
 
 REFERENCE = Recipe(
     name="reference",
@@ -74,6 +74,39 @@ SOUNDS = Recipe(
     loss=Loss(target="softmax", label_weight=0.5, label_smoothing=0.1),
     export=Export(dense_per_channel=False),
     train=Train(epochs=20, batch_size=128, learning_rate=5e-4, schedule="cosine", dropped_learning_rate=2e-5),
+)
+
+#: Frames of 40 ms, every 20 ms, of five seconds, since an LSTM takes steps one by one. Mean and standard
+#: deviation are those of the training clips of a fold of examples/acoustic_events.py.
+EVENTS = FrontEnd(
+    name="acoustic_events",
+    sample_rate=16_000,
+    frame_length=640,
+    frame_hop=320,
+    fft_length=1024,
+    mel_bands=64,
+    mel_min_hz=60.0,
+    mel_max_hz=7_800.0,
+    log_offset=1e-6,
+    patch_frames=250,
+    patch_hop=125,
+    spectrum="power",
+    mean=-6.1,
+    standard_deviation=6.3,
+)
+
+AED = Recipe(
+    name="aed",
+    about="acoustic events: dog, crying, gunshots by an LSTM of 33,219 parameters, of few bits if you like",
+    front_end=EVENTS,
+    task=Task(("Dog", "Baby cry, infant cry", "Gunshot, gunfire"), "independent"),
+    teaching=Teaching(roles=("clips",), weights=(0.5,)),
+    student=StudentSettings(architecture="lstm", units=64, dropout=0.2),
+    augmentation=Augmentation(views=2_000, positive_share=1.0, background=NONE, level_dbfs=(-45.0, -15.0)),
+    selection=None,
+    loss=Loss(target="sigmoid"),
+    export=Export(dense_per_channel=False),
+    train=Train(epochs=15, batch_size=32, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
 #: Spectra of 4 ms, every 2 ms, of two seconds: those of Wav2Small (arXiv:2408.13920), which gives decibels
@@ -193,7 +226,7 @@ KWS = Recipe(
     ),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS, KWS, SER, SER_TINY)}
+RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS, KWS, AED, SER, SER_TINY)}
 
 
 def get(name: str, changes: Iterable[str] = ()) -> Recipe:

@@ -125,7 +125,7 @@ def of_each(windows: Windows, task: Task) -> Float32:
     for row, clip in zip(of_clip, windows.clips, strict=True):
         if clip.labels:
             row[:] = 0.0
-            row[[task.labels.index(label) for label in clip.labels]] = 1.0
+            row[[task.labels.index(label) for label in clip.labels if label in task.labels]] = 1.0
     nothing = 1 / len(task.labels) if task.kind == "exclusive" else 0.0
     silent = _silent(windows) & windows.labelled
     return np.where(silent[:, None], np.float32(nothing), of_clip[windows.clip_index])

@@ -35,7 +35,8 @@ def load(*sources: str, task: Task = CRY_TASK) -> list[Clip]:
             a task that has one, and the column ``label`` which labels, with ``;`` between them, a clip has
             for other tasks. A clip whose label is empty is unlabelled, as are those in a folder
             ``unlabelled``; so is, for a task with a target, a clip with another word than it and its
-            opposite, such as ``cry`` and ``not_cry``.
+            opposite, such as ``cry`` and ``not_cry``. Of labels that may come together,
+            ``none`` says that a clip has none of them.
         task: What the labels are for.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether a TFLite file is a small feed-forward network, checked before the runtime sees it.
+"""Whether a TFLite file is a small network of known parts, checked before the runtime sees it.
 
 LiteRT trusts what it is given: a wrong offset crashes the process, and a file of 100 KB can ask for gigabytes
 and minutes. So a model is read first with LiteRT's own schema in Python, where wrong offsets are exceptions.
