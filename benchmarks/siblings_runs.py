@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+#: How the names of runs begin whose test clips are measured together.
+FOLD = "fold"
 # What commands call the things that a user has: folders that the examples make, and weights.
-WHISPER = "WHISPER"
+WHISPER, MN04 = "WHISPER", "MN04"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Run:
     teachers: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     seed: int = 0
+
+    @property
+    def student(self) -> str:
+        """What is trained, by the name of its source."""
+        return self.name.split("/")[1]
 
     @property
     def folder(self) -> str:
@@ -104,4 +111,26 @@ def _emodb() -> Iterator[Run]:
             )
 
 
-RUNS = {"ser": ser}
+def kws() -> Iterator[Run]:
+    """Key words, in five folds by speaker: taught by Whisper, and by labels alone."""
+    for fold in range(5):
+        audio = (f"key-words/fold-{fold}.csv",)
+        yield Run(f"{FOLD} {fold}/DS-CNN/taught", "kws", audio, (WHISPER,))
+        yield Run(f"{FOLD} {fold}/DS-CNN/{LABELS_ALONE}", "kws", audio)
+
+
+#: Bits of a weight that recipe aed learns with; 0 is for full precision, rounded to 8 bits afterwards.
+AED_BITS = (0, 8, 4, 2)
+
+
+def aed() -> Iterator[Run]:
+    """Acoustic events, in five folds by source: with and without a teacher, and with weights of few bits."""
+    for fold in range(5):
+        audio = (f"events/fold-{fold}.csv",)
+        yield Run(f"{FOLD} {fold}/LSTM/{LABELS_ALONE}", "aed", audio)
+        for bits in AED_BITS:
+            settings = (f"export.weight_bits={bits}",) if bits else ()
+            yield Run(f"{FOLD} {fold}/LSTM/taught, {bits or 32} bits", "aed", audio, (MN04,), settings)
+
+
+RUNS = {"ser": ser, "kws": kws, "aed": aed}

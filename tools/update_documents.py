@@ -1,9 +1,9 @@
-"""Writes what README.md and MODEL_CARD.md say of the released model, from hub/ and benchmarks/hearing.json.
+"""Writes what README.md and MODEL_CARD.md say of models, from hub/, docs/siblings and benchmarks/hearing.json.
 
     python tools/update_documents.py
 
-Run it after a new model has been put into hub/, or after benchmarks/hearing.py; a test compares the documents
-with it.
+Run it after a new model has been put into hub/, or after benchmarks/hearing.py or siblings_report.py; a test
+compares the documents with it.
 """
 
 import json
@@ -18,6 +18,10 @@ HUB = ROOT / "hub"
 
 HEARING = ROOT / "benchmarks" / "hearing.json"
 
+SIBLINGS = ROOT / "docs" / "siblings" / "table.md"
+
+SIBLINGS_BEGIN = "<!-- siblings: written by tools/update_documents.py -->"
+SIBLINGS_END = "<!-- end of siblings -->"
 HEARING_BEGIN = "<!-- hearing: written by tools/update_documents.py -->"
 HEARING_END = "<!-- end of hearing -->"
 BEGIN, END = "<!-- results: written by tools/update_documents.py -->", "<!-- end of results -->"
@@ -33,6 +37,8 @@ def documents() -> dict[Path, str]:
     short = json.loads(HEARING.read_text(encoding="utf-8"))["short"]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     readme = _between(readme, HEARING_BEGIN, HEARING_END, f"{short['introduction']}\n\n{short['table']}")
+    siblings = SIBLINGS.read_text(encoding="utf-8").rstrip()
+    readme = _between(readme, SIBLINGS_BEGIN, SIBLINGS_END, siblings)
     results = f"{card.evaluated_on(metrics)}\n\n{card.results_table(metrics)}"
     return {
         ROOT / "README.md": _between(readme, BEGIN, END, results),
