@@ -1,4 +1,4 @@
-"""Writes what README.md and MODEL_CARD.md say of models, from hub/, docs/siblings and benchmarks/hearing.json.
+"""Writes what README.md and MODEL_CARD.md say of models, from hub/, docs/siblings and benchmarks/.
 
     python tools/update_documents.py
 
