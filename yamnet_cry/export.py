@@ -13,7 +13,7 @@ from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ExportError
 from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit
-from yamnet_cry.frontend import YAMNET, Float32
+from yamnet_cry.frontend import Float32
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.runtime import embedding_scale
 
@@ -36,13 +36,12 @@ def write(classifier: Classifier, name: str, out: Path) -> str:
         What was written and how it was checked, in a sentence or some lines.
 
     Raises:
-        ExportError: If ``out`` exists or cannot be written, the model has another front end than YAMNet's
-            or is of a task that the format does not know, something is not installed, or what was written
-            answers otherwise than the model; then nothing is left of it.
+        ExportError: If ``out`` exists or cannot be written, the model has a front end or a task that the
+            format does not know, something is not installed, or what was written answers otherwise than the
+            model; then nothing is left of it.
     """
     if out.exists():
         raise ExportError(f"{out} exists; name another, or move it away first")
-    kit.check_front_end(classifier.config)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole(out) as unfinished:
@@ -59,7 +58,7 @@ def write(classifier: Classifier, name: str, out: Path) -> str:
 
 def _tflite(classifier: Classifier, out: Path) -> str:
     out.write_bytes(classifier.model)
-    log_mel = YAMNET.log_mel(nursery())
+    log_mel = _scene(classifier)
     written = model_folder.student(classifier.config, out.read_bytes(), classifier.context)
     if not np.array_equal(written.logits(log_mel), classifier.logits(log_mel)):
         raise ExportError("the file gives other logits than the model")
@@ -142,10 +141,15 @@ def _float_model(classifier: Classifier) -> "keras.Model":
     return context_keras.over_time(student, context_keras.dequantized(classifier.context, scale))
 
 
+def _scene(classifier: Classifier) -> Float32:
+    """The spectrogram of a test scene, as the model's front end makes it."""
+    return classifier.config.front_end.log_mel(nursery())
+
+
 def _agrees(classifier: Classifier, model: Callable[[Float32], Any]) -> str:
     """Compares what the INT8 model and another one say of a scene; refuses one that answers otherwise."""
-    log_mel = YAMNET.log_mel(nursery())
-    patches = np.ascontiguousarray(YAMNET.patches(log_mel)[..., np.newaxis])
+    log_mel = _scene(classifier)
+    patches = np.ascontiguousarray(classifier.config.front_end.patches(log_mel)[..., np.newaxis])
     student = model_folder.student(classifier.config, classifier.model, classifier.context)
     outputs = student.outputs(log_mel)
     probabilities = classifier.config.task.probabilities

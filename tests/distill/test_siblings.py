@@ -8,7 +8,7 @@ import soundfile
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from click.testing import CliRunner
 
-from yamnet_cry import Classifier
+from yamnet_cry import Classifier, export
 from yamnet_cry.cli import main
 from yamnet_cry.distill import distill, recipes, students
 from yamnet_cry.distill.quantize import multiply_accumulates, parameter_counts
@@ -100,6 +100,20 @@ def test_a_microcontroller_gives_the_same_answers(sibling):
         kernels.invoke()
         expected = kernels.get_tensor(kernels.get_output_details()[0]["index"])
         assert np.abs(microcontroller.get_output(0).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.filterwarnings("ignore:In the future `np:FutureWarning")  # tf2onnx asks for what NumPy lacks
+@pytest.mark.parametrize("format", ["tflite", "keras", "c-array", "onnx"])
+def test_it_can_be_taken_elsewhere(sibling, tmp_path, format):
+    model, folder = sibling
+    target = tmp_path / ("out" if format == "c-array" else f"out.{format}")
+    said = export.write(Classifier.from_pretrained(folder / "model"), format, target)
+    assert target.exists()
+    assert said.startswith(
+        ("an INT8 TFLite file", "a Keras model", "an ONNX model", "yamnet_cry_model.h and")
+    )
+    if format == "c-array":
+        assert f'"name": "{model.config.front_end.name}"' in (target / "yamnet_cry_model.h").read_text()
 
 
 @pytest.mark.parametrize("name", list(PARAMETERS))
