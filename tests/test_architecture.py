@@ -52,6 +52,7 @@ FLOORS = [
         "distill.corpus",
         "distill.metrics",
         "distill.checkpoint_process",
+        "distill.teachers.kinds",
         "distill.fused_lstm",
         "distill.teachers.fingerprint",
     },
@@ -64,7 +65,6 @@ FLOORS = [
         "distill.plots",
         "distill.intervals",
         "distill.event_metrics",
-        "distill.teachers.kinds",
     },
     {
         "distill.recipe",
@@ -77,6 +77,7 @@ FLOORS = [
         "distill.teachers.efficientat",
         "distill.teachers.student",
         "distill.teachers.whisper",
+        "distill.teachers.renamed",
         "distill.teachers.checkpoint",
     },
     {"distill.recipes", "distill.teachers.__init__"},

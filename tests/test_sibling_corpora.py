@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 
 import acoustic_events
+import dogs
 import emotions
 import key_words
 import numpy as np
@@ -212,3 +213,59 @@ def test_too_few_gunshots(sounds, tmp_path, monkeypatch, capsys):
     assert status == ("there are not enough sources of Gunshot, gunfire for 5 folds; name further corpora")
     printed, status = run(acoustic_events, monkeypatch, capsys, tmp_path / "out", "--corpus", tmp_path)
     assert (status, "has no manifest.csv" in printed.err) == (2, True)
+
+
+class Hears:
+    """Says that loud clips bark and that nothing whines."""
+
+    name, fingerprint, kind, labels = "a teacher", "1", "exclusive", ("bark", "whine", "other")
+
+    def logits(self, waveforms):
+        return [np.float32([[5, 0, 0] if np.abs(wave).max() > 0.6 else [0, 0, 5]]) for wave in waveforms]
+
+
+def test_dogs_are_labelled_by_their_teacher(tmp_path, monkeypatch, capsys):
+    for name in ("bark", "whine", "cars"):
+        for number in range(3):
+            path = tmp_path / "clips" / name / f"{name}_{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            wave = np.zeros(RATE)
+            wave[100] = 0.9 if name == "bark" and number else 0.3
+            soundfile.write(path, wave, RATE)
+    (tmp_path / "clips" / "bark" / "broken.wav").write_bytes(b"no audio")
+    monkeypatch.setattr(dogs, "teacher_of", lambda source: Hears())
+    arguments = (tmp_path / "out", "--clips", tmp_path / "clips", "--teacher", "any")
+    printed, status = run(dogs, monkeypatch, capsys, *arguments)
+    assert status == 0
+    assert printed.out.splitlines() == [
+        f"{tmp_path / 'out'}: 9 clips; a teacher agrees with their names on 55.6%",
+        "  bark: 2 bark, 0 whine, 1 other",
+        "  whine: 0 bark, 0 whine, 3 other",
+        "  other: 0 bark, 0 whine, 3 other",
+    ]
+    assert "left out: " in printed.err
+    assert "broken.wav" in printed.err
+    answered, named = rows(tmp_path / "out" / "manifest.csv"), rows(tmp_path / "out" / "names.csv")
+    assert [row["file"] for row in answered] == [row["file"] for row in named]
+    assert Counter(row["label"] for row in named) == {"bark": 3, "whine": 3, "other": 3}
+
+
+def test_what_dogs_cannot_use(tmp_path, monkeypatch, capsys):
+    printed, status = run(dogs, monkeypatch, capsys, "--print-prompts")
+    assert (status, printed.out) == (0, '["Bark;Bow-wow;Yip", "Whimper (dog);Howl", ""]\n')
+    printed, status = run(dogs, monkeypatch, capsys, tmp_path / "out")
+    assert (status, "name OUT, --clips and --teacher" in printed.err) == (2, True)
+    _, status = run(dogs, monkeypatch, capsys, tmp_path / "o", "--clips", tmp_path, "--teacher", "none")
+    assert "holds no folders with audio files" in str(status)
+    write(tmp_path / "clips" / "bark" / "bark_1.wav")
+    _, status = run(
+        dogs,
+        monkeypatch,
+        capsys,
+        tmp_path / "o",
+        "--clips",
+        tmp_path / "clips",
+        "--teacher",
+        tmp_path / "none",
+    )
+    assert str(status).startswith("a teacher is tfhub, yamnet_folded.npz")

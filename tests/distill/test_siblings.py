@@ -22,6 +22,7 @@ FASTER = {
     "ser": ("train.epochs=3", "train.learning_rate=3e-3", "train.batch_size=4"),
     "ser-tiny": ("train.epochs=3", "train.learning_rate=3e-3", "train.batch_size=4"),
     "kws": ("train.epochs=2", "train.batch_size=16", "augmentation.views=30"),
+    "dogs": ("train.epochs=3", "train.batch_size=4", "augmentation.views=10"),
     "aed": ("train.epochs=3", "train.batch_size=4", "augmentation.views=10", "export.weight_bits=4"),
 }
 

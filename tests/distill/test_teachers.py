@@ -290,3 +290,53 @@ def test_a_teacher_of_clips_may_be_left_out_and_that_is_said(caplog):
 def test_teachers_that_cannot_teach_a_task(of, recipe, message):
     with pytest.raises(TeacherError, match=re.escape(message)):
         teachers.check(of, recipe)
+
+
+class Hears:
+    """Hears what it is told to."""
+
+    name, fingerprint = "tagger", "1"
+    labels = ("Bark", "Howl", "Rain", "Wind")
+
+    def __init__(self, rows, kind="independent"):
+        self.rows, self.kind = np.float32(rows), kind
+
+    def logits(self, waveforms):
+        return [self.rows for _ in waveforms]
+
+
+def test_a_teacher_of_other_labels_answers_in_those_of_the_task():
+    heard = Hears([[3, -4, -4, -4], [-4, 3, -4, -4], [-4, -4, 5, 5], [-1, -1, 5, 5]])
+    renamed = teachers.RenamedTeacher(heard, ("bark", "whine", "other"), ("Bark", "Howl; Wind", ""))
+    assert (renamed.labels, renamed.kind) == (("bark", "whine", "other"), "exclusive")
+    (rows,) = renamed.logits([NOISE])
+    answers = [renamed.labels[number] for number in rows.argmax(axis=1)]
+    assert answers == ["bark", "whine", "whine", "whine"]
+    # Nothing of the named: it is the other, and surely.
+    nothing = teachers.RenamedTeacher(heard, ("dog", "other"), ("Howl", ""))
+    said = Task(nothing.labels).probabilities(nothing.logits([NOISE])[0])
+    np.testing.assert_allclose(said[2], [0.018, 0.982], atol=1e-3)
+    of_softmax = teachers.RenamedTeacher(
+        Hears([[0, 0, 0, 0]], "exclusive"), ("dog", "other"), ("Bark;Howl", "")
+    )
+    np.testing.assert_allclose(np.exp(of_softmax.logits([NOISE])[0]), [[0.25, 0.75]], atol=1e-6)
+    assert nothing.fingerprint != renamed.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("Bark",), "for each of 2 labels of the task, those of tagger .* Received: 'Bark'"),
+        (("", ""), "at most one empty text"),
+        (("Bark", "Meow"), "expected labels of tagger in teaching.prompts. It lacks: Meow"),
+    ],
+)
+def test_names_that_a_teacher_does_not_know(names, message):
+    with pytest.raises(TeacherError, match=message):
+        teachers.RenamedTeacher(Hears([[0, 0, 0, 0]]), ("dog", "other"), names)
+
+
+def test_prompts_make_any_teacher_one_of_the_tasks_labels(released):
+    teacher = teachers.load(released, YAMNET, ("crying", "other"), ("Baby cry, infant cry;Whimper", ""))
+    assert (teacher.labels, teacher.kind) == (("crying", "other"), "exclusive")
+    assert teacher.logits([YAMNET.pad(NOISE)])[0].shape[1] == 2

@@ -109,6 +109,25 @@ AED = Recipe(
     train=Train(epochs=15, batch_size=32, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
+DOGS = Recipe(
+    name="dogs",
+    about="what a dog does: bark, whine or other, labelled by what a large teacher hears, by a small CNN",
+    task=Task(("bark", "whine", "other")),
+    teaching=Teaching(
+        prompts=(
+            "This is the sound of a dog barking.",
+            "This is the sound of a dog whining.",
+            "This is a sound without a dog.",
+        )
+    ),
+    student=StudentSettings(blocks=((24, 2), (32, 1), (64, 2), (128, 2)), dropout=0.2),
+    augmentation=Augmentation(views=1_500, positive_share=1.0, seconds=2.0),
+    selection=None,
+    loss=Loss(target="softmax", temperature=2.0, label_weight=0.5),
+    export=Export(dense_per_channel=False),
+    train=Train(epochs=20, batch_size=64, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
+)
+
 #: Spectra of 4 ms, every 2 ms, of two seconds: those of Wav2Small (arXiv:2408.13920), which gives decibels
 #: and scales every clip to the same level first.
 WAV2SMALL = FrontEnd(
@@ -226,7 +245,7 @@ KWS = Recipe(
     ),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS, KWS, AED, SER, SER_TINY)}
+RECIPES = {recipe.name: recipe for recipe in (CRY, CONTEXT, REFERENCE, SOUNDS, KWS, AED, DOGS, SER, SER_TINY)}
 
 
 def get(name: str, changes: Iterable[str] = ()) -> Recipe:

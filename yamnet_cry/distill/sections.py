@@ -97,12 +97,13 @@ class Teaching:
         weights: Of windows, the weight of the teacher among all such teachers. Of clips, the share of its
             word beside the labels that people gave, in [0, 1]; clips without labels have its word alone.
         prompts: For a teacher such as CLAP that compares sounds with sentences: one for each label of the
-            task, in their order.
+            task, in their order. For a teacher of other labels: those of its own that each label stands for,
+            with ``;`` between them, and an empty text for a label that is none of the others.
     """
 
     roles: Annotated[tuple[Role, ...], each_of(get_args(Role), 8)] = ("windows",)
     weights: Annotated[tuple[float, ...], each_within(1e-3, 1e3, 8)] = (1.0,)
-    prompts: Annotated[tuple[str, ...], texts(300, 1000)] = ()
+    prompts: Annotated[tuple[str, ...], texts(1000, 1000)] = ()
 
 
 @dataclass(frozen=True)

@@ -101,17 +101,15 @@ def texts(longest: int, most: int) -> Rule:
 
     Example:
         >>> rule = texts(3, 2)
-        >>> rule.meaning, rule.holds(["a", "b"]), rule.holds(["long"]), rule.holds("a")
-        ('a list of at most 2 texts of 1 to 3 printable characters', True, False, False)
+        >>> rule.meaning, rule.holds(["a", ""]), rule.holds(["long"]), rule.holds("a")
+        ('a list of at most 2 texts of up to 3 printable characters', True, False, False)
     """
     return Rule(
-        f"a list of at most {most:,} texts of 1 to {longest} printable characters",
+        f"a list of at most {most:,} texts of up to {longest} printable characters",
         lambda value: (
             isinstance(value, list | tuple)
             and len(value) <= most
-            and all(
-                isinstance(each, str) and 0 < len(each) <= longest and each.isprintable() for each in value
-            )
+            and all(isinstance(each, str) and len(each) <= longest and each.isprintable() for each in value)
         ),
     )
 

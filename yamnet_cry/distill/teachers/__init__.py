@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -14,19 +13,21 @@ from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.teachers.checkpoint import CheckpointTeacher
 from yamnet_cry.distill.teachers.efficientat import EfficientAtTeacher
 from yamnet_cry.distill.teachers.fingerprint import fingerprint
-from yamnet_cry.distill.teachers.kinds import EMBEDDING, TeacherKind
+from yamnet_cry.distill.teachers.kinds import EMBEDDING, Teacher
+from yamnet_cry.distill.teachers.renamed import RenamedTeacher
 from yamnet_cry.distill.teachers.saved_model import TFHUB, SavedModelTeacher, from_tfhub
 from yamnet_cry.distill.teachers.student import StudentTeacher
 from yamnet_cry.distill.teachers.whisper import WhisperTeacher
 from yamnet_cry.distill.teachers.yamnet import WEIGHTS_FILE, YamnetTeacher
 from yamnet_cry.errors import TeacherError
-from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
+from yamnet_cry.frontend import YAMNET, FrontEnd
 from yamnet_cry.model.folder import CONFIG
 from yamnet_cry.task import Task
 
 __all__ = [
     "CheckpointTeacher",
     "EfficientAtTeacher",
+    "RenamedTeacher",
     "SavedModelTeacher",
     "StudentTeacher",
     "Teacher",
@@ -37,39 +38,6 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-
-
-class Teacher(Protocol):
-    """Anything that gives logits for waveforms, of every window or of the whole.
-
-    Attributes:
-        name: How a run's records call it.
-        fingerprint: Changes when its weights do; part of the key under which its logits are cached.
-        labels: What each number stands for.
-        kind: ``exclusive`` if softmax makes probabilities of its logits, ``independent`` if the sigmoid of
-            each does, ``embedding`` if they are none, and labels are learnt from the corpus.
-    """
-
-    name: str
-    fingerprint: str
-    labels: tuple[str, ...]
-
-    @property
-    def kind(self) -> TeacherKind:
-        """What its numbers stand for; see above."""
-        ...
-
-    def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
-        """Judges every waveform.
-
-        Args:
-            waveforms: float32 samples at 16 kHz, each padded by the student's `FrontEnd.pad`.
-
-        Returns:
-            One float32 array of shape (n, labels) a waveform: n is the number of its windows, or less for a
-            teacher that judges the whole, such as 1.
-        """
-        ...
 
 
 def load(
@@ -87,12 +55,21 @@ def load(
             teaches; that of a folder with a tagger, see `EfficientAtTeacher`; that of Whisper's encoder in
             ONNX, see `WhisperTeacher`; or that of a checkpoint of Transformers, see `CheckpointTeacher`.
         front_end: Whose windows it will judge.
-        labels: What the task tells apart, for CLAP.
-        prompts: A sentence for each, for CLAP.
+        labels: What the task tells apart.
+        prompts: For CLAP, a sentence for each label; for a teacher of other labels, see `RenamedTeacher`.
 
     Raises:
         TeacherError: If there is none.
     """
+    teacher = _loaded(source, front_end, labels, prompts)
+    if prompts and not isinstance(teacher, CheckpointTeacher) and teacher.kind != EMBEDDING:
+        return RenamedTeacher(teacher, labels, prompts)
+    return teacher
+
+
+def _loaded(
+    source: str | os.PathLike[str], front_end: FrontEnd, labels: Sequence[str], prompts: Sequence[str]
+) -> Teacher:
     if os.fspath(source) == TFHUB:
         return from_tfhub()
     path = Path(source)
