@@ -121,6 +121,29 @@ def test_a_student_teaches_the_next_one(classifier, beeps, tmp_path):
     assert model.config.parameters["total"] < Classifier.from_pretrained(out).config.parameters["total"]
 
 
+class Judge:
+    """Knows the pitch of whole clips."""
+
+    name, fingerprint, kind = "judge", "pitch", "exclusive"
+    labels = ("low", "middle", "high")
+
+    def logits(self, waveforms):
+        rows = []
+        for wave in waveforms:
+            hertz = np.abs(np.fft.rfft(wave[:RATE])).argmax()
+            rows.append(np.float32([[-abs(np.log(hertz / pitch)) * 9 for pitch in (200, 800, 3_000)]]))
+        return rows
+
+
+def test_a_teacher_of_clips_stands_beside_its_student(beeps, tmp_path):
+    settings = (*SETTINGS, 'teaching.roles=["clips"]', "teaching.weights=[0.5]", "train.epochs=2")
+    recipe = recipes.get("sounds", settings)
+    distill(str(beeps), Judge(), tmp_path / "m", recipe=recipe, cache=tmp_path / "c.sqlite", progress=False)
+    metrics = json.loads((tmp_path / "m" / METRICS).read_text())
+    assert metrics["models"]["judge"]["all"]["accuracy"]["value"] == 1.0
+    assert "| Teacher of clips | 1.000" in (tmp_path / "m" / CARD).read_text()
+
+
 def test_sounds_that_come_together(beeps, tmp_path):
     generator = np.random.default_rng(1)
     lines = ["file,label,split,group"]

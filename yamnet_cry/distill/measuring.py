@@ -177,6 +177,9 @@ def _classifier(
     }
     if teacher := _teacher(windows, task.labels):
         of_clips["teacher"] = windows.by_clip(teacher.logits, "test")
+    for judge in windows.of("clips"):
+        if set(task.labels) <= set(judge.labels):
+            of_clips["judge"] = windows.by_clip(judge.of_labels(task.labels)[windows.clip_index], "test")
     models = {
         name: evaluate.classification_report(
             test,

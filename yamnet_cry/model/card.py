@@ -21,6 +21,7 @@ _MODELS = {
     "previous": "INT8 student of the release before",
     "teacher": "Teacher, softmax",
     "teacher_sigmoid": "Teacher, sigmoid",
+    "judge": "Teacher of clips",
 }
 _TAGS = ["knowledge-distillation", "yamnet", "tflite", "tinyml"]
 
