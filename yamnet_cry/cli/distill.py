@@ -31,7 +31,8 @@ from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
     multiple=True,
     metavar="PATH|tfhub",
     help="YAMNet (its weights, a SavedModel, or tfhub to download it), a model folder whose student then "
-    "teaches, or a tagger in ONNX; may be repeated, and left out for recipes that learn from labels alone.",
+    "teaches, a tagger or Whisper's encoder in ONNX, or a checkpoint of Transformers; may be repeated, and left "
+    "out for recipes that learn from labels alone.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make.")
 @click.option(
@@ -96,7 +97,8 @@ def distill(
     warning.
 
     Recipe cry makes a detector of crying. Recipe sounds makes a classifier of your own sounds, from a folder
-    with one folder of recordings for each: yamnet-cry distill --recipe sounds --audio DIR --out my-model
+    with one folder of recordings for each: yamnet-cry distill --recipe sounds --audio DIR --out my-model.
+    `yamnet-cry recipes` lists those for key words, acoustic events, dogs and emotions in speech too.
 
     With --push, the folder then goes to the Hugging Face Hub, unless there was such a warning; whether you
     are logged in is asked before the work begins.
