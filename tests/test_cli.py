@@ -200,7 +200,7 @@ def test_evaluate_explains_what_it_cannot_do(released, synthetic_corpus, tmp_pat
         ),
         (
             ["--set", "student.blocks=[[1024,1],[1024,1]]"],
-            "expected a student of at most 200,000,000 multiply-acc",
+            "expected a student of at most 300,000,000 multiply-acc",
         ),
         (["--teacher", "nowhere"], "a teacher is tfhub, yamnet_folded.npz"),
         (["--audio", "nowhere"], "a corpus is a folder with manifest.csv"),

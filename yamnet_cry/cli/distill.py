@@ -31,8 +31,8 @@ from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
     multiple=True,
     metavar="PATH|tfhub",
     help="YAMNet (its weights, a SavedModel, or tfhub to download it), a model folder whose student then "
-    "teaches, a tagger or Whisper's encoder in ONNX, or a checkpoint of Transformers; may be repeated, and left "
-    "out for recipes that learn from labels alone.",
+    "teaches, a tagger or Whisper's encoder in ONNX, or a checkpoint of Transformers; may be repeated, and "
+    "left out for recipes that learn from labels alone.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make.")
 @click.option(
