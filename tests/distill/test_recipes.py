@@ -224,6 +224,9 @@ def test_the_program_lists_and_explains_recipes():
     assert (
         "train.epochs=44\n    Number of epochs. Expected: a whole number from 1 to 100000.\n" in shown.stdout
     )
+    assert "Needs" not in shown.stdout
+    needs = CliRunner().invoke(main, ["recipes", "show", "kws"]).stdout
+    assert "Needs Speech Commands v0.02 as it is unpacked" in " ".join(needs.split())
     unknown = CliRunner().invoke(main, ["recipes", "show", "best"])
     assert (unknown.exit_code, unknown.stderr) == (
         2,

@@ -38,11 +38,14 @@ def show(name: str, as_json: bool) -> None:
         content = {
             "name": recipe.name,
             "about": recipe.about,
+            "needs": recipe.needs,
             "settings": list(map(dataclasses.asdict, settings)),
         }
         click.echo(json.dumps(content, indent=2))
         return
     click.echo(f"{recipe.name}: {recipe.about}")
+    if recipe.needs:
+        click.echo(_indented(f"Needs {recipe.needs}"))
     for setting in settings:
         meaning = f"{setting.meaning} Expected: {setting.expected}."
         click.echo(f"\n{setting.key}={_as_typed(setting.value)}\n{_indented(meaning)}")

@@ -79,6 +79,7 @@ class Recipe:
         export: How it is quantised.
         events: How the detector makes events of probabilities.
         about: What is special about it, in a line.
+        needs: What audio and which teachers it is made for, and where they are to be had.
 
     Raises:
         RecipeError: If a setting is not what its rule says, or two contradict each other.
@@ -98,6 +99,7 @@ class Recipe:
     export: Export = field(default_factory=Export)
     events: EventSettings = field(default_factory=EventSettings)
     about: str = field(default="", compare=False)
+    needs: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -150,5 +152,5 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Returns the recipe as plain data, as ``recipe.json`` holds it."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        del plain["about"]
+        del plain["about"], plain["needs"]
         return plain

