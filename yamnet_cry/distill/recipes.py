@@ -105,8 +105,8 @@ AED = Recipe(
     name="aed",
     about="acoustic events: dog, crying, gunshots by an LSTM of 33,219 parameters, of few bits if you like",
     needs=(
-        "what examples/acoustic_events.py makes of other corpora; as teacher, if any, EfficientAT's mn04_as in "
-        "ONNX (github.com/fschmid56/EfficientAT, MIT)."
+        "what examples/acoustic_events.py makes of other corpora; as teacher, if any, EfficientAT's mn04_as "
+        "in ONNX (github.com/fschmid56/EfficientAT, MIT)."
     ),
     front_end=EVENTS,
     task=Task(("Dog", "Baby cry, infant cry", "Gunshot, gunfire"), "independent"),
