@@ -12,6 +12,7 @@ from yamnet_cry import Classifier, export
 from yamnet_cry.cli import main
 from yamnet_cry.distill import distill, recipes, students
 from yamnet_cry.distill.quantize import multiply_accumulates, parameter_counts
+from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import CARD, METRICS, TFLITE
 from yamnet_cry.task import NONE
 
@@ -114,7 +115,10 @@ def test_it_can_be_taken_elsewhere(sibling, tmp_path, format):
         ("an INT8 TFLite file", "a Keras model", "an ONNX model", "yamnet_cry_model.h and")
     )
     if format == "c-array":
-        assert f'"name": "{model.config.front_end.name}"' in (target / "yamnet_cry_model.h").read_text()
+        header = (target / "yamnet_cry_model.h").read_text()
+        # Of YAMNet's front end the header says nothing: the kit's own code makes it.
+        named = f'"name": "{model.config.front_end.name}"' in header
+        assert named == (model.config.front_end != YAMNET)
 
 
 @pytest.mark.parametrize("name", list(PARAMETERS))
