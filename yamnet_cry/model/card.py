@@ -105,16 +105,16 @@ def evaluated_on(metrics: dict[str, Any]) -> str:
     values, evaluation = metrics["models"]["int8"]["all"], metrics["evaluation"]
     intervals = evaluation["intervals"]
     if "clips" in values:
-        clips, how = f"{values['clips']} clips", "The answer for a clip is its windows' mean probability."
+        clips, how = f"{values['clips']:,} clips", "The answer for a clip is its windows' mean probability."
     else:
-        clips = f"{values['cry']} clips with crying and {values['not_cry']} without"
+        clips = f"{values['cry']:,} clips with crying and {values['not_cry']:,} without"
         how = (
             "Every model is calibrated on validation clips in the same way; F1, precision and recall are "
             "taken at probability 0.5."
         )
     return (
         f"Split `{evaluation['split']}`: {clips}, "
-        f"from {values['groups']} groups (households, uploaders, speakers) that no other split shares. "
+        f"from {values['groups']:,} groups (households, uploaders, speakers) that no other split shares. "
         f"In brackets: {intervals['level']:.0%} intervals from {intervals['bootstrap_replicates']:,} "
         f"bootstrap replicates over groups. {how}"
     )
