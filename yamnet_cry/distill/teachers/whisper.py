@@ -65,7 +65,10 @@ class WhisperTeacher:
             raise ImportError('Whisper needs onnx and onnxruntime: pip install "yamnet-cry[onnx]"') from None
         networks = sorted(folder.rglob("encoder_model*.onnx"))
         if len(networks) != 1:
-            raise TeacherError(f"expected one encoder_model*.onnx in {folder}. Received: {len(networks)}")
+            raise TeacherError(
+                f"expected one encoder_model*.onnx in {folder}, such as encoder_model_quantized.onnx. "
+                f"Received: {len(networks)}"
+            )
         self._front_end = front_end
         try:
             name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_name_or_path"]
@@ -95,12 +98,12 @@ class WhisperTeacher:
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
         """Returns the embedding of every window; see `Teacher`."""
-        # One at a time: its weights are INT8, and so would be the activations of all windows, in one scale.
+        each = [self._front_end.waveforms(waveform) for waveform in waveforms]
+        ends = np.cumsum([len(windows) for windows in each])
+        # One window a run: where weights are INT8, activations are too, with one scale for all of a run.
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            return [
-                np.stack(list(pool.map(self._embedding, self._front_end.waveforms(waveform))))
-                for waveform in waveforms
-            ]
+            embeddings = list(pool.map(self._embedding, (window for windows in each for window in windows)))
+        return np.split(np.stack(embeddings), ends[:-1])
 
     def _embedding(self, waveform: Float32) -> Float32:
         count = self._positions * _FRAMES_PER_POSITION
