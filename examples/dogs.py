@@ -13,6 +13,9 @@ cannot be read are named and left out.
 
 `manifest.csv` in OUT has the teacher's answer as label, and `names.csv` the name of the clip's folder: what
 people say. Clips whose numbers are near come from one recording; twenty in a row are a group.
+
+With `--cleaner htdemucs.onnx`, see separate.py, voices are taken out of all training and validation clips
+first: `cleaned.csv` has these, as the teacher hears them, and the same test clips as `manifest.csv`.
 """
 
 import argparse
@@ -24,8 +27,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import soundfile
+from separate import Separator, separated
 from tqdm import tqdm
 
 from yamnet_cry import audio
@@ -34,9 +37,9 @@ from yamnet_cry.distill.recipes import DOGS
 from yamnet_cry.distill.sources import MANIFEST
 from yamnet_cry.errors import AudioError, TeacherError, YamnetCryError
 from yamnet_cry.files import whole
-from yamnet_cry.frontend import YAMNET
+from yamnet_cry.frontend import YAMNET, Float32
 
-NAMES = "names.csv"
+NAMES, CLEANED = "names.csv", "cleaned.csv"
 COLUMNS = ("file", "label", "split", "group", "source")
 RATE, SECONDS = 16_000, 10
 
@@ -85,33 +88,59 @@ def teacher_of(source: str) -> teachers.Teacher:
         return teachers.load(source, YAMNET, DOGS.task.labels, sentences)
 
 
-def write(sounds: list[Sound], teacher: teachers.Teacher, out: Path) -> list[tuple[Sound, str]]:
+def read(sounds: list[Sound]) -> tuple[list[Sound], list[Float32]]:
+    """Reads the clips that can be read, at most ten seconds of each."""
+    kept, waves = [], []
+    for sound in tqdm(sounds, desc="clips", unit="clip"):
+        try:
+            waves.append(audio.read(sound.path)[: SECONDS * RATE])
+            kept.append(sound)
+        except AudioError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    return kept, waves
+
+
+def answers_of(teacher: teachers.Teacher, waves: list[Float32]) -> list[str]:
+    """Asks the teacher what each clip is."""
+    answers = []
+    for wave in tqdm(waves, desc="labels", unit="clip"):
+        (rows,) = teacher.logits([YAMNET.pad(wave)])
+        answers.append(DOGS.task.labels[int(DOGS.task.probabilities(rows).mean(axis=0).argmax())])
+    return answers
+
+
+def write(sounds: list[Sound], teacher: teachers.Teacher, out: Path, cleaner: Separator | None) -> list[str]:
     """Writes clips and manifests.
 
     Returns:
-        Each clip with the teacher's answer.
+        The teacher's answers.
     """
-    labels = DOGS.task.labels
+    sounds, waves = read(sounds)
     split_of = corpus.split_groups((sound.group, (sound.named,)) for sound in sounds)
-    answers: list[tuple[Sound, str]] = []
+    splits = [split_of[sound.group] for sound in sounds]
+    answers = answers_of(teacher, waves)
+    manifests = {MANIFEST: answers, NAMES: [sound.named for sound in sounds]}
     with whole(out) as unfinished:
         unfinished.mkdir()
-        for sound in tqdm(sounds, desc="labels", unit="clip"):
-            try:
-                wave = audio.read(sound.path)[: SECONDS * RATE]
-            except AudioError as error:
-                print(f"left out: {error}", file=sys.stderr)
-                continue
-            soundfile.write(unfinished / _file(len(answers)), wave, RATE, subtype="PCM_16")
-            (rows,) = teacher.logits([YAMNET.pad(wave)])
-            answers.append((sound, labels[int(DOGS.task.probabilities(rows).mean(axis=0).argmax())]))
-        for name in (MANIFEST, NAMES):
+        for number, wave in enumerate(waves):
+            soundfile.write(unfinished / _file(number), wave, RATE, subtype="PCM_16")
+        cleaned: dict[int, str] = {}
+        if cleaner is not None:
+            chosen = [number for number, split in enumerate(splits) if split != "test"]
+            found = separated(cleaner, (waves[number] for number in chosen))
+            clean = list(tqdm(found, total=len(chosen), desc="voices", unit="clip"))
+            cleaned = dict(zip(chosen, answers_of(teacher, clean), strict=True))
+            for number, wave in zip(chosen, clean, strict=True):
+                soundfile.write(unfinished / f"clean-{_file(number)}", wave, RATE, subtype="PCM_16")
+            manifests[CLEANED] = [cleaned.get(number, answer) for number, answer in enumerate(answers)]
+        for name, labels in manifests.items():
             with (unfinished / name).open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(COLUMNS)
-                for number, (sound, answer) in enumerate(answers):
-                    label = answer if name == MANIFEST else sound.named
-                    writer.writerow([_file(number), label, split_of[sound.group], sound.group, "dogs"])
+                for number, (sound, label) in enumerate(zip(sounds, labels, strict=True)):
+                    clean_one = name == CLEANED and number in cleaned
+                    place = f"clean-{_file(number)}" if clean_one else _file(number)
+                    writer.writerow([place, label, splits[number], sound.group, "dogs"])
     return answers
 
 
@@ -125,6 +154,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="folder to make")
     parser.add_argument("--clips", type=Path, metavar="DIR", help="a folder of folders of clips")
     parser.add_argument("--teacher", metavar="PATH", help="that labels them")
+    parser.add_argument(
+        "--cleaner", type=Path, metavar="FILE", help="htdemucs.onnx, to take voices out first"
+    )
     parser.add_argument("--print-prompts", action="store_true", help="print teaching.prompts for mn04")
     arguments = parser.parse_args()
     if arguments.print_prompts:
@@ -141,9 +173,15 @@ def main() -> None:
         teacher = teacher_of(arguments.teacher)
     except (YamnetCryError, ImportError) as error:
         sys.exit(f"{error}")
-    answers = write(sounds, teacher, arguments.out)
-    counts = Counter((sound.named, answer) for sound, answer in answers)
-    agreed = np.mean([sound.named == answer for sound, answer in answers])
+    if arguments.cleaner is not None and not arguments.cleaner.is_file():
+        parser.error(f"{arguments.cleaner} does not exist")
+    answers = write(
+        sounds, teacher, arguments.out, None if arguments.cleaner is None else Separator(arguments.cleaner)
+    )
+    with (arguments.out / NAMES).open(encoding="utf-8", newline="") as file:
+        named_so = [row["label"] for row in csv.DictReader(file)]
+    counts = Counter(zip(named_so, answers, strict=True))
+    agreed = sum(counts[label, label] for label in DOGS.task.labels) / len(answers)
     print(f"{arguments.out}: {len(answers):,} clips; {teacher.name} agrees with their names on {agreed:.1%}")
     for named in DOGS.task.labels:
         print(f"  {named}: " + ", ".join(f"{counts[named, answer]} {answer}" for answer in DOGS.task.labels))

@@ -250,6 +250,40 @@ def test_dogs_are_labelled_by_their_teacher(tmp_path, monkeypatch, capsys):
     assert Counter(row["label"] for row in named) == {"bark": 3, "whine": 3, "other": 3}
 
 
+class Louder:
+    """Stands for a network that takes voices out: it makes everything twice as loud."""
+
+    def voices(self, segment):
+        return 2 * segment
+
+
+def test_dogs_are_cleaned_before_they_are_labelled(tmp_path, monkeypatch, capsys):
+    for number in range(140):
+        path = tmp_path / "clips" / ("bark", "whine")[number % 2] / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        time = np.arange(RATE // 4) / RATE
+        soundfile.write(path, 0.4 * np.sin(2 * np.pi * 500 * time), RATE)
+    (tmp_path / "network.onnx").touch()
+    monkeypatch.setattr(dogs, "teacher_of", lambda source: Hears())
+    monkeypatch.setattr(dogs, "Separator", lambda path: Louder())
+    arguments = (tmp_path / "out", "--clips", tmp_path / "clips", "--teacher", "any")
+    _, status = run(dogs, monkeypatch, capsys, *arguments, "--cleaner", tmp_path / "network.onnx")
+    assert status == 0
+    plain, cleaned = rows(tmp_path / "out" / "manifest.csv"), rows(tmp_path / "out" / "cleaned.csv")
+    assert {row["label"] for row in plain} == {"other"}
+    for before, after in zip(plain, cleaned, strict=True):
+        if before["split"] == "test":
+            assert after == before
+        else:
+            assert after == {**before, "file": f"clean-{before['file']}", "label": "bark"}
+            assert np.abs(soundfile.read(tmp_path / "out" / after["file"])[0]).max() > 0.6
+    assert {row["split"] for row in plain} == {"train", "val", "test"}
+    printed, status = run(
+        dogs, monkeypatch, capsys, tmp_path / "o", *arguments[1:], "--cleaner", tmp_path / "none"
+    )
+    assert (status, "none does not exist" in printed.err) == (2, True)
+
+
 def test_what_dogs_cannot_use(tmp_path, monkeypatch, capsys):
     printed, status = run(dogs, monkeypatch, capsys, "--print-prompts")
     assert (status, printed.out) == (0, '["Bark;Bow-wow;Yip", "Whimper (dog);Howl", ""]\n')
