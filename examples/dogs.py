@@ -9,7 +9,7 @@
 github.com/w-rosales/dog-bark-detection has them (no licence is stated: for yourself alone). The teacher is
 what `yamnet-cry distill --teacher` takes. CLAP needs nothing else, and of EfficientAT's taggers the labels
 that mean barking and whining are known here; `--print-prompts` prints them for the command above. Clips that
-cannot be read are named and left out.
+cannot be read, or come twice, are named and left out.
 
 `manifest.csv` in OUT has the teacher's answer as label, and `names.csv` the name of the clip's folder: what
 people say. Clips whose numbers are near come from one recording; twenty in a row are a group.
@@ -20,6 +20,7 @@ first: `cleaned.csv` has these, as the teacher hears them, and the same test cli
 
 import argparse
 import csv
+import hashlib
 import json
 import re
 import sys
@@ -89,14 +90,21 @@ def teacher_of(source: str) -> teachers.Teacher:
 
 
 def read(sounds: list[Sound]) -> tuple[list[Sound], list[Float32]]:
-    """Reads the clips that can be read, at most ten seconds of each."""
+    """Reads the clips that can be read, at most ten seconds of each, and each recording once."""
     kept, waves = [], []
+    known: dict[bytes, Sound] = {}
     for sound in tqdm(sounds, desc="clips", unit="clip"):
         try:
-            waves.append(audio.read(sound.path)[: SECONDS * RATE])
-            kept.append(sound)
+            wave = audio.read(sound.path)[: SECONDS * RATE]
         except AudioError as error:
             print(f"left out: {error}", file=sys.stderr)
+            continue
+        same = known.setdefault(hashlib.sha256(wave.tobytes()).digest(), sound)
+        if same is not sound:
+            print(f"left out: {sound.path} is {same.path} again", file=sys.stderr)
+            continue
+        waves.append(wave)
+        kept.append(sound)
     return kept, waves
 
 

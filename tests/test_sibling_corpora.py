@@ -230,9 +230,11 @@ def test_dogs_are_labelled_by_their_teacher(tmp_path, monkeypatch, capsys):
             path = tmp_path / "clips" / name / f"{name}_{number}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             wave = np.zeros(RATE)
-            wave[100] = 0.9 if name == "bark" and number else 0.3
+            wave[100 + 10 * number] = 0.9 if name == "bark" and number else 0.3
+            wave[("bark", "whine", "cars").index(name)] = 0.1
             soundfile.write(path, wave, RATE)
     (tmp_path / "clips" / "bark" / "broken.wav").write_bytes(b"no audio")
+    (tmp_path / "clips" / "bark" / "again.wav").write_bytes((tmp_path / "clips/bark/bark_1.wav").read_bytes())
     monkeypatch.setattr(dogs, "teacher_of", lambda source: Hears())
     arguments = (tmp_path / "out", "--clips", tmp_path / "clips", "--teacher", "any")
     printed, status = run(dogs, monkeypatch, capsys, *arguments)
@@ -245,6 +247,7 @@ def test_dogs_are_labelled_by_their_teacher(tmp_path, monkeypatch, capsys):
     ]
     assert "left out: " in printed.err
     assert "broken.wav" in printed.err
+    assert "bark_1.wav is " in printed.err
     answered, named = rows(tmp_path / "out" / "manifest.csv"), rows(tmp_path / "out" / "names.csv")
     assert [row["file"] for row in answered] == [row["file"] for row in named]
     assert Counter(row["label"] for row in named) == {"bark": 3, "whine": 3, "other": 3}
@@ -262,7 +265,7 @@ def test_dogs_are_cleaned_before_they_are_labelled(tmp_path, monkeypatch, capsys
         path = tmp_path / "clips" / ("bark", "whine")[number % 2] / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         time = np.arange(RATE // 4) / RATE
-        soundfile.write(path, 0.4 * np.sin(2 * np.pi * 500 * time), RATE)
+        soundfile.write(path, 0.4 * np.sin(2 * np.pi * (500 + number) * time), RATE)
     (tmp_path / "network.onnx").touch()
     monkeypatch.setattr(dogs, "teacher_of", lambda source: Hears())
     monkeypatch.setattr(dogs, "Separator", lambda path: Louder())
