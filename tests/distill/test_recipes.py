@@ -38,6 +38,7 @@ def test_reference_is_the_published_recipe():
             "blocks": [[16, 1], [32, 2], [64, 2], [128, 2]],
             "pooling": "average",
             "dropout": 0.0,
+            "norm_momentum": 0.99,
             "units": 64,
             "head_rank": 0,
             "start": "random",

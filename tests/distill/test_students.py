@@ -99,3 +99,14 @@ def test_an_lstm_of_33_000_parameters():
     # Four gates of 64 units, which read 64 bands and 64 units and have a bias; three logits.
     assert parameter_counts(model)["total"] == 4 * 64 * (64 + 64 + 1) + 65 * 3
     assert multiply_accumulates(model) == 96 * 4 * 64 * (64 + 64) + 64 * 3
+
+
+def test_averages_of_normalisation_may_follow_faster():
+    for settings in (
+        StudentSettings(norm_momentum=0.9),
+        StudentSettings(architecture="vgg", norm_momentum=0.9),
+    ):
+        model = students.build(settings, 3)
+        norms = [layer for layer in model.layers if layer.name.endswith("_norm")]
+        assert len(norms) > 4
+        assert {layer.momentum for layer in norms} == {0.9}

@@ -236,6 +236,7 @@ KWS = Recipe(
         stem_kernel=(4, 10),
         blocks=((160, 2), (160, 1), (160, 1), (160, 1)),
         dropout=0.2,
+        norm_momentum=0.9,
     ),
     augmentation=Augmentation(
         views=6_000,

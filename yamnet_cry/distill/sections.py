@@ -61,6 +61,8 @@ class StudentSettings:
             convolution and an average over time, which keeps bands apart. ``gated``: bands and channels of a
             step together become as many values, each weighed by a gate before that average.
         dropout: Share, in [0, 1), of what is pooled that is left out in training.
+        norm_momentum: Of the running averages of batch normalisation. With 0.99 they follow some hundred
+            steps late: a run of few steps wants less, or its student hears nothing where it does not train.
         units: Width of an LSTM.
         head_rank: Width of a linear layer before the logits, which factorises the last layer; 0 for none.
         start: Weights to begin with: ``random``, or those of the ``released`` model or of the one that
@@ -81,6 +83,7 @@ class StudentSettings:
     )
     pooling: Annotated[Pooling, one_of(get_args(Pooling))] = "average"
     dropout: Annotated[float, number(0, 0.9)] = 0.0
+    norm_momentum: Annotated[float, number(0, 0.9999)] = 0.99
     units: Annotated[int, integer(1, 512)] = 64
     head_rank: Annotated[int, integer(0, 1024)] = 0
     start: Annotated[Start, one_of(get_args(Start))] = "random"

@@ -106,9 +106,9 @@ def ds_cnn(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasT
     for number, (filters, stride) in enumerate(settings.blocks, start=1):
         depthwise, pointwise = f"block{number}_depthwise", f"block{number}_pointwise"
         x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, name=depthwise)(x)
-        x = _normalised(x, depthwise)
+        x = _normalised(settings, x, depthwise)
         x = layers.Conv2D(filters, 1, use_bias=False, name=pointwise)(x)
-        x = _normalised(x, pointwise)
+        x = _normalised(settings, x, pointwise)
     return x
 
 
@@ -122,7 +122,7 @@ def vgg(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTens
     for number, (filters, stride) in enumerate(settings.blocks, start=1):
         name = f"block{number}"
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=name)(x)
-        x = _normalised(x, name)
+        x = _normalised(settings, x, name)
         if stride > 1:
             x = layers.MaxPooling2D(3, stride, padding="same", name=f"{name}_pooling")(x)
     return x
@@ -144,7 +144,7 @@ def _stem(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTensor:
         use_bias=False,
         name="stem",
     )(x)
-    return _normalised(x, "stem")
+    return _normalised(settings, x, "stem")
 
 
 def _pooled(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTensor:
@@ -164,8 +164,8 @@ def _pooled(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTenso
     return layers.GlobalAveragePooling2D(name="pooling")(layers.Multiply(name="gated")([values, gate]))
 
 
-def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+def _normalised(settings: StudentSettings, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    x = layers.BatchNormalization(momentum=settings.norm_momentum, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
