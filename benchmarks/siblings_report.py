@@ -217,17 +217,16 @@ def costs(runs: Runs, students: Sequence[str]) -> str:
 
 def kws(runs: Runs) -> str:
     """Writes the report on key words."""
-    rows = []
-    for variant, title in (
-        ("DS-CNN/taught", "taught by Whisper-base"),
-        (f"DS-CNN/{LABELS_ALONE}", "labels alone"),
-    ):
-        found = pooled(runs, variant, KWS.task)
-        if found:
-            rows.append([title, percent(found["accuracy"]), percent(found["macro_f1"])])
+    titles = {"DS-CNN/taught": "taught by Whisper-base", f"DS-CNN/{LABELS_ALONE}": "labels alone"}
+    found = {variant: pooled(runs, variant, KWS.task) for variant in titles}
+    rows = [
+        [titles[variant], percent(own["accuracy"]), percent(own["macro_f1"])]
+        for variant, own in found.items()
+        if own
+    ]
     if not rows:
         return ""
-    taught = pooled(runs, "DS-CNN/taught", KWS.task)
+    taught = found["DS-CNN/taught"]
     each = [[label, percent(taught[f"f1 {label}"])] for label in KWS.task.labels] if taught else []
     names = [f"{FOLD} {fold}/DS-CNN/taught" for fold in range(5)]
     teacher = ["Whisper-base, linear probe", of_folds(runs, names, "teacher"), ""]
@@ -258,13 +257,14 @@ def aed_variants() -> dict[str, str]:
 
 def aed(runs: Runs) -> str:
     """Writes the report on acoustic events."""
-    rows = []
-    full = 4 * 33_219
+    rows, each = [], []
     for variant, title in aed_variants().items():
         found = pooled(runs, variant, AED.task)
         if not found:
             continue
-        packed = runs[f"{FOLD} 0/{variant}"]["size"].get("packed_bytes", full)
+        size = runs[f"{FOLD} 0/{variant}"]["size"]
+        full = 4 * size["parameters"]["total"]
+        packed = size.get("packed_bytes", full)
         error = {
             "value": 1 - found["macro_average_precision"]["value"],
             "low": 1 - found["macro_average_precision"]["high"],
@@ -273,14 +273,10 @@ def aed(runs: Runs) -> str:
         rows.append(
             [title, percent(error), percent(found["macro_auc"]), f"{packed:,}", f"{packed / full:.0%}"]
         )
+        each.append([title, *(percent(found[f"average_precision {label}"]) for label in AED.task.labels)])
     if not rows:
         return ""
     head = ["", "error: 1 - macro AP", "macro AUC", "bytes, packed", "of the student in 32 bits"]
-    each = []
-    for variant, title in aed_variants().items():
-        found = pooled(runs, variant, AED.task)
-        if found:
-            each.append([title, *(percent(found[f"average_precision {label}"]) for label in AED.task.labels)])
     return (
         "\n\n".join(
             [

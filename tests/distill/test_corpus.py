@@ -318,3 +318,16 @@ def test_who_names_splits_may_leave_a_label_out_of_one(tmp_path, caplog):
     clips = sources.load(str(tmp_path), task=SOUNDS)
     corpus.check(clips, Task(("cat", "dog")))
     assert [record.getMessage() for record in caplog.records] == ["Warning: no clip of 'cat' in val and test"]
+
+
+def test_a_split_that_is_forgotten_is_told_before_the_work(tmp_path):
+    rows = [
+        (f"{number}", ("dog", "cat")[number % 2], "val" if number < 2 else "train") for number in range(12)
+    ]
+    for name, _, _ in rows:
+        write(tmp_path / f"{name}.wav")
+    lines = "".join(f"{name}.wav,{label},{split},{name}\n" for name, label, split in rows)
+    (tmp_path / "manifest.csv").write_text("file,label,split,group\n" + lines)
+    clips = sources.load(str(tmp_path), task=SOUNDS)
+    with pytest.raises(CorpusError, match="split 'test' needs clips of both cat and dog. Received: none"):
+        corpus.check(clips, Task(("cat", "dog")))

@@ -13,7 +13,7 @@ from yamnet_cry.distill.targets import Opinion, Windows
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import METRICS, RECIPE
-from yamnet_cry.task import Task
+from yamnet_cry.task import NONE, Task
 
 WIDTH = 6
 
@@ -140,3 +140,14 @@ def test_an_encoder_teaches_like_any_teacher(beeps, tmp_path):
 def test_an_encoder_cannot_teach_crying(synthetic_corpus, tmp_path):
     with pytest.raises(TeacherError, match="expected teachers that know the labels of the task's group"):
         distill(str(synthetic_corpus), Encoder(), tmp_path / "m", recipe=recipes.get("cry"), progress=False)
+
+
+def test_clips_that_have_none_of_the_labels_are_learnt_from():
+    """Each label is heard by itself: without clips of none, whatever is not the one would be the other."""
+    generator = np.random.default_rng(3)
+    task = Task(("a", "b"), "independent")
+    truth = np.eye(3)[generator.integers(3, size=300)]
+    labels = [(("a",), ("b",), (NONE,))[row.argmax()] for row in truth]
+    (opinion,) = probe.fitted(windows(labels, embedded(truth, generator)), task).opinions
+    tested = np.arange(300) % 4 == 3
+    assert ((opinion.logits > 0) == truth[:, :2].astype(bool))[tested].mean() > 0.85

@@ -127,4 +127,5 @@ def test_students_are_as_large_as_the_sources_say(name):
     recipe = recipes.get(name)
     student = students.build(recipe.student, labels, recipe.front_end)
     assert parameter_counts(student)["trainable"] == trainable
+    assert f"{trainable:,} parameters" in recipe.about
     assert multiply_accumulates(student) < 200_000_000

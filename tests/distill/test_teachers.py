@@ -340,3 +340,9 @@ def test_prompts_make_any_teacher_one_of_the_tasks_labels(released):
     teacher = teachers.load(released, YAMNET, ("crying", "other"), ("Baby cry, infant cry;Whimper", ""))
     assert (teacher.labels, teacher.kind) == (("crying", "other"), "exclusive")
     assert teacher.logits([YAMNET.pad(NOISE)])[0].shape[1] == 2
+
+
+def test_a_teacher_that_knows_the_labels_keeps_its_own_names(released):
+    """As a student of recipe dogs would, which the recipe's sentences are nothing to."""
+    teacher = teachers.load(released, YAMNET, CRY_TASK.group, ("This is the sound of a baby.", "a scream"))
+    assert teacher.labels == CRY_TASK.labels

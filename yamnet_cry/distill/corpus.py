@@ -108,7 +108,7 @@ def check(clips: Sequence[Clip], task: Task) -> None:
 
     Raises:
         CorpusError: If a clip has labels that the task does not know or more than it allows, or a label is
-            missing in the training split, or has too few groups to be in all.
+            missing in the training split or has too few groups to be in all, or validation or test are empty.
     """
     if task.group:
         if not any(clip.labels for clip in clips):
@@ -141,6 +141,9 @@ def check(clips: Sequence[Clip], task: Task) -> None:
                 label,
                 len(groups["train"]),
             )
+    # Whoever names splits may have forgotten one; better said now than after training.
+    for split in ("val", "test"):
+        labelled(clips, split, task)
 
 
 def labelled(clips: Iterable[Clip], split: str, task: Task = CRY_TASK) -> list[Clip]:

@@ -2,7 +2,7 @@
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -10,18 +10,14 @@ import keras
 from yamnet_cry.frontend import Float32
 
 
-def to_int8(model: keras.Model, representative: Float32) -> bytes:
+def to_int8(model: keras.Model, representative_dataset: Callable[[], Iterator[list[Float32]]]) -> bytes:
     """Quantises a student of an LSTM, a mean over time and dense layers, as `quantize.to_int8` does others.
 
     Args:
         model: The student, layers one after the other.
-        representative: float32 patches of shape (patches, frames, bands, 1).
+        representative_dataset: Gives float32 patches, each in a list and of shape (1, frames, bands, 1).
     """
     import tensorflow as tf
-
-    def representative_dataset() -> Iterator[list[Float32]]:
-        for patch in representative:
-            yield [patch[None]]
 
     # Constants, for the converter does not follow variables into the function of the LSTM.
     weights = {layer.name: layer.get_weights() for layer in model.layers}

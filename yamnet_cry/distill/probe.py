@@ -43,8 +43,10 @@ def fitted(windows: Windows, task: Task) -> Windows:
 
 def _with_labels(opinion: Opinion, windows: Windows, task: Task) -> Opinion:
     known = of_each(windows, task)
-    # Digital silence is labelled with every label alike, or with none.
-    used = windows.labelled & (known.max(axis=1) == 1.0)
+    used = windows.labelled
+    if task.kind == "exclusive":
+        # Digital silence is labelled with every label alike.
+        used = used & (known.max(axis=1) == 1.0)
     of_window = np.arange(len(windows))
     if opinion.role == "clips":
         # A row for each clip, of which the first window says what is known.

@@ -55,13 +55,13 @@ def to_int8(model: keras.Model, representative: Float32, *, dense_per_channel: b
 def _convert(model: keras.Model, representative: Float32, path: Path, dense_per_channel: bool) -> None:
     import tensorflow as tf
 
-    if any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
-        path.write_bytes(fused_lstm.to_int8(model, representative))
-        return
-
     def representative_dataset() -> Iterator[list[Float32]]:
         for patch in representative:
             yield [patch[None]]
+
+    if any(isinstance(layer, keras.layers.LSTM) for layer in model.layers):
+        path.write_bytes(fused_lstm.to_int8(model, representative_dataset))
+        return
 
     with warnings.catch_warnings():
         # TensorFlow announces that tf.lite's interpreter moves; the converter stays.

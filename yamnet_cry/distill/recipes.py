@@ -23,7 +23,7 @@ from yamnet_cry.distill.sections import (
 from yamnet_cry.distill.settings import sections
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.events import EventSettings
-from yamnet_cry.frontend import FrontEnd
+from yamnet_cry.frontend import YAMNET, FrontEnd
 from yamnet_cry.task import NONE, SILENCE, UNKNOWN, Task
 
 # Whose encoder teaches the recipes on speech.
@@ -203,13 +203,9 @@ SER_TINY = dataclasses.replace(
 
 #: Frames as in YAMNet's front end, of a second; 400 samples of silence follow, where the source has 200 at
 #: either end. Mean and standard deviation are those of the further clips of examples/key_words.py.
-KEY_WORDS = FrontEnd(
+KEY_WORDS = dataclasses.replace(
+    YAMNET,
     name="key_words",
-    sample_rate=16_000,
-    frame_length=400,
-    frame_hop=160,
-    fft_length=512,
-    mel_bands=64,
     mel_min_hz=20.0,
     mel_max_hz=8_000.0,
     log_offset=1e-6,

@@ -62,7 +62,8 @@ def load(
         TeacherError: If there is none.
     """
     teacher = _loaded(source, front_end, labels, prompts)
-    if prompts and not isinstance(teacher, CheckpointTeacher) and teacher.kind != EMBEDDING:
+    by_itself = isinstance(teacher, CheckpointTeacher) or teacher.kind == EMBEDDING
+    if prompts and not by_itself and not set(labels) <= set(teacher.labels):
         return RenamedTeacher(teacher, labels, prompts)
     return teacher
 
