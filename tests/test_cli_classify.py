@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from sounds import hiss, hum
 
 from yamnet_cry import Classifier
+from yamnet_cry.audio import ffmpeg
 from yamnet_cry.cli import main, status
 
 
@@ -49,7 +50,8 @@ def test_json_for_machines(sounds, small_model):
     assert (second["label"], second["seconds"]) == ("hiss", 3.0)
 
 
-def test_a_bad_file_does_not_stop_the_others(sounds, small_model, tmp_path):
+def test_a_bad_file_does_not_stop_the_others(sounds, small_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(ffmpeg, "program", lambda: None)
     (tmp_path / "bad.wav").write_text("no audio")
     (sounds / "video.mp4").write_text("")
     result = run("classify", tmp_path / "bad.wav", tmp_path / "missing.wav", sounds, "--model", small_model)

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from disk import full_after
 
 from yamnet_cry import CryDetector
+from yamnet_cry.audio import ffmpeg
 from yamnet_cry.audio.files import find
 from yamnet_cry.cli import main
 from yamnet_cry.demo import nursery
@@ -53,11 +54,13 @@ def test_a_folder_is_all_the_audio_in_it(night):
     assert run(night, night / "a.wav").stdout == result.stdout
 
 
-def test_a_folder_without_audio(tmp_path):
+@pytest.mark.parametrize(("program", "first"), [(None, ".aif"), ("/bin/ffmpeg", ".3g2")])
+def test_a_folder_without_audio(tmp_path, monkeypatch, program, first):
+    monkeypatch.setattr(ffmpeg, "program", lambda: program)
     (tmp_path / "notes.txt").write_text("not audio")
     result = run(tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"Error: {tmp_path} holds no audio files. Looked for .aif, .aiff," in result.stderr
+    assert f"Error: {tmp_path} holds no audio files. Looked for {first}, " in result.stderr
 
 
 def test_processes_give_the_same_as_one(night):
@@ -253,7 +256,8 @@ def test_pictures_of_other_kinds(night, tmp_path):
     assert f"--plot writes .png, .jpg, .jpeg, .svg, .pdf. Received: {tmp_path / 'x.gif'}" in result.stderr
 
 
-def test_formats_that_need_ffmpeg_are_counted(night, tmp_path):
+def test_formats_that_need_ffmpeg_are_counted_where_there_is_none(night, tmp_path, monkeypatch):
+    monkeypatch.setattr(ffmpeg, "program", lambda: None)
     for name in ("a.m4a", "b.M4A", "late/c.mp4"):
         (night / name).write_bytes(b"")
     result = run(night)
@@ -261,7 +265,7 @@ def test_formats_that_need_ffmpeg_are_counted(night, tmp_path):
     assert len(result.stdout.splitlines()) == 2
     assert result.stderr == (
         "Left out: 3 files in formats that need ffmpeg: .m4a (2), .mp4 (1); "
-        "convert each with `ffmpeg -i FILE FILE.wav`\n"
+        'install ffmpeg, or pip install "yamnet-cry[media]"\n'
     )
     (night / "a.wav").unlink()
     (night / "late" / "b.flac").unlink()

@@ -11,6 +11,7 @@ from yamnet_cry.audio.recording import (
     blocks,
     describe,
     read,
+    suffixes,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "blocks",
     "describe",
     "read",
+    "suffixes",
 ]

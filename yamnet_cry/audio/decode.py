@@ -1,5 +1,6 @@
 """Opens sound files and decodes them, as far as there is anything to decode."""
 
+import io
 import os
 import shutil
 import struct
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import soundfile
 
+from yamnet_cry.audio import encoded, ffmpeg
 from yamnet_cry.errors import AudioError
 from yamnet_cry.frontend import Float32
 
@@ -22,6 +24,9 @@ _SPOOL_BYTES = 2**24
 
 # Recorders that write to a pipe leave the largest number there is as the length of a WAV file.
 _STREAMED_LENGTH = 0x7FFF_0000
+
+# What libsndfile says of formats that it does not know.
+_UNKNOWN = 1
 
 _RESCUE = "Copy it again, or keep what is there with `ffmpeg -i FILE out.wav`"
 
@@ -130,8 +135,10 @@ class Sound:
 
 
 @contextmanager
-def opened(name: str, source: Source, on_cut: Callable[[str], object] | None = None) -> Iterator[Sound]:
-    """Opens a sound file.
+def opened(
+    name: str, source: Source, on_cut: Callable[[str], object] | None = None
+) -> Iterator[Sound | ffmpeg.Decoder]:
+    """Opens a sound file: by libsndfile, or what that does not know, by ffmpeg.
 
     Args:
         name: What messages call it.
@@ -139,27 +146,63 @@ def opened(name: str, source: Source, on_cut: Callable[[str], object] | None = N
         on_cut: Called with a sentence if the file ends before its audio does; without it, that is an error.
 
     Raises:
-        AudioError: If it cannot be opened, is empty, or is no sound file that libsndfile decodes.
+        AudioError: If it cannot be opened, is empty, or is nothing that can be decoded.
     """
     on_cut = on_cut or _refuse
     with ExitStack() as stack:
         try:
             opened_file, path = _open(name, source, stack)
+            start = opened_file.tell()
             patient = _PatientFile(opened_file)
             _check_length(name, patient, on_cut)
         except OSError as error:
             raise _unreadable(name, error) from None
         # By its name where it has one: signals such as Ctrl-C would be lost in a callback.
         file = patient if path is None or patient.length else path
+        sound: soundfile.SoundFile | ffmpeg.Decoder
         try:
-            sound = stack.enter_context(soundfile.SoundFile(file))
+            sound = soundfile.SoundFile(file)
         except (soundfile.LibsndfileError, TypeError) as error:
-            reason = getattr(error, "error_string", str(error))
-            raise AudioError(
-                f"{name} is not audio that can be decoded ({reason.rstrip('.')}); "
-                "WAV, FLAC, OGG and MP3 can, other formats after `ffmpeg -i FILE out.wav`"
-            ) from None
-        yield Sound(name, sound.samplerate, sound.channels, sound, file, on_cut)
+            reason = getattr(error, "error_string", str(error)).rstrip(".")
+            opened_file.seek(start)
+            head = opened_file.read(encoded.HEAD_BYTES)
+            # Of what Ogg may hold it knows a few kinds, and calls the others damaged.
+            if getattr(error, "code", None) != _UNKNOWN and not head.startswith(b"OggS"):
+                raise AudioError(
+                    f"{name} is not audio that can be decoded ({reason}); "
+                    "WAV, FLAC, OGG and MP3 can, other formats after `ffmpeg -i FILE out.wav`"
+                ) from None
+            if ffmpeg.program() is None:
+                raise _without_ffmpeg(name, encoded.name_of(head), reason) from None
+            opened_file.seek(start)
+            known = os.fsdecode(path) if path is not None else _path_of(opened_file, start)
+            sound = ffmpeg.file(name, known or opened_file, on_cut)
+        stack.enter_context(sound)
+        if isinstance(sound, ffmpeg.Decoder):
+            yield sound
+        else:
+            yield Sound(name, sound.samplerate, sound.channels, sound, file, on_cut)
+
+
+def _without_ffmpeg(name: str, kind: str | None, reason: str) -> AudioError:
+    if kind is not None:
+        return AudioError(f"{name} is {kind}, which needs ffmpeg: {ffmpeg.INSTALL}")
+    return AudioError(
+        f"{name} is not audio that can be decoded ({reason}); "
+        f"WAV, FLAC, OGG and MP3 can, other formats need ffmpeg: {ffmpeg.INSTALL}"
+    )
+
+
+def _path_of(file: BinaryIO, start: int) -> str | None:
+    """Returns the path of an open file if it leads to the same bytes: MP4 may have its index at the end."""
+    # Others, such as of gzip, have a name too, and bytes of their own.
+    if start or not isinstance(file, io.BufferedReader | io.BufferedRandom | io.FileIO):
+        return None
+    try:
+        same = isinstance(file.name, str) and os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+    except OSError:
+        return None
+    return str(file.name) if same else None
 
 
 def native_name(path: str | os.PathLike[str]) -> str | bytes:

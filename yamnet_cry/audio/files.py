@@ -8,8 +8,9 @@ from pathlib import Path
 
 import soundfile
 
+from yamnet_cry.audio import ffmpeg
 from yamnet_cry.audio.decode import native_name
-from yamnet_cry.audio.recording import NEED_FFMPEG, SUFFIXES
+from yamnet_cry.audio.recording import NEED_FFMPEG, suffixes
 from yamnet_cry.errors import AudioError
 
 #: What stands for the recording that comes through standard input.
@@ -21,11 +22,12 @@ def find(paths: Sequence[str]) -> tuple[list[Path], Counter[str]]:
 
     Returns:
         The recordings, and how many files of which formats were left out of folders, because their formats
-        need ffmpeg.
+        need ffmpeg, and there is none.
 
     Raises:
         AudioError: If a folder holds none.
     """
+    known = suffixes()
     found: dict[Path, None] = {}
     left_out: dict[Path, None] = {}
     for name in paths:
@@ -34,13 +36,13 @@ def find(paths: Sequence[str]) -> tuple[list[Path], Counter[str]]:
             found[path] = None
             continue
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        inside = [file for file in files if file.suffix.lower() in SUFFIXES]
-        other = [file for file in files if file.suffix.lower() in NEED_FFMPEG]
+        inside = [file for file in files if file.suffix.lower() in known]
+        other = [file for file in files if file.suffix.lower() in NEED_FFMPEG - known]
         if not inside:
             if other:
                 raise AudioError(f"{path} holds {need_ffmpeg(_formats(other))}")
             raise AudioError(
-                f"{path} holds no audio files. Looked for {', '.join(sorted(SUFFIXES))}; "
+                f"{path} holds no audio files. Looked for {', '.join(sorted(known))}; "
                 "name files of other kinds one by one"
             )
         found.update(dict.fromkeys(inside))
@@ -56,13 +58,14 @@ def need_ffmpeg(formats: Counter[str]) -> str:
     """Says what cannot be decoded, and what to do about it.
 
     Example:
-        >>> print(need_ffmpeg(Counter({".m4a": 10, ".mp4": 2})))
-        12 files in formats that need ffmpeg: .m4a (10), .mp4 (2); convert each with `ffmpeg -i FILE FILE.wav`
+        >>> print(need_ffmpeg(Counter({".m4a": 1, ".mp4": 2})))
+        3 files in formats that need ffmpeg: .mp4 (2), .m4a (1); install ffmpeg,
+        or pip install "yamnet-cry[media]"
     """
     named = ", ".join(f"{suffix} ({count:,})" for suffix, count in formats.most_common())
     count = formats.total()
     files = "1 file in a format that needs" if count == 1 else f"{count:,} files in formats that need"
-    return f"{files} ffmpeg: {named}; convert each with `ffmpeg -i FILE FILE.wav`"
+    return f"{files} ffmpeg: {named}; {ffmpeg.INSTALL}"
 
 
 def copy_pipe(path: Path, folder: Path) -> Path:
@@ -96,7 +99,7 @@ def copy_pipe(path: Path, folder: Path) -> Path:
 
 
 def seconds_of(path: Path) -> float:
-    """Length by the header, for the progress bar only: it may be wrong, or missing."""
+    """Length by the header, for the progress bar only: it may be wrong, or 0 where libsndfile knows none."""
     try:
         info = soundfile.info(native_name(path))
     except (OSError, RuntimeError, TypeError):

@@ -9,6 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
+from yamnet_cry.audio import ffmpeg
 from yamnet_cry.audio.decode import opened
 from yamnet_cry.errors import AudioError
 from yamnet_cry.frontend import YAMNET, Float32
@@ -21,10 +22,10 @@ SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
 )
 
-#: Common formats of sound and video that it does not decode.
+#: Common formats of sound and video that only ffmpeg decodes.
 NEED_FFMPEG = frozenset(
-    {".3gp", ".aac", ".ac3", ".amr", ".avi", ".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp4", ".mpeg"}
-    | {".mpg", ".weba", ".webm", ".wma", ".wmv"}
+    {".3g2", ".3gp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".flv", ".m4a", ".m4b", ".m4v", ".mka", ".mkv"}
+    | {".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".spx", ".weba", ".webm", ".wma", ".wmv", ".wv"}
 )
 
 # A header may claim any rate and any number of channels; what it claims is never allocated.
@@ -50,15 +51,26 @@ def describe(source: AudioSource) -> str:
     return str(getattr(source, "name", "audio"))
 
 
+def suffixes() -> frozenset[str]:
+    """Returns the ends of file names that are looked for in folders: more where there is ffmpeg.
+
+    Example:
+        >>> ".flac" in suffixes()
+        True
+    """
+    return SUFFIXES | NEED_FFMPEG if ffmpeg.program() is not None else SUFFIXES
+
+
 def blocks(source: AudioSource, *, on_cut: Callable[[str], object] | None = None) -> Iterator[Float32]:
     """Decodes audio block by block.
 
     Channels are averaged, other sample rates are converted by soxr in high quality.
 
     Args:
-        source: A path or binary file object holding WAV, FLAC, OGG, MP3 or whatever else
-            libsndfile decodes, also a pipe; or ``(waveform, sample_rate)`` with a waveform of shape
-            (samples,) or (samples, channels), floats in [-1, 1] or integers at full scale of their type.
+        source: A path or binary file object holding WAV, FLAC, OGG, MP3 or whatever else libsndfile
+            decodes, or where there is ffmpeg, any other format of sound or video; also a pipe, except of MP4
+            with its index at the end. Or ``(waveform, sample_rate)`` with a waveform of shape (samples,) or
+            (samples, channels), floats in [-1, 1] or integers at full scale of their type.
         on_cut: Called with a sentence if a file ends before its audio does, as after a power cut; what
             there is of it is then decoded. Without it, such a file is an error.
 

@@ -122,7 +122,8 @@ def _from_row(folder: Path, path: Path, number: int, row: dict[str, str], of_lab
 
 def _from_class_folders(folder: Path, task: Task) -> list[Clip]:
     """Files directly in a class folder are groups of their own; each folder within one is a group."""
-    files = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in audio.SUFFIXES and p.is_file())
+    known = audio.suffixes()
+    files = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in known and p.is_file())
     if not files:
         wanted = (
             f"folders {' and '.join(f'{name}/' for name in task.clip_labels)}"

@@ -1,0 +1,156 @@
+"""What ffmpeg says of an input that it cannot decode, in one line, and without a secret."""
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import parse_qsl, unquote
+
+#: What stands where a secret was.
+HIDDEN = "…"
+
+# Who says it, as "[in#0/mov @ 0x55d0] [dec:aac @ 0x55d1] "; the numbers are places in memory.
+_SPEAKER = re.compile(r"\[[^\[\]]* @ (?:0x)?[0-9a-fA-F]+\]\s*")
+
+# Passwords with @ and / in them are common, and so everything up to the last @ goes.
+_USER = re.compile(r"(?<=://)[^\s'\"]*@")
+_QUERY = re.compile(r"(://[^\s'\"?]*)\?[^\s'\"]*")
+
+# Says only that something was said before, or what the command line was.
+_IDLE = re.compile(
+    r"^(Conversion failed|To ignore this|Error parsing options|Error opening output|Failed to set value"
+    r"|Error opening input file .*\.$|Last message repeated|Nothing was written|Task finished"
+    r"|Terminating thread|Not detecting m3u8)"
+)
+_BEFORE_THE_REASON = re.compile(
+    r"^(?:(?:file|pipe|https?|rtsps?|srt|rtmps?):\S*: |Error opening input(?: files?)?: )+", re.DOTALL
+)
+
+# Pictures are looked at to find out what a stream is, and never decoded: their faults are not the sound's.
+_PICTURES = re.compile(
+    r"^\[(h26[1-6]|hevc|vvc|av1|libdav1d|libaom-av1|vp[3-9]|mpeg[124](video)?|m?jpe?g|png|theora|vc1|wmv\d"
+    r"|svq\d|dvvideo|prores|rawvideo|swscaler|dvbsub|webvtt|subrip|mov_text)[^\]]* @ "
+)
+
+# The first that is found in what was said, beginning with the latest, is what a user reads.
+_OF_STREAMS = (
+    (r"matches no streams", "{name} has no sound"),
+    (r"\b401\b", "{name} refuses user or password"),
+    (r"\b403\b", "{name} refuses access (403 Forbidden)"),
+    (r"\b404\b", "{name}: there is no such stream (404 Not Found)"),
+    (r"\b45[34]\b|\b5XX\b|\b503\b", "{name} is too busy, or out of order (server error)"),
+    (r"Failed to resolve hostname|Name or service not known", "{name}: no such host"),
+    (r"Connection refused", "{name} refuses the connection: nothing listens there"),
+    (r"timed out", "{name} does not answer in time"),
+    (r"No route to host|[Nn]etwork is unreachable", "{name} cannot be reached from this network"),
+    (r"certificate|\b[Tt][Ll][Ss]\b|SSL", "{name} cannot be reached safely: no valid TLS ({reason})"),
+    (r"Protocol not found|Protocol .* not on whitelist", "{name} needs a protocol that ffmpeg cannot use"),
+)
+_OF_CODECS = (
+    (
+        r"Decoder .*not found|Unknown decoder|no decoder found|codec none|Unknown codec",
+        "{name}: its sound is in a codec that ffmpeg does not know ({reason})",
+    ),
+)
+_OF_FILES = (
+    (r"matches no streams", "{name} has no sound"),
+    (
+        r"not on whitelist|Not detecting m3u8",
+        "{name} is not audio that can be decoded: it is a playlist, a picture or text",
+    ),
+    (
+        r"moov atom not found",
+        "{name} is MP4 without its index (moov): it was cut short, and nothing of it can be decoded",
+    ),
+)
+
+
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+    """Takes out of a text what must not be read by others: users, passwords and keys in addresses.
+
+    Args:
+        text: What was said, of any kind.
+        secrets: What must not be in it, whatever it looks like.
+
+    Returns:
+        The text in one line, without signs that cannot be printed.
+
+    Example:
+        >>> print(redacted("rtsp://me:p@ss@camera/1?key=x refused"))
+        rtsp://…@camera/1?… refused
+    """
+    for secret in sorted(filter(None, set(secrets)), key=len, reverse=True):
+        # A password of two letters is a part of many words.
+        word = rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) < 4 else re.escape(secret)
+        text = re.sub(word, HIDDEN, text)
+    text = _USER.sub(HIDDEN + "@", text)
+    text = _QUERY.sub(rf"\1?{HIDDEN}", text)
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def secrets_of(address: str) -> set[str]:
+    """Returns everything in an address that may be a secret: user, password, values of the query.
+
+    Example:
+        >>> sorted(secrets_of("http://me:pass%21@host/?token=abc"))
+        ['abc', 'me:pass!', 'me:pass%21', 'pass!', 'pass%21', 'token=abc']
+    """
+    before, _, rest = address.partition("://")
+    user, at, _ = rest.rpartition("@")
+    _, _, query = rest.partition("?")
+    found = {query, *(value for _, value in parse_qsl(query))}
+    if at and before:
+        found |= {user, user.partition(":")[2]}
+    return {form for secret in found for form in (secret, unquote(secret)) if form}
+
+
+def reasons(said: Sequence[str]) -> list[str]:
+    """Returns what there is to know in the lines that ffmpeg said, without pictures and idle words.
+
+    Example:
+        >>> reasons(["[h264 @ 0x5f] no frame!", "[matroska @ 0x5f] File ended", "Conversion failed!"])
+        ['File ended']
+    """
+    found = []
+    for line in said:
+        if _PICTURES.match(line):
+            continue
+        line = _SPEAKER.sub("", line).strip()
+        if not _IDLE.match(line):
+            found.append(_BEFORE_THE_REASON.sub("", line).rstrip("."))
+    return [line for line in found if line]
+
+
+def of_stream(name: str, said: Sequence[str], secrets: Iterable[str] = ()) -> str | None:
+    """Says why a stream cannot be heard, in one line; None if ffmpeg said nothing of it.
+
+    Example:
+        >>> of_stream("nursery", ["[in#0 @ 0x5] Error opening input: Server returned 401 Unauthorized"])
+        'nursery refuses user or password'
+    """
+    latest_first = reasons(said)[::-1]
+    if not latest_first:
+        return None
+    known = _sentence(name, latest_first, (*_OF_STREAMS, *_OF_CODECS), secrets)
+    return known or f"{name}: {redacted(latest_first[0], secrets)}"
+
+
+def of_file(name: str, said: Sequence[str]) -> str:
+    """Says why nothing of a file can be decoded, in one line.
+
+    Example:
+        >>> print(of_file("a.mp4", ["Stream map '0:a:0' matches no streams."]))
+        a.mp4 has no sound
+    """
+    found = reasons(said)
+    known = _sentence(name, said, _OF_FILES) or _sentence(name, found, _OF_CODECS)
+    reason = redacted(found[-1]) if found else "ffmpeg does not say why"
+    return known or f"{name} is not audio that can be decoded ({reason})"
+
+
+def _sentence(
+    name: str, lines: Sequence[str], table: Sequence[tuple[str, str]], secrets: Iterable[str] = ()
+) -> str | None:
+    for line in lines:
+        for pattern, sentence in table:
+            if re.search(pattern, line):
+                return sentence.format(name=name, reason=redacted(line, secrets))
+    return None
