@@ -46,6 +46,10 @@ FLOORS = [
     {"space.page"},
     {"space.__init__"},
     {"__init__"},
+    {"home.__init__", "home.archive"},
+    {"home.labels"},
+    {"home.retention"},
+    {"home.clips"},
     {
         "distill.settings",
         "distill.cache",

@@ -1,0 +1,1 @@
+"""A home that listens: sources that go on for months, and what becomes of their events."""

@@ -1,0 +1,135 @@
+"""What people say of clips: the rows of ``manifest.csv``, as `yamnet-cry distill` reads it."""
+
+import csv
+import io
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from yamnet_cry.errors import CorpusError
+from yamnet_cry.files import lock, write_whole
+from yamnet_cry.home import archive
+from yamnet_cry.home.archive import Clip
+
+MANIFEST = "manifest.csv"
+#: A clip of which nobody can or will say what it is; distillation takes it for unlabelled audio.
+UNKNOWN = "unknown"
+#: Labels that were worth somebody's time: such clips are never deleted.
+KEPT = ("cry", "not_cry")
+TARGETS = (*KEPT, UNKNOWN)
+
+_COLUMNS = ("file", "target", "split", "group")
+_SPLIT = "train"
+_LOCK = ".manifest.csv.lock"
+# How long one program waits for another to finish with a manifest, in seconds.
+_PATIENCE = 10.0
+
+
+class Labels:
+    """The rows of the manifest in a folder, read anew.
+
+    Rows that a user wrote stay as they are, further columns and all.
+
+    Args:
+        folder: Where the manifest lies, or will.
+
+    Raises:
+        CorpusError: If there is a manifest that cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._path = folder, folder / MANIFEST
+        self._columns, self._rows = _read(self._path)
+
+    def targets(self) -> Mapping[str, str]:
+        """Returns the target of every file."""
+        return {row["file"]: row["target"] for row in self._rows}
+
+    def set(self, clip: Clip, target: str | None) -> None:
+        """Labels a clip.
+
+        A clip that is new goes where the clips of its night are: no night is in two splits.
+
+        Args:
+            clip: Which.
+            target: One of `TARGETS`; None takes its label away.
+        """
+        row = next((row for row in self._rows if row["file"] == clip.file), None)
+        if target is None:
+            self._rows = [row for row in self._rows if row["file"] != clip.file]
+        elif row is not None:
+            row["target"] = target
+        else:
+            night = f" {clip.night}"
+            split = next((row["split"] for row in self._rows if row["group"].endswith(night)), _SPLIT)
+            group = f"{clip.about['source']}{night}"
+            values = {"file": clip.file, "target": target, "split": split, "group": group}
+            self._rows.append({**dict.fromkeys(self._columns, ""), **values})
+
+    def save(self) -> None:
+        """Writes the manifest, without the rows of clips that have been deleted.
+
+        Raises:
+            OSError: If it cannot be written; it is then as it was before.
+        """
+        rows = [
+            row
+            for row in self._rows
+            if not archive.is_clip_name(row["file"]) or (self._folder / row["file"]).exists()
+        ]
+        if not rows and not self._path.exists():
+            return
+        written = io.StringIO(newline="")
+        writer = csv.DictWriter(written, self._columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        text = written.getvalue()
+        if not self._path.exists() or self._path.read_bytes() != text.encode():
+            write_whole(self._path, text)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other programs from labelling and deleting clips meanwhile.
+
+    Raises:
+        OSError: If the folder cannot be written, or another program does not come to an end.
+    """
+    with (folder / _LOCK).open("ab") as file:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                lock(file)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            except OSError:
+                # A drive without locks: then one program at a time is the user's care.
+                break
+            else:
+                break
+        yield
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Returns the columns and the rows of a manifest; none of it if there is none."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+            columns = list(reader.fieldnames or [])
+    except FileNotFoundError:
+        return list(_COLUMNS), []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path} cannot be read as CSV in UTF-8 ({error})") from None
+    missing = [column for column in _COLUMNS if column not in columns]
+    if missing:
+        raise CorpusError(
+            f"{path} lacks the column {', '.join(missing)}. Received: {', '.join(columns) or 'nothing'}"
+        )
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise CorpusError(f"{path} line {number} does not have {len(columns)} fields, as its first has")
+    return columns, rows

@@ -1,0 +1,108 @@
+"""How long clips are kept, and how many."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from yamnet_cry.errors import RunError
+from yamnet_cry.home import archive
+from yamnet_cry.home.archive import Clip
+from yamnet_cry.home.labels import KEPT, Labels, locked
+
+_SECONDS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
+# Ten minutes of noise take as much.
+_LEAST_BYTES = 20 * 10**6
+
+
+def parse_seconds(value: str) -> float:
+    """Reads how long to keep clips.
+
+    Raises:
+        RunError: If it is no such time.
+
+    Example:
+        >>> parse_seconds("7d"), parse_seconds("1.5h")
+        (604800.0, 5400.0)
+    """
+    seconds = _quantity(value, _SECONDS)
+    if not seconds:
+        raise RunError(f"expected a time such as 30m, 12h, 7d or 2w. Received: {value!r}")
+    return seconds
+
+
+def parse_bytes(value: str) -> int:
+    """Reads how many bytes of clips to keep; the longest clip must fit.
+
+    Raises:
+        RunError: If it is no such size, or less than 20 MB.
+
+    Example:
+        >>> parse_bytes("1.5G"), parse_bytes("500M")
+        (1500000000, 500000000)
+    """
+    count = round(_quantity(value.upper(), _BYTES))
+    if not count:
+        raise RunError(f"expected a size such as 500M or 1.5G. Received: {value!r}")
+    if count < _LEAST_BYTES:
+        raise RunError(f"expected a size of at least 20M, what a long clip takes. Received: {value!r}")
+    return count
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Which clips stay. Those that somebody labelled cry or not_cry always do, and count for nothing.
+
+    Attributes:
+        keep_seconds: How long a clip is kept; for ever if None.
+        keep_bytes: How large all clips together may be; the oldest go first. As large as they get if None.
+    """
+
+    keep_seconds: float | None = None
+    keep_bytes: int | None = None
+
+    def apply(self, folder: Path, now: float | None = None) -> list[Clip]:
+        """Deletes what is too old or too much, and its rows in the manifest; never a file of anybody else.
+
+        Args:
+            folder: Where the clips are.
+            now: Seconds since the epoch; by the clock if None.
+
+        Returns:
+            The clips that were deleted.
+
+        Raises:
+            CorpusError: If the manifest cannot be read: nothing is deleted then.
+            OSError: If a clip or the manifest cannot be deleted or written.
+        """
+        if self.keep_seconds is None and self.keep_bytes is None:
+            return []
+        with locked(folder):
+            labels = Labels(folder)
+            targets = labels.targets()
+            loose = [clip for clip in archive.clips(folder) if targets.get(clip.file) not in KEPT]
+            doomed = self._doomed(loose, time.time() if now is None else now)
+            try:
+                for clip in doomed:
+                    clip.delete()
+            finally:
+                if any(clip.file in targets for clip in doomed):
+                    labels.save()
+        return doomed
+
+    def _doomed(self, newest_first: list[Clip], now: float) -> list[Clip]:
+        doomed, total = [], 0
+        for clip in newest_first:
+            total += clip.bytes()
+            too_old = self.keep_seconds is not None and clip.started.timestamp() < now - self.keep_seconds
+            too_much = self.keep_bytes is not None and total > self.keep_bytes
+            if too_old or too_much:
+                doomed.append(clip)
+        return doomed[::-1]
+
+
+def _quantity(value: str, units: dict[str, float] | dict[str, int]) -> float:
+    """Returns a number with a unit, such as 1.5h, or 0 if it is none."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([a-zA-Z])", value.strip(), re.ASCII)
+    return float(found[1]) * units.get(found[2], 0) if found else 0.0
