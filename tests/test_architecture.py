@@ -49,7 +49,7 @@ FLOORS = [
     {"home.__init__", "home.archive"},
     {"home.labels"},
     {"home.retention"},
-    {"home.clips"},
+    {"home.clips", "home.review"},
     {
         "distill.settings",
         "distill.cache",
@@ -102,6 +102,7 @@ FLOORS = [
         "cli.listen",
         "cli.push",
         "cli.recipes",
+        "cli.review",
         "cli.space",
     },
     {"cli.distill"},

@@ -17,6 +17,7 @@ from yamnet_cry.cli.export import export
 from yamnet_cry.cli.listen import listen
 from yamnet_cry.cli.push import push
 from yamnet_cry.cli.recipes import recipes
+from yamnet_cry.cli.review import review
 from yamnet_cry.cli.space import space
 from yamnet_cry.errors import YamnetCryError
 
@@ -37,7 +38,22 @@ class _Failure(click.ClickException):
 
 @click.group(
     cls=_Group,
-    commands=[detect, classify, listen, calibrate, distill, recipes, cache, evaluate, export, push, space],
+    commands=[
+        *(
+            detect,
+            classify,
+            listen,
+            review,
+            calibrate,
+            distill,
+            recipes,
+            cache,
+            evaluate,
+            export,
+            push,
+            space,
+        ),
+    ],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__)

@@ -41,6 +41,7 @@ class Labels:
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / MANIFEST
         self._columns, self._rows = _read(self._path)
+        self._before = [dict(row) for row in self._rows]
 
     def targets(self) -> Mapping[str, str]:
         """Returns the target of every file."""
@@ -68,7 +69,7 @@ class Labels:
             self._rows.append({**dict.fromkeys(self._columns, ""), **values})
 
     def save(self) -> None:
-        """Writes the manifest, without the rows of clips that have been deleted.
+        """Writes what has changed, without the rows of clips that have been deleted.
 
         Raises:
             OSError: If it cannot be written; it is then as it was before.
@@ -78,15 +79,14 @@ class Labels:
             for row in self._rows
             if not archive.is_clip_name(row["file"]) or (self._folder / row["file"]).exists()
         ]
-        if not rows and not self._path.exists():
+        if rows == self._before:
             return
         written = io.StringIO(newline="")
         writer = csv.DictWriter(written, self._columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        text = written.getvalue()
-        if not self._path.exists() or self._path.read_bytes() != text.encode():
-            write_whole(self._path, text)
+        write_whole(self._path, written.getvalue())
+        self._rows, self._before = rows, [dict(row) for row in rows]
 
 
 @contextmanager
