@@ -19,6 +19,8 @@ from disk import full_after
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from yamnet_cry import CryDetector
+from yamnet_cry.demo import nursery
 from yamnet_cry.errors import CorpusError, RunError
 from yamnet_cry.files import lock
 from yamnet_cry.home import archive, clips
@@ -135,6 +137,34 @@ def test_every_clip_is_exact_to_the_sample(blocks, pre_roll, events):
             assert not clip.about["cut"]
         # Of each, two files, and nothing else.
         assert len(names(Path(name))) == 2 * len(events)
+
+
+@pytest.mark.parametrize("length", [1_600, 16_000, 400_000])
+def test_what_the_detector_hears_becomes_a_clip(tmp_path, length):
+    """With the messages of a real listener, which come as late as they do."""
+    wave = np.concatenate([nursery(40.0, 20.0, 28.0), np.zeros(10 * RATE)]).astype(np.float32)
+    recorder = Recorder(tmp_path, "nursery", 5.0, pytest.fail)
+    listener = CryDetector.from_pretrained().listener(RATE)
+    found = []
+
+    def tell(updates) -> None:
+        for update in updates:
+            if update.started is not None:
+                recorder.started(messages("1", update.started, update.started)[0])
+            for event in update.finished:
+                found.append(event)
+                recorder.ended(messages("1", event.start, event.end)[1])
+
+    for place in range(0, len(wave), length):
+        recorder.push(wave[place : place + length])
+        tell(listener.push(wave[place : place + length]))
+    tell(listener.finish())
+    recorder.close()
+    (event,), (clip,) = found, archive.clips(tmp_path)
+    first, stop = round((event.start - 5) * RATE), round((event.end + 1) * RATE)
+    np.testing.assert_allclose(read(clip), wave[first:stop], atol=1 / 32_768)
+    assert 19 < event.start < 21
+    assert (clip.about["event_start"], clip.about["event_end"]) == (5.0, 5.0 + event.seconds)
 
 
 def test_what_lies_beside_a_clip(tmp_path):

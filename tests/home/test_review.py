@@ -23,14 +23,16 @@ import soundfile
 from click.testing import CliRunner, Result
 from disk import full_after
 
+from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.cli import main
-from yamnet_cry.distill import sources
+from yamnet_cry.distill import corpus, sources
 from yamnet_cry.errors import CorpusError, RunError
 from yamnet_cry.home import archive
 from yamnet_cry.home.labels import Labels
 from yamnet_cry.home.review import Clips, Server
 
 DESKTOP, PHONE = (1100, 640), (390, 844)
+WALK_THROUGH = Path(__file__).parents[2] / "docs" / "own_home.md"
 CONTRAST = Path(__file__).parents[1] / "space" / "contrast.js"
 
 
@@ -109,6 +111,39 @@ def test_distillation_reads_what_the_page_wrote(address, recorded):
     ]
     assert len(clips[newest].read()) == 16 * 16_000
     assert len(clips[oldest].read()) == 10 * 16_000
+
+
+def test_the_clips_of_a_home_are_trained_on_together_with_others(address, recorded, synthetic_corpus):
+    """As docs/own_home.md says: alone they have nothing to validate with."""
+    for file, target in zip(files(recorded), ["cry", "not_cry", "unknown", "cry", "not_cry"], strict=True):
+        label(address, file, target)
+    together = sources.load(str(recorded), str(synthetic_corpus))
+    corpus.check(together, CRY_TASK)
+    assert {clip.source for clip in together if clip.split == "train" and clip.labels} >= {"clips"}
+    with pytest.raises(CorpusError, match="split 'val' needs clips of both cry and not_cry"):
+        corpus.check(sources.load(str(recorded)), CRY_TASK)
+    text = (recorded / "manifest.csv").read_text()
+    for night, split in (("2026-11-25", "val"), ("2026-11-24", "val"), ("2026-11-23", "test")):
+        text = re.sub(f"train,(\\w+ {night})", rf"{split},\1", text)
+    (recorded / "manifest.csv").write_text(text)
+    alone = sources.load(str(recorded))
+    assert {clip.split for clip in corpus.labelled(alone, "val")} == {"val"}
+    assert len(corpus.labelled(alone, "test")) == 2
+
+
+# `listen` has these where clips are recorded.
+_OF_LISTEN = {"--clips", "--pre-roll", "--keep", "--keep-bytes"}
+
+
+def test_every_command_of_the_walk_through_exists():
+    blocks = re.findall(r"```sh\n(.*?)```", WALK_THROUGH.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for line in "".join(blocks).splitlines() if line.startswith("yamnet-cry ")]
+    assert len(lines) >= 8
+    for line in lines:
+        name, *words = line.partition("  #")[0].split()[1:]
+        known = {option for parameter in main.commands[name].params for option in parameter.opts}
+        used = {word for word in words if word.startswith("--")}
+        assert used <= known | (_OF_LISTEN if name == "listen" else set()), line
 
 
 def test_a_label_is_changed_and_taken_back(address, recorded):
