@@ -26,11 +26,12 @@ FLOORS = [
         "audio.encoded",
         "model.__init__",
         "report.__init__",
+        "home.__init__",
     },
-    {"frontend", "task", "audio.wav", "audio.ffmpeg_words"},
-    {"audio.ffmpeg"},
+    {"frontend", "task", "audio.wav", "audio.ffmpeg_words", "home.broker"},
+    {"audio.ffmpeg", "home.discovery"},
     {"patches", "audioset", "audio.decode", "events", "model.check", "model.context"},
-    {"audio.recording", "model.runtime", "model.config"},
+    {"audio.recording", "home.mqtt", "model.runtime", "model.config"},
     {"audio.__init__", "audio.files"},
     {"model.folder", "model.context_keras", "streaming", "audio.capture", "classification"},
     {"model.hub", "model.card", "model.keras_file", "results"},
@@ -200,12 +201,23 @@ def test_no_module_is_long(name):
         "from yamnet_cry import CryDetector; CryDetector.from_pretrained()",
         "from yamnet_cry import Classifier; Classifier.from_pretrained('hub')",
         "import yamnet_cry.cli",
+        "import yamnet_cry.home.mqtt",
         "from yamnet_cry.distill import recipes; recipes.get('cry', ['train.epochs=5'])",
         "from yamnet_cry.cli import main; main(['cache', '--cache', 'none'], standalone_mode=False)",
     ],
 )
 def test_light_imports_stay_light(statement):
-    heavy = ["tensorflow", "keras", "librosa", "datasets", "gradio", "sklearn", "scipy", "huggingface_hub"]
+    heavy = [
+        "tensorflow",
+        "keras",
+        "librosa",
+        "datasets",
+        "gradio",
+        "sklearn",
+        "scipy",
+        "huggingface_hub",
+        "paho",
+    ]
     code = f"import sys; {statement}; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

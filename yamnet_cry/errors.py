@@ -42,3 +42,7 @@ class TeacherError(YamnetCryError, RuntimeError):
 
 class RunError(YamnetCryError, RuntimeError):
     """A distillation run that cannot start, resume or write its result."""
+
+
+class OutletError(YamnetCryError, ValueError):
+    """A place for what was heard that cannot be used as it was named."""

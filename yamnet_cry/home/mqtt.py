@@ -1,0 +1,385 @@
+"""What was heard goes to an MQTT broker, for Home Assistant and others; commands to mute come from there."""
+
+import itertools
+import json
+import math
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from yamnet_cry.errors import OutletError
+from yamnet_cry.home import discovery
+from yamnet_cry.home.broker import PASSWORD_VARIABLE, parse_broker, slug
+from yamnet_cry.home.discovery import OFFLINE, ONLINE, Topics
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client, MQTTMessage
+    from paho.mqtt.reasoncodes import ReasonCode
+
+# Half as long again without a sign of life, and the broker publishes the last will.
+_KEEPALIVE_SECONDS = 30
+
+# A connection that held for so long was a good one: the next failure is a new one.
+_GOOD_SECONDS = 10.0
+
+# Where Home Assistant says that it has started, whatever its discovery prefix.
+_BIRTH = "homeassistant/status"
+
+
+@dataclass
+class _Session:
+    """A connection, from the attempt to its end.
+
+    What its client still reports after that is told by this object, and ignored.
+    """
+
+    client: "Client"
+    since: float | None = None
+    over: bool = False
+    # What the broker has not acknowledged yet: an event, by number, or None for any other message.
+    sent: dict[int, int | None] = field(default_factory=dict)
+
+    @property
+    def up(self) -> bool:
+        """Whether anything can be published."""
+        return self.since is not None and not self.over
+
+
+class Mqtt:
+    """Publishes messages of sources, and lets Home Assistant discover them as devices.
+
+    One thread does everything, in the order in which it is told: messages, what the broker says, the end.
+    So `push` never waits, and nothing is lost in a callback. Each connection has a client of its own, and
+    what must not be lost waits here and not there, which is why it is sent in order, and once unless the
+    connection breaks between an event and its acknowledgement.
+
+    Args:
+        address: As `parse_broker` takes it.
+        sources: Names of the sources.
+        warn: Called from the thread with a sentence when something goes wrong, and when it is well again.
+        on_mute: Called from the thread with a source, or None for all of them, and the minutes to mute it
+            for, in (0, 1440], or 0 to listen again.
+        retry_seconds: The pause after the first failed attempt to connect, and the longest one; it doubles.
+        most_waiting: Events kept while the broker is away; beyond that, the oldest are left out.
+
+    Raises:
+        OutletError: If the address cannot be used, two sources would have the same topics, or paho-mqtt is
+            not installed.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        sources: Sequence[str],
+        warn: Callable[[str], object],
+        *,
+        on_mute: Callable[[str | None, float], object],
+        retry_seconds: tuple[float, float] = (1.0, 120.0),
+        most_waiting: int = 100,
+    ) -> None:
+        try:
+            import paho.mqtt.client  # noqa: F401
+        except ImportError:
+            raise OutletError('an MQTT broker needs: pip install "yamnet-cry[mqtt]"') from None
+        self._broker = parse_broker(address)
+        by_slug: dict[str, str] = {}
+        for source in sources:
+            other = by_slug.setdefault(slug(source), source)
+            if other is not source:
+                raise OutletError(
+                    f"sources {other!r} and {source!r} would both be {slug(source)} on the MQTT broker; "
+                    "rename one"
+                )
+        self._topics = {source: Topics.of(self._broker, source) for source in sources}
+        self._commands: dict[str, str | None] = {topics.mute: name for name, topics in self._topics.items()}
+        self._commands[f"{self._broker.root}/mute/set"] = None
+        self._births = {_BIRTH, f"{self._broker.discovery}/status"}
+        self._warn, self._on_mute = warn, on_mute
+        self._retry_seconds, self._most_waiting = retry_seconds, most_waiting
+        self._states = {source: {"source": source, **discovery.UNKNOWN, "reason": None} for source in sources}
+        # Events by number, oldest first, until the broker has acknowledged them.
+        self._events: dict[int, tuple[str, str]] = {}
+        self._numbers = itertools.count()
+        self._dropped = self._dropped_before = 0
+        self._told: set[str] = set()
+        self._deadline = math.inf
+        self._session: _Session | None = None
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._worker = threading.Thread(target=self._work, name="mqtt", daemon=True)
+        self._worker.start()
+
+    def push(self, message: Mapping[str, Any]) -> None:
+        """Takes a message of any kind; it returns at once, from any thread."""
+        if self._deadline == math.inf:
+            self._inbox.put(partial(self._take, dict(message)))
+
+    def close(self, seconds: float) -> None:
+        """Sends what waits, for at most so many seconds, says that the program is gone, and disconnects."""
+        if self._deadline < math.inf:
+            return
+        self._deadline = time.monotonic() + seconds
+        self._inbox.put(lambda: None)  # wakes the thread, after all that was pushed before
+        self._worker.join(seconds + 1.0)
+        if self._events:
+            self._say(f"{_events(len(self._events))} could not be sent before the end")
+
+    # The thread: connections, one after the other.
+
+    def _work(self) -> None:
+        delay, longest = self._retry_seconds
+        while not self._finished():
+            try:
+                good = self._connection() >= _GOOD_SECONDS
+            except ssl.SSLCertVerificationError as error:
+                why = f"its certificate is not trusted ({error.verify_message}); ?ca=FILE names its authority"
+                good = self._fail("certificate", why)
+            except OSError as error:
+                good = self._fail("away", f"cannot be reached ({error.strerror or error}); trying again")
+            except Exception as error:
+                good = self._fail(repr(error), f"cannot be reached ({error!r}); trying again")
+            if good:
+                delay = self._retry_seconds[0]
+            if self._closing:
+                self._attend(self._finished, self._retry_seconds[0])
+            else:
+                self._attend(lambda: self._closing, delay)
+                delay = min(2 * delay, longest)
+
+    def _connection(self) -> float:
+        """Connects and serves until the connection or the program ends; returns seconds connected."""
+        session = self._session = _Session(self._client())
+        try:
+            session.client.connect(self._broker.host, self._broker.port, _KEEPALIVE_SECONDS)
+            session.client.loop_start()
+            self._attend(lambda: session.over or self._flushed(session))
+            if session.since is None:
+                return 0.0
+            if not session.over:
+                # In order: what was sent before, this, and then the disconnection, which revokes the will.
+                self._publish(self._broker.process, OFFLINE)
+            return time.monotonic() - session.since
+        finally:
+            session.over = True
+            session.client.disconnect()
+            session.client.loop_stop()
+
+    def _attend(self, until: Callable[[], bool], seconds: float = math.inf) -> None:
+        """Does what comes in, until a condition holds, the time is over, or that of `close` is."""
+        end = time.monotonic() + seconds
+        while not until() and (left := min(end, self._deadline) - time.monotonic()) > 0:
+            try:
+                task = self._inbox.get(timeout=min(left, 60.0))
+            except queue.Empty:
+                continue
+            try:
+                task()
+            except Exception as error:
+                self._say(f"an error that should not be: {error!r}")
+
+    @property
+    def _closing(self) -> bool:
+        return self._deadline < math.inf
+
+    def _finished(self) -> bool:
+        """Whether there is nothing left to connect for."""
+        waiting = bool(self._events) or not self._inbox.empty()
+        return self._closing and (not waiting or time.monotonic() >= self._deadline)
+
+    def _flushed(self, session: _Session) -> bool:
+        return self._closing and session.up and not session.sent and self._inbox.empty()
+
+    def _client(self) -> "Client":
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        # Always the same identifier: a broker that still believes in a broken connection ends it when the
+        # new one comes, and its last will cannot come later and hide that we are there.
+        client = Client(
+            CallbackAPIVersion.VERSION2, f"yamnet-cry-{self._broker.node}", reconnect_on_failure=False
+        )
+        client.max_inflight_messages_set(0)  # no limit: events are counted here
+        client.will_set(self._broker.process, OFFLINE, qos=1, retain=True)
+        if self._broker.user is not None:
+            client.username_pw_set(self._broker.user, self._broker.password)
+        if self._broker.tls is not None:
+            client.tls_set_context(self._broker.tls)
+
+        # These run on a thread of the client's, where an error would be lost.
+        def forward(task: Callable[..., None], *values: Any) -> None:
+            self._inbox.put(partial(self._for_session, client, task, *values))
+
+        client.on_connect = lambda _client, _data, _flags, reason, _more: forward(self._connected, reason)
+        client.on_disconnect = lambda _client, _data, _flags, reason, _more: forward(self._lost, str(reason))
+        client.on_publish = lambda _client, _data, mid, _reason, _more: forward(self._acknowledged, mid)
+        client.on_subscribe = lambda _client, _data, _mid, reasons, _more: forward(self._subscribed, reasons)
+        client.on_message = lambda _client, _data, message: forward(self._received, message)
+        loop = client.loop_forever
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            try:
+                return loop(*arguments, **named)
+            except Exception as error:
+                forward(self._lost, repr(error))
+
+        client.loop_forever = watched  # type: ignore[method-assign]
+        return client
+
+    # What the broker says.
+
+    def _for_session(self, client: "Client", task: Callable[..., None], *values: Any) -> None:
+        session = self._session
+        if session is not None and session.client is client and not session.over:
+            task(session, *values)
+
+    def _connected(self, session: _Session, reason: "ReasonCode") -> None:
+        if reason.is_failure:
+            session.over = True
+            why = f"refused the connection: {str(reason).lower()}"
+            if self._broker.user is not None:
+                why += f"; check user and password, which may be in the address or in {PASSWORD_VARIABLE}"
+            self._fail(str(reason), why)
+            return
+        session.since = time.monotonic()
+        session.client.subscribe([(topic, 1) for topic in (*self._commands, *self._births)])
+        self._announce()
+        for number in self._events:
+            self._send(session, number)
+        if self._told:
+            lost = self._dropped - self._dropped_before
+            self._say("connected" + (f"; {_events(lost)} left out in the meantime" if lost else ""))
+        self._dropped_before = self._dropped
+        self._told.clear()
+
+    def _lost(self, session: _Session, reason: str) -> None:
+        session.over = True
+        if session.since is None:
+            self._fail("away", f"ended the connection before it began ({reason}); trying again")
+            return
+        soon = time.monotonic() - session.since < _GOOD_SECONDS
+        hint = ". If another yamnet-cry of this name is connected, give each its own ?node=" if soon else ""
+        self._fail("away", f"lost the connection ({reason}); trying again{hint}")
+
+    def _acknowledged(self, session: _Session, mid: int) -> None:
+        number = session.sent.pop(mid, None)
+        if number is not None:
+            self._events.pop(number, None)
+
+    def _subscribed(self, _session: _Session, reasons: "Sequence[ReasonCode]") -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._say("does not let this user subscribe to all topics: muting will not work")
+
+    def _received(self, _session: _Session, message: "MQTTMessage") -> None:
+        # A retained command is of an earlier day; it must not silence an alarm. Of Home Assistant's start, a
+        # retained message says nothing that connecting did not.
+        if message.retain:
+            return
+        text = message.payload.decode(errors="replace")
+        if message.topic in self._births:
+            if text == ONLINE:
+                self._announce()
+            return
+        minutes = discovery.minutes(text)
+        if message.topic not in self._commands or minutes is None:
+            self._say(f"ON, OFF, or minutes up to 1440 mute. Received on {message.topic}: {text[:40]!r}")
+            return
+        self._on_mute(self._commands[message.topic], minutes)
+
+    # What sources say.
+
+    def _take(self, message: dict[str, Any]) -> None:
+        source, kind = message["source"], message["event"]
+        topics, state = self._topics[source], self._states[source]
+        if kind in ("started", "ended"):
+            details = {key: value for key, value in message.items() if key != "event"}
+            self._keep(topics.event, _json({"event_type": kind, **details}))
+            return
+        heard = state["hearing"]
+        if kind == "state":
+            state.update((key, value) for key, value in message.items() if key != "event")
+        elif kind in ("deaf", "hearing"):
+            state["hearing"] = kind == "hearing"
+        if kind == "deaf":
+            state["reason"] = message["reason"]
+        elif state["hearing"]:
+            state["reason"] = None
+        if self._session is not None and self._session.up:
+            self._publish_state(source)
+            if state["hearing"] != heard:
+                self._publish_availability(source)
+
+    def _keep(self, topic: str, payload: str) -> None:
+        number = next(self._numbers)
+        self._events[number] = (topic, payload)
+        if len(self._events) > self._most_waiting:
+            del self._events[next(iter(self._events))]
+            self._dropped += 1
+            self._fail(
+                "dropped", f"more than {self._most_waiting} events wait for it; the oldest are left out"
+            )
+        if self._session is not None and self._session.up:
+            self._send(self._session, number)
+
+    # What is published.
+
+    def _announce(self) -> None:
+        """Publishes all that is retained; the broker may have forgotten it, and Home Assistant too."""
+        for source, topics in self._topics.items():
+            device = discovery.config(self._broker, source, version("yamnet-cry"))
+            self._publish(topics.config, _json(device))
+            # Before availability, so that no state of an earlier run is ever shown as if it were of now.
+            self._publish_state(source)
+            self._publish_availability(source)
+        self._publish(self._broker.process, ONLINE)
+
+    def _publish_state(self, source: str) -> None:
+        self._publish(
+            self._topics[source].state, _json({**self._states[source], "dropped_events": self._dropped})
+        )
+
+    def _publish_availability(self, source: str) -> None:
+        self._publish(
+            self._topics[source].availability, ONLINE if self._states[source]["hearing"] else OFFLINE
+        )
+
+    def _publish(self, topic: str, payload: str) -> None:
+        if self._session is not None:
+            sent = self._session.client.publish(topic, payload, qos=1, retain=True)
+            self._session.sent[sent.mid] = None
+
+    def _send(self, session: _Session, number: int) -> None:
+        topic, payload = self._events[number]
+        session.sent[session.client.publish(topic, payload, qos=1).mid] = number
+
+    def _fail(self, kind: str, text: str) -> bool:
+        """Says what is wrong, once until it is well again; returns False, for no good connection."""
+        if kind not in self._told:
+            self._told.add(kind)
+            self._say(text)
+        return False
+
+    def _say(self, text: str) -> None:
+        # If that fails, there is nobody left to tell; the thread must not end of it.
+        with suppress(Exception):
+            self._warn(f"MQTT broker {self._broker.name}: {text}")
+
+
+def _events(count: int) -> str:
+    return "one event" if count == 1 else f"{count} events"
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    """JSON as others read it, which have no numbers for silence in decibels."""
+    return json.dumps(
+        {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in values.items()
+        },
+        ensure_ascii=False,
+    )
