@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from yamnet_cry.audio.ffmpeg import program
 from yamnet_cry.demo import nursery
 
 
@@ -54,6 +55,11 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     soundfile.write(folder / "night.wav", nursery(), 16_000)
     soundfile.write(folder / "five minutes.wav", np.tile(nursery(), 15), 16_000)
     soundfile.write(folder / "silence.flac", np.zeros(160_000), 16_000)
+    if ffmpeg := program():
+        made = [ffmpeg, "-v", "error", "-i", folder / "night.wav"]
+        picture = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=5", "-shortest", "-c:v", "mpeg4"]
+        subprocess.run([*made, *picture, "-c:a", "aac", folder / "phone.mov"], check=True)
+        subprocess.run([*made, "-c:a", "aac", folder / "memo.m4a"], check=True)
     (folder / "broken.wav").write_bytes(b"RIFF nothing of the kind" * 100)
     (folder / "empty.wav").write_bytes(b"")
     return folder

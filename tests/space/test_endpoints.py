@@ -18,6 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from yamnet_cry import CryDetector
+from yamnet_cry.audio.ffmpeg import program
 from yamnet_cry.demo import nursery
 
 SPACE = Path(__file__).parents[2] / "space"
@@ -34,6 +35,14 @@ def test_programs_get_what_the_detector_says(client, recordings):
     assert {key: found[key] for key in expected} == json.loads(json.dumps(expected))
     assert (found["file"], found["is_cry"]) == ("night.wav", True)
     assert "Baby cry, infant cry" in found["classes"]
+
+
+@pytest.mark.parametrize("name", ["memo.m4a", "phone.mov"])
+def test_programs_may_send_what_ffmpeg_decodes(client, recordings, name):
+    if program() is None:
+        pytest.skip("no ffmpeg")
+    found = client.predict(handle_file(recordings / name), 0.5, api_name="/detect")
+    assert (found["file"], found["is_cry"], found["truncated"]) == (name, True, False)
 
 
 def test_bad_recordings_are_explained(client, recordings):

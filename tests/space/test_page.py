@@ -11,11 +11,15 @@ import pytest
 import soundfile
 
 from yamnet_cry import CryDetector
+from yamnet_cry.audio.ffmpeg import program
 from yamnet_cry.demo import nursery
 from yamnet_cry.report.plot import verdict
 from yamnet_cry.report.text import label_track
 from yamnet_cry.results import clock
 from yamnet_cry.space.live import Session, show
+
+# Where files of either kind are put.
+VIDEO, SOUND = "input[type=file]:has(+ #video)", "input[type=file]:not(:has(+ #video))"
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
@@ -62,7 +66,7 @@ class Visitor:
             self.complaints.append(message.text)
 
     def upload(self, path: Path) -> str:
-        self.page.set_input_files("input[type=file]", path)
+        self.page.set_input_files(SOUND, path)
         return self.headline()
 
     def headline(self, text: str = ".") -> str:
@@ -140,12 +144,28 @@ def test_a_broken_file_is_explained_and_nothing_else_shown(visitor, recordings):
     visitor.page.wait_for_selector("#events td")
     visitor.page.get_by_label("Clear").first.click()
     visitor.page.wait_for_selector("#headline .verdict", state="hidden")
-    visitor.page.set_input_files("input[type=file]", recordings / "broken.wav")
+    visitor.page.set_input_files(SOUND, recordings / "broken.wav")
     told = visitor.headline("This cannot be heard")
     assert "broken.wav is not audio that can be decoded" in told
     assert not visitor.page.locator("#events").is_visible()
     # The player cannot play it either, and says so.
     visitor.complaints = [each for each in visitor.complaints if "Waveform load error" not in each]
+
+
+def test_a_memo_and_a_video(visitor, recordings):
+    if program() is None:
+        pytest.skip("no ffmpeg")
+    page = visitor.page
+    assert "Crying heard once" in visitor.upload(recordings / "memo.m4a")
+    page.get_by_label("Clear").first.click()
+    page.wait_for_selector("#headline .verdict", state="hidden")
+    visitor.upload(recordings / "silence.flac")
+    page.set_input_files(VIDEO, recordings / "phone.mov")
+    assert "Crying heard once" in visitor.headline("Crying heard")
+    page.wait_for_selector("#events td")
+    # The recording before is gone, and its going took nothing away.
+    assert page.get_by_label("Clear").count() == 0
+    assert visitor.cut_off() == []
 
 
 class Pieces:

@@ -58,7 +58,7 @@ _OF_FILES = (
     ),
     (
         r"moov atom not found",
-        "{name} is MP4 without its index (moov): it was cut short, and nothing of it can be decoded",
+        "{name} is not audio that can be decoded: cut short before its index (moov), or no MP4 at all",
     ),
 )
 

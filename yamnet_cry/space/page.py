@@ -12,6 +12,7 @@ import gradio as gr
 import soundfile
 from PIL import Image
 
+from yamnet_cry import audio
 from yamnet_cry.demo import SAMPLE_RATE, nursery
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import YamnetCryError
@@ -140,6 +141,9 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
     recording = gr.Audio(
         sources=["upload", "microphone"], type="filepath", label="Recording", editable=False, buttons=[]
     )
+    # The box above takes sound alone, and would have ffmpeg convert what no browser plays.
+    kinds = ["audio", "video", *sorted(audio.SUFFIXES | audio.NEED_FFMPEG)]
+    video = gr.UploadButton("Or choose a video", file_types=kinds, size="sm", elem_id="video")
     with tempfile.TemporaryDirectory() as folder:
         # Gradio copies them to where it keeps uploads.
         gr.Examples(
@@ -160,9 +164,13 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
         classes = gr.Label(label="The largest shares of AudioSet's 521 classes")
     shown = [headline, picture, table]
 
+    def forget() -> list[Any]:
+        return [None, gr.Accordion(visible=False), None, *_hidden(len(shown))]
+
     def hear_recording(path: str | None, wanted: float, is_dark: bool) -> list[Any]:
         if path is None:
-            return [None, gr.Accordion(visible=False), None, *_hidden(len(shown))]
+            # Taken away by the visitor, or to make room for a video.
+            return [gr.skip()] * (3 + len(shown))
         try:
             result = hear(detector, path)
         except YamnetCryError as error:
@@ -174,12 +182,13 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
     def move(result: Heard | None, wanted: float, is_dark: bool) -> list[Any]:
         return _hidden(len(shown)) if result is None else _shown(result.at(wanted), is_dark)
 
-    recording.change(
-        hear_recording,
-        [recording, sensitivity, dark],
-        [heard, fold, classes, *shown],
-        api_visibility="private",
-    )
+    def hear_video(path: str, wanted: float, is_dark: bool) -> list[Any]:
+        return [None, *hear_recording(path, wanted, is_dark)]
+
+    found = [heard, fold, classes, *shown]
+    recording.change(hear_recording, [recording, sensitivity, dark], found, api_visibility="private")
+    recording.clear(forget, None, found, api_visibility="private")
+    video.upload(hear_video, [video, sensitivity, dark], [recording, *found], api_visibility="private")
     sensitivity.change(
         move,
         [heard, sensitivity, dark],
