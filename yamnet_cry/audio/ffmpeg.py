@@ -36,8 +36,9 @@ _NETWORK = "crypto,data,http,https,httpproxy,rtmp,rtmps,rtmpt,rtp,rtsp,rtsps,srt
 # Microseconds in which something must come, after which a stream is lost.
 _PATIENCE = "10000000"
 
-# Who opens a stream wants to hear it now: a second, or half a megabyte, says what is in it.
-_AT_ONCE = ("-fflags", "nobuffer", "-analyzeduration", "1000000", "-probesize", "500000")
+# Who opens a stream wants to hear it now: a second, or half a megabyte, says what is in it. That second is
+# not lost, as it would be with -fflags nobuffer, and holds up nothing: it is decoded in a moment.
+_AT_ONCE = ("-analyzeduration", "1000000", "-probesize", "500000")
 
 # Lines that ffmpeg said: the first ones say what is wrong with a file, the last ones why a stream ended.
 _FIRST, _LAST, _LINE_BYTES = 5, 15, 1_000

@@ -10,9 +10,7 @@ HIDDEN = "…"
 # Who says it, as "[in#0/mov @ 0x55d0] [dec:aac @ 0x55d1] "; the numbers are places in memory.
 _SPEAKER = re.compile(r"\[[^\[\]]* @ (?:0x)?[0-9a-fA-F]+\]\s*")
 
-# Passwords with @ and / in them are common, and so everything up to the last @ goes.
-_USER = re.compile(r"(?<=://)[^\s'\"]*@")
-_QUERY = re.compile(r"(://[^\s'\"?]*)\?[^\s'\"]*")
+_ADDRESS = re.compile(r"(?<=://)[^\s'\"]*")
 
 # Says only that something was said before, or what the command line was.
 _IDLE = re.compile(
@@ -39,6 +37,7 @@ _OF_STREAMS = (
     (r"\b45[34]\b|\b5XX\b|\b503\b", "{name} is too busy, or out of order (server error)"),
     (r"Failed to resolve hostname|Name or service not known", "{name}: no such host"),
     (r"Connection refused", "{name} refuses the connection: nothing listens there"),
+    (r"Stream ends prematurely|End of file", "{name} ended"),
     (r"timed out", "{name} does not answer in time"),
     (r"No route to host|[Nn]etwork is unreachable", "{name} cannot be reached from this network"),
     (r"certificate|\b[Tt][Ll][Ss]\b|SSL", "{name} cannot be reached safely: no valid TLS ({reason})"),
@@ -81,9 +80,18 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
         # A password of two letters is a part of many words.
         word = rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) < 4 else re.escape(secret)
         text = re.sub(word, HIDDEN, text)
-    text = _USER.sub(HIDDEN + "@", text)
-    text = _QUERY.sub(rf"\1?{HIDDEN}", text)
+    text = _ADDRESS.sub(lambda found: _public(found[0]), text)
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def _public(address: str) -> str:
+    """What may be read of an address, after its scheme; passwords with @ and / in them are common."""
+    rest, query, _ = address.partition("?")
+    if "@" in address[len(rest) :]:
+        # Either the password holds a question mark or a key holds an @; there is no telling where they end.
+        return HIDDEN
+    user, at, host = rest.rpartition("@")
+    return (HIDDEN + at if user else at) + host + (query + HIDDEN if query else "")
 
 
 def secrets_of(address: str) -> set[str]:
@@ -91,14 +99,14 @@ def secrets_of(address: str) -> set[str]:
 
     Example:
         >>> sorted(secrets_of("http://me:pass%21@host/?token=abc"))
-        ['abc', 'me:pass!', 'me:pass%21', 'pass!', 'pass%21', 'token=abc']
+        ['abc', 'me', 'me:pass!', 'me:pass%21', 'pass!', 'pass%21', 'token=abc']
     """
     before, _, rest = address.partition("://")
     user, at, _ = rest.rpartition("@")
     _, _, query = rest.partition("?")
     found = {query, *(value for _, value in parse_qsl(query))}
     if at and before:
-        found |= {user, user.partition(":")[2]}
+        found |= {user, user.partition(":")[0], user.partition(":")[2]}
     return {form for secret in found for form in (secret, unquote(secret)) if form}
 
 
