@@ -16,6 +16,14 @@ class InputEnded(AudioError):
     """Live audio that ended though nobody stopped it."""
 
 
+class SourceError(YamnetCryError, ValueError):
+    """A camera, stream or microphone that is named in a way that cannot be understood."""
+
+
+class DeliveryError(YamnetCryError, RuntimeError):
+    """A message that somebody could not be told."""
+
+
 class ModelError(YamnetCryError, ValueError):
     """A model folder or repository that is missing, incomplete, corrupt or foreign."""
 

@@ -14,7 +14,7 @@ from yamnet_cry.cli.classify import classify
 from yamnet_cry.cli.detect import detect
 from yamnet_cry.cli.distill import distill, evaluate
 from yamnet_cry.cli.export import export
-from yamnet_cry.cli.listen import listen
+from yamnet_cry.cli.listen import health, listen
 from yamnet_cry.cli.push import push
 from yamnet_cry.cli.recipes import recipes
 from yamnet_cry.cli.review import review
@@ -39,20 +39,8 @@ class _Failure(click.ClickException):
 @click.group(
     cls=_Group,
     commands=[
-        *(
-            detect,
-            classify,
-            listen,
-            review,
-            calibrate,
-            distill,
-            recipes,
-            cache,
-            evaluate,
-            export,
-            push,
-            space,
-        ),
+        *(detect, classify, listen, health, review, calibrate),
+        *(distill, recipes, cache, evaluate, export, push, space),
     ],
     context_settings={"help_option_names": ["-h", "--help"]},
 )

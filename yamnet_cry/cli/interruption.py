@@ -1,8 +1,7 @@
-"""What may interrupt listening: somebody who stops it, and sound that stays away."""
+"""Somebody who stops listening."""
 
 import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
@@ -56,43 +55,3 @@ class StopSignals:
             yield
         finally:
             self._waiting = False
-
-
-class SilenceWatch:
-    """Warns when no sound has come for a while: a pipe can hang without ending.
-
-    Args:
-        warn: Called with a sentence.
-        seconds: How long is too long.
-    """
-
-    def __init__(self, warn: Callable[[str], object], seconds: float = 10.0) -> None:
-        self._warn, self._seconds = warn, seconds
-        self._fed, self._closed = threading.Event(), False
-        self._worker = threading.Thread(target=self._work, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._worker.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closed = True
-        self._fed.set()
-        self._worker.join()
-
-    def feed(self) -> None:
-        """Notes that sound has come."""
-        self._fed.set()
-
-    def _work(self) -> None:
-        missing = False
-        while not self._closed:
-            if not self._fed.wait(self._seconds):
-                if not missing:
-                    self._warn(f"no sound has come for {self._seconds:g} s")
-                missing = True
-                continue
-            self._fed.clear()
-            if missing and not self._closed:
-                self._warn("sound comes again")
-            missing = False

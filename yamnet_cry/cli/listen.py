@@ -2,22 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import click
 
 from yamnet_cry import audio
 from yamnet_cry.audio import capture
-from yamnet_cry.cli.hook import Hook, parsed
-from yamnet_cry.cli.interruption import SilenceWatch, Stopped, StopSignals
+from yamnet_cry.cli import listening
+from yamnet_cry.cli.interruption import Stopped, StopSignals
 from yamnet_cry.cli.options import MODEL, PRIOR, REVISION, THRESHOLD
-from yamnet_cry.cli.reporter import OutputLost, Reporter
 from yamnet_cry.cli.status import StatusLine
-from yamnet_cry.errors import InputEnded
-
-if TYPE_CHECKING:
-    from yamnet_cry.detector import CryDetector
 
 
 class _Ended(click.ClickException):
@@ -26,8 +21,27 @@ class _Ended(click.ClickException):
     exit_code = 3
 
 
+def _hours(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Any, ...]:
+    from yamnet_cry.home.alarm import Hours
+
+    try:
+        return tuple(map(Hours.parse, values))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
-@click.argument("source", required=False, metavar="[-]")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option(
+    "--source", "named", multiple=True, metavar="NAME=ADDRESS", help="A source with a name; may be repeated."
+)
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Sources from a TOML file: a table [sources.NAME] for each, with address, and user, password and "
+    "threshold if need be.",
+)
 @click.option("--device", help="Microphone: part of its name or its number; the default one if not given.")
 @click.option(
     "--rate",
@@ -54,128 +68,170 @@ class _Ended(click.ClickException):
 @REVISION
 @THRESHOLD
 @PRIOR
-@click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")
-@click.option("--updates", is_flag=True, help="With --json, print an object every 0.48 s as well.")
+@click.option(
+    "--least",
+    "least_seconds",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Tell nobody of crying before it has lasted so long.",
+)
+@click.option(
+    "--cool-down",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="After crying has ended, tell nobody of more for so long.",
+)
+@click.option(
+    "--quiet-hours",
+    multiple=True,
+    callback=_hours,
+    metavar="HH:MM-HH:MM",
+    help="Tell nobody of crying at this time of day; may be repeated.",
+)
 @click.option("--on-event", metavar="COMMAND", help="Run COMMAND when crying starts and when it ends.")
+@click.option("--webhook", metavar="URL", help="Send the same as JSON to URL, again and again if need be.")
+@click.option(
+    "--mqtt",
+    metavar="URL",
+    help="Tell Home Assistant, or anybody, by the broker at mqtt://[USER@]HOST[:PORT] or mqtts://…; the "
+    "password is in YAMNET_CRY_MQTT_PASSWORD.",
+)
+@click.option(
+    "--clips",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the sound of crying in DIR, for `yamnet-cry review`.",
+)
+@click.option(
+    "--pre-roll",
+    type=click.FloatRange(0, 60),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How much before the crying a clip begins.",
+)
+@click.option("--keep", metavar="TIME", help="Delete clips that are older, such as 7d or 12h.")
+@click.option("--keep-bytes", metavar="SIZE", help="Delete the oldest clips beyond a size, such as 1G.")
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write how all sources are doing to FILE, every 10 s, for `yamnet-cry health`.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")
+@click.option(
+    "--updates", is_flag=True, help="With --json, print an object every 0.48 s, and states, as well."
+)
 @click.option("--quiet", is_flag=True, help="Show no meter.")
 def listen(
-    source: str | None,
+    sources: tuple[str, ...],
+    named: tuple[str, ...],
+    config: Path | None,
     device: str | None,
     rate: int,
     channels: int,
     encoding: str | None,
-    model: str | None,
-    revision: str | None,
-    threshold: float | None,
-    prior: float | None,
     as_json: bool,
     updates: bool,
-    on_event: str | None,
     quiet: bool,
+    **settings: Any,
 ) -> None:
-    """Listen to a microphone, or with - to stdin, and tell when a baby cries.
+    """Listen to cameras, streams and microphones, and tell when a baby cries.
 
-    On stdin WAV is understood as it is, and anything else as raw samples:
+    A SOURCE is an address that begins with rtsp://, rtsps://, http://, https://, srt:// or rtmp://, or
+    device (device:NAME) for a microphone. Each is watched: if it fails, or brings no sound for 10 s, that
+    is told, and it is opened again until it is there. ${VARIABLE} in an address stands for a value of the
+    environment, so that no password need be written down:
 
     \b
-        ffmpeg -i rtsp://camera/stream -f wav - | yamnet-cry listen -
+        yamnet-cry listen --source nursery='rtsp://user:${CAMERA}@192.168.1.20/stream1'
+
+    Without SOURCE it listens to the default microphone, and with - to stdin, until that ends. On stdin WAV
+    is understood as it is, and anything else as raw samples:
+
+    \b
+        arecord -f S16_LE -r 16000 | yamnet-cry listen -
 
     Prints a line when crying starts and another when it ends, with the time of day and the seconds
-    since listening began. A meter on stderr shows the level and the probability.
+    since the source was opened. A meter on stderr shows the level and the probability.
 
     --json prints these objects; at, started_at and ended_at are times of day in ISO 8601:
 
     \b
-        {"event": "started", "start", "started_at", "probability"}
-        {"event": "ended", "start", "started_at", "end", "ended_at", "seconds", "peak", "mean",
-         "interrupted": whether listening ended before the crying did}
-        {"event": "update", "time", "at", "probability", "level", "crying"}, with --updates
+        {"event": "started", "id", "source", "start", "started_at", "probability"}
+        {"event": "ended", "id", "source", "start", "started_at", "end", "ended_at", "seconds", "peak",
+         "mean", "interrupted": whether listening ended before the crying did}
+        {"event": "deaf", "source", "at", "reason"}, when a source is not heard any more
+        {"event": "hearing", "source", "at"}, when it is heard again
+        {"event": "update", "source", "time", "at", "probability", "level", "crying"}, with --updates
+        {"event": "state", "source", "at", "hearing", "reason", "crying", "probability", "level",
+         "last_frame", "restarts", "uptime", "dropped_seconds", "gaps", "muted_until"}, with --updates
 
     COMMAND is run without a shell, while listening goes on. The same values are in its environment:
-    YAMNET_CRY_EVENT (started or ended), YAMNET_CRY_START, YAMNET_CRY_STARTED_AT and so on. At the end,
-    commands that wait have ten seconds.
+    YAMNET_CRY_EVENT (started, ended, deaf or hearing), YAMNET_CRY_SOURCE, YAMNET_CRY_STARTED_AT and so
+    on. At the end, commands and messages that wait have ten seconds.
+
+    SIGUSR1 mutes all sources for 30 minutes, and SIGUSR2 ends that: nobody is told of crying meanwhile.
 
     \b
     Exit codes:
         0  stopped, by Ctrl-C, SIGTERM or SIGHUP
-        2  listening cannot start, or the sound cannot be used
+        2  listening cannot start, or the sound of stdin cannot be used
         3  ended though nobody stopped it: stdin or the microphone ended, or the output cannot be written
     """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")
-    from yamnet_cry.detector import CryDetector
-
-    if source not in (None, "-"):
-        raise click.UsageError(f"{source!r} is not -; for files there is `yamnet-cry detect`.")
     if updates and not as_json:
         raise click.UsageError("--updates needs --json.")
-    command = parsed(on_event)
-    detector = CryDetector.from_pretrained(model, revision=revision)
-    detector.set(threshold=threshold, prior=prior)
+    if device is not None and (sources or named or config):
+        raise click.UsageError("--device is for listening without SOURCE; name it as device:NAME.")
+    if "-" in sources and (len(sources) > 1 or named or config):
+        raise click.UsageError("- cannot be listened to beside other sources.")
+    raw = capture.Format(rate, channels, encoding or capture.Format.encoding)
+    stdin = listening.Stdin(raw, surely_raw=encoding is not None) if sources == ("-",) else None
     status = StatusLine(quiet=quiet)
-
-    def warn(text: str) -> None:
-        status.clear()
-        click.echo(f"Warning: {text}", err=True)
-
-    def opened() -> capture.Blocks:
-        if source is None:
-            return capture.microphone(device, warn)
-        raw = capture.Format(rate, channels, encoding or capture.Format.encoding)
-        return capture.pipe(sys.stdin.buffer, raw, surely_raw=encoding is not None)
-
     signals = StopSignals()
-    with Hook(command, warn) as hook:
-        reporter = Reporter(status, hook, as_json=as_json, updates=updates)
-        reason = None
+    reason = None
+    with listening.Listening(
+        listening.Settings(**settings),
+        [] if stdin is not None else [*sources, *named],
+        config,
+        device,
+        stdin,
+        listening.Output(status, as_json=as_json, updates=updates),
+    ) as all_of_it:
         try:
-            with signals, SilenceWatch(warn) as watch:
-                _listen(detector, opened, signals, watch, reporter)
+            with signals:
+                reason = all_of_it.run(signals)
         except Stopped:
             pass
-        except InputEnded as error:
-            reason = f"{error} after {_hours(reporter.clock.seconds)}"
-        except OutputLost as error:
-            # Python would try once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            reason = f"the output cannot be written: {error}"
         finally:
             status.clear()
+    reason = all_of_it.lost or reason
+    if all_of_it.lost:
+        # Python would try once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     # Ctrl-C ends the programs on both sides of a pipe too; then nobody is surprised.
     if reason is not None and not signals.asked:
         raise _Ended(reason)
 
 
-def _listen(
-    detector: "CryDetector",
-    opened: Callable[[], capture.Blocks],
-    signals: StopSignals,
-    watch: SilenceWatch,
-    reporter: Reporter,
-) -> None:
-    """Reports what is heard, to the end; whatever ends it, an event that is going on is closed.
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--quiet", is_flag=True, help="Print nothing.")
+def health(file: Path, quiet: bool) -> None:
+    """Check that `listen --state FILE` is at work, and that every source is heard.
 
-    Raises:
-        Stopped: If somebody asked for the end.
-        InputEnded: If nobody did.
-        AudioError: If the sound cannot be used.
-    """
-    with signals.while_waiting():
-        blocks, sample_rate = opened()
-    listener = detector.listener(sample_rate)
-    try:
-        while True:
-            with signals.while_waiting():
-                block = next(blocks, None)
-            if block is None:
-                raise InputEnded("stdin ended")
-            watch.feed()
-            reporter.clock.advance(len(block) / sample_rate)
-            reporter.report(listener.push(block))
-    finally:
-        if reporter.clock.seconds:
-            reporter.report(listener.finish())
+    \b
+    Exit codes:
+        0  all is well
+        1  it has stopped writing, or a source is not heard
+        2  FILE cannot be read
+    """  # noqa: D301
+    from yamnet_cry.home import state
 
-
-def _hours(seconds: float) -> str:
-    # Blocks of a tenth of a second do not add up exactly.
-    minutes, rest = divmod(int(round(seconds, 3)), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    well, lines = state.check(file)
+    if not quiet:
+        click.echo("\n".join(lines))
+    if not well:
+        raise SystemExit(1)

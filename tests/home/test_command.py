@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from yamnet_cry.cli.hook import Hook, parsed, words
 from yamnet_cry.errors import RunError
+from yamnet_cry.home.command import Command, parsed, words
+from yamnet_cry.home.outlets import Queued
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,6 @@ def test_elsewhere_words_are_those_of_a_shell(command, expected):
 
 
 def test_a_command_must_exist():
-    assert parsed(None) == []
     assert parsed(f"'{sys.executable}' -c pass") == [sys.executable, "-c", "pass"]
     for command in ("", "no-such-program-here --loud"):
         with pytest.raises(RunError, match="no such program"):
@@ -50,14 +50,18 @@ def test_a_command_must_exist():
         parsed("alarm 'a")
 
 
+def told(command: list[str], warnings: list[str], **settings) -> Queued:
+    return Queued("--on-event", Command(command), warnings.append, **settings)
+
+
 def test_the_end_waits_for_what_was_pushed(tmp_path):
     log, warnings = tmp_path / "log", []
     code = "import os, sys, time; time.sleep(0.1); open(sys.argv[1], 'a').write(os.environ['YAMNET_CRY_N'])"
-    with Hook(
-        [sys.executable, "-c", code, str(log)], warnings.append, flush_seconds=600, slow_seconds=600
-    ) as hook:
-        for number in range(3):
-            hook.push({"n": number})
+    outlet = told([sys.executable, "-c", code, str(log)], warnings, slow_seconds=600)
+    for number in range(3):
+        outlet.push({"event": "started", "n": number})
+    outlet.push({"event": "state", "n": 3})
+    outlet.close(600)
     assert log.read_text() == "012"
     assert warnings == []
 
@@ -70,33 +74,48 @@ def test_a_command_that_hangs_is_said_and_ended(tmp_path, monkeypatch):
     reader, writer = os.pipe()
     with os.fdopen(reader) as stderr_of_all, os.fdopen(writer, "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
-        with Hook([sys.executable, "-c", code], warnings.append, flush_seconds=0.2, slow_seconds=0) as hook:
-            hook.push({})
-            while not log.exists():
-                time.sleep(0.01)
-            hook.push({})
+        outlet = told([sys.executable, "-c", code], warnings, slow_seconds=0)
+        outlet.push({"event": "started"})
+        while not log.exists():
+            time.sleep(0.01)
+        outlet.push({"event": "ended"})
+        outlet.close(0.2)
         stderr.close()
         if sys.platform != "win32":
             assert stderr_of_all.read() == ""
     warnings[0] = re.sub(r"\d+ s", "0 s", warnings[0])
     assert warnings == [
-        "--on-event: the command has not finished for 0 s",
-        "--on-event: not finished 0.2 s after the end, and stopped",
+        "--on-event has not finished for 0 s",
+        "--on-event had not finished 0.2 s after the end, and was stopped",
     ]
+
+
+def test_what_hangs_does_not_pile_up(tmp_path):
+    release, warnings = tmp_path / "release", []
+    code = f"import os, time\nwhile not os.path.exists({str(release)!r}): time.sleep(0.01)"
+    outlet = told([sys.executable, "-c", code], warnings, slow_seconds=600)
+    for _ in range(103):
+        outlet.push({"event": "started"})
+    assert outlet.dropped >= 2
+    assert warnings[-1] == f"--on-event is too slow; an event was left out, {outlet.dropped} in all"
+    release.touch()
+    outlet.close(0)
 
 
 def test_a_program_that_cannot_be_run(tmp_path):
     broken, warnings = tmp_path / "alarm.exe", []
     broken.write_bytes(b"\0")
     broken.chmod(0o755)
-    with Hook([str(broken)], warnings.append, flush_seconds=600) as hook:
-        hook.push({})
+    outlet = told([str(broken)], warnings)
+    outlet.push({"event": "started"})
+    outlet.close(600)
     assert len(warnings) == 1
-    assert warnings[0].startswith("--on-event: ")
+    assert warnings[0].startswith("--on-event cannot be run: ")
 
 
 def test_failures_are_said_by_name():
     warnings: list[str] = []
-    with Hook([sys.executable, "-c", "raise SystemExit(7)"], warnings.append, flush_seconds=600) as hook:
-        hook.push({"flag": True})
-    assert warnings == [f"--on-event: {Path(sys.executable).name} ended with exit code 7"]
+    outlet = told([sys.executable, "-c", "raise SystemExit(7)"], warnings)
+    outlet.push({"event": "started", "flag": True})
+    outlet.close(600)
+    assert warnings == [f"--on-event failed: {Path(sys.executable).name} ended with exit code 7"]

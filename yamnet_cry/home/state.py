@@ -1,0 +1,121 @@
+"""How a source is doing, for whoever watches: a person, Home Assistant, a health check."""
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from yamnet_cry.errors import RunError
+from yamnet_cry.files import write_whole
+from yamnet_cry.home.alarm import Message
+from yamnet_cry.home.clock import iso, now
+
+#: Seconds between two states.
+EVERY = 10.0
+# A state that is older is that of a program that hangs, or has ended.
+_STALE_SECONDS = 3 * EVERY
+
+
+class State:
+    """What is known of one source; every method may be called from any thread.
+
+    Args:
+        source: Its name.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._lock = threading.Lock()
+        self._source, self._began = source, time.monotonic()
+        self._last_frame: float | None = None
+        self._deaf: str | None = "no sound has come yet"
+        self._level, self._probability = -100.0, 0.0
+        self._restarts, self._dropped, self._gaps = 0, 0.0, 0
+
+    @property
+    def hearing(self) -> bool:
+        """Whether there is sound."""
+        return self._deaf is None
+
+    def frame(self) -> None:
+        """Notes that sound has come."""
+        self._last_frame = time.monotonic()
+
+    def heard(self, level: float, probability: float) -> None:
+        """Notes what a window is like: decibels below full scale, and in [0, 1]."""
+        with self._lock:
+            self._level, self._probability = level, probability
+
+    def deaf(self, reason: str | None) -> None:
+        """Notes why nothing is heard, or by None that something is."""
+        self._deaf = reason
+
+    def restarted(self) -> None:
+        """Counts a new connection."""
+        self._restarts += 1
+
+    def dropped(self, seconds: float) -> float:
+        """Counts sound that nobody could take; returns how much there is in all."""
+        self._dropped += seconds
+        return self._dropped
+
+    def gap(self) -> None:
+        """Counts a stretch in which sound was missing."""
+        self._gaps += 1
+
+    def message(self, *, crying: bool, muted_until: datetime | None) -> dict[str, Any]:
+        """Returns the state as outlets are told it."""
+        with self._lock:
+            last = self._last_frame
+            return {
+                "event": "state",
+                "source": self._source,
+                "at": iso(now()),
+                "hearing": self.hearing,
+                "reason": self._deaf,
+                "crying": crying,
+                "probability": round(self._probability, 4),
+                "level": round(self._level, 1),
+                "last_frame": None if last is None else round(time.monotonic() - last, 1),
+                "restarts": self._restarts,
+                "uptime": round(time.monotonic() - self._began, 1),
+                "dropped_seconds": round(self._dropped, 1),
+                "gaps": self._gaps,
+                "muted_until": None if muted_until is None else iso(muted_until),
+            }
+
+
+def write(path: Path, states: Sequence[Message]) -> None:
+    """Writes the states of all sources into a file, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    write_whole(path, json.dumps({"at": iso(now()), "sources": list(states)}, indent=1) + "\n")
+
+
+def check(path: Path) -> tuple[bool, list[str]]:
+    """Reads such a file, and says whether all is well.
+
+    Returns:
+        Whether the file is fresh and every source hears, and a line on each source.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        age = (now() - datetime.fromisoformat(content["at"])).total_seconds()
+        sources = [
+            (str(each["source"]), bool(each["hearing"]), each["reason"]) for each in content["sources"]
+        ]
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}; `listen --state FILE` writes it") from None
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"{path} is no file that `listen --state FILE` writes") from None
+    lines = [f"{name}: {'hears' if hearing else reason}" for name, hearing, reason in sources]
+    if abs(age) > _STALE_SECONDS:
+        return False, [f"{path} is {age:.0f} s old: nobody writes it any more", *lines]
+    return all(hearing for _, hearing, _ in sources), lines

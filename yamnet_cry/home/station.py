@@ -1,0 +1,280 @@
+"""One source, listened to for ever: what fails is said, and tried again."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from yamnet_cry.errors import AudioError, InputEnded
+from yamnet_cry.home.alarm import Alarm, Message, Rules
+from yamnet_cry.home.clock import StreamClock, iso, now
+from yamnet_cry.home.connection import Connection, Recorder
+from yamnet_cry.home.outlets import Outlet
+from yamnet_cry.home.reader import Input, Reader
+from yamnet_cry.home.state import State
+
+if TYPE_CHECKING:
+    from yamnet_cry.detector import CryDetector
+    from yamnet_cry.streaming import Update
+
+#: Seconds without sound after which a source is deaf, and is opened again.
+NO_SOUND = 10.0
+#: Seconds of digital silence after which it is deaf, too: a microphone that works is never as quiet.
+DIGITAL_SILENCE = 30.0
+#: Pauses before a source is opened again, in seconds: the first, and the longest; doubled in between.
+PAUSES = (1.0, 120.0)
+#: Seconds of sound that may wait for a machine that is busy.
+MOST_WAITING = 10.0
+# After so many seconds of sound, the next failure is a new one.
+_HEALTHY = 60.0
+# A camera needs longer for its first sound than for what comes after it.
+_OPENING = 20.0
+_WARN_EVERY = 60.0
+_TICK = 0.5
+
+#: Takes a source's name, an update, and the time of day of its end.
+Show = Callable[[str, "Update", str], object]
+
+
+class Station:
+    """Listens to one source on a thread of its own, until it is stopped.
+
+    Args:
+        name: Of the source.
+        opened: Opens it; called on another thread, for each connection.
+        detector: What hears.
+        outlet: Who is told.
+        warn: Called with a sentence for people.
+        rules: What must hold before anybody is told.
+        threshold: Of this source; the detector's by default.
+        show: Called with every update.
+        recorder: Makes who keeps the sound of events, for each connection.
+        once: Whether the source is listened to until it ends: a pipe, which waits for its reader.
+        on_end: Called when a source that is listened to once has ended.
+        pauses: Before it is opened again, see `PAUSES`.
+        most_waiting: See `MOST_WAITING`.
+
+    Attributes:
+        alarm: The rules at work.
+        state: How it is doing.
+        pulse: When its thread was last seen at work, by `time.monotonic`.
+        ended: Whether a source that is listened to once has ended.
+        error: With what.
+        seconds: How much was heard in its last connection.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        opened: Callable[[], Input],
+        detector: "CryDetector",
+        outlet: Outlet,
+        warn: Callable[[str], object],
+        *,
+        rules: Rules = Rules(),  # noqa: B008 (frozen)
+        threshold: float | None = None,
+        show: Show | None = None,
+        recorder: Callable[[], Recorder] | None = None,
+        once: bool = False,
+        on_end: Callable[[], object] = lambda: None,
+        pauses: tuple[float, float] = PAUSES,
+        most_waiting: float = MOST_WAITING,
+    ) -> None:
+        self.name, self._opened, self._detector, self._outlet = name, opened, detector, outlet
+        self._warn, self._threshold, self._show = warn, threshold, show
+        self._make_recorder = recorder
+        self._recorder: Recorder | None = None
+        self._once, self._on_end = once, on_end
+        self._pauses, self._most_waiting = pauses, most_waiting
+        self.alarm = Alarm(name, rules, heard=self._heard, tell=self._tell)
+        self.state = State(name)
+        self.pulse = time.monotonic()
+        self.ended = False
+        self.error: AudioError | None = None
+        self.seconds = 0.0
+        self._stopped = threading.Event()
+        self._said: str | None = None
+        self._told_deaf = False
+        self._silent = 0.0
+        self._warned_of_overrun = -_WARN_EVERY
+        self._thread = threading.Thread(target=self._work, daemon=True, name=name)
+
+    def start(self) -> None:
+        """Begins to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends listening soon, and with it, as interrupted, an event that is going on."""
+        self._stopped.set()
+
+    def join(self, seconds: float) -> bool:
+        """Waits for the end after `stop`, for so long at most; returns whether it has come."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def mute(self, minutes: float) -> None:
+        """Tells nobody of crying for some minutes; 0 ends that."""
+        self.alarm.mute(minutes)
+        self.tell_state()
+
+    def tell_state(self) -> None:
+        """Tells how the source is doing."""
+        self._outlet.push(self.message())
+
+    def message(self) -> dict[str, Any]:
+        """Returns how the source is doing."""
+        return self.state.message(crying=self.alarm.crying, muted_until=self.alarm.muted_until)
+
+    def _work(self) -> None:
+        pause = self._pauses[0]
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            error = self._error_of_connection()
+            if self._once:
+                self.error = error
+                self.ended = True
+                self._on_end()
+                return
+            if time.monotonic() - began >= _HEALTHY:
+                pause = self._pauses[0]
+            if error is not None and not self._stopped.is_set():
+                self._failed(str(error), pause)
+            self._wait(pause)
+            pause = min(2 * pause, self._pauses[1])
+            self.state.restarted()
+
+    def _error_of_connection(self) -> AudioError | None:
+        try:
+            self._listen()
+        except AudioError as error:
+            return error
+        except Exception as error:  # whatever it is: silence would be worse
+            return AudioError(f"failed unexpectedly ({type(error).__name__}: {error})")
+        return None
+
+    def _listen(self) -> None:
+        """Listens to one connection.
+
+        Raises:
+            AudioError: If the source cannot be used, or has ended.
+        """
+        reader = Reader(self._opened, self._most_waiting, None if self._once else self._overrun)
+        connection = None
+        try:
+            while not self._stopped.is_set():
+                self.pulse = time.monotonic()
+                block = reader.next(_TICK)
+                if block is None:
+                    self._check_sound(time.monotonic() - reader.last, opening=connection is None)
+                    continue
+                if connection is None:
+                    self._recorder = None if self._make_recorder is None else self._make_recorder()
+                    connection = Connection(
+                        self._detector, reader.sample_rate, self._threshold, self._recorder
+                    )
+                    self.alarm.connect(connection.clock)
+                self._take(connection, block, len(block) / reader.sample_rate)
+        finally:
+            reader.close()
+            try:
+                if connection is not None:
+                    self._report(connection.finish(), connection.clock)
+            finally:
+                if self._recorder is not None:
+                    self._recorder.close()
+                self._recorder = None
+
+    def _take(self, connection: Connection, block: NDArray[Any], seconds: float) -> None:
+        self.state.frame()
+        self._check_silence(block, seconds)
+        if jumped := connection.jumped():
+            self._warn(f"{self.name}: the clock of this machine was set by {jumped:+.0f} s")
+        updates = connection.push(block)
+        self.seconds = connection.clock.seconds
+        if not self._once and (late := connection.late()):
+            self.state.gap()
+            self._warn(f"{self.name}: {late:.1f} s of sound are missing, or late")
+        self._report(updates, connection.clock)
+
+    def _report(self, updates: "list[Update]", clock: StreamClock) -> None:
+        for update in updates:
+            if not update.closing:
+                self.state.heard(update.level, update.probability)
+                if self._show is not None:
+                    self._show(self.name, update, iso(clock.moment(update.time)))
+            self.alarm.take(update)
+
+    def _heard(self, message: Message) -> None:
+        if self._recorder is not None:
+            take = self._recorder.started if message["event"] == "started" else self._recorder.ended
+            take(message)
+
+    def _tell(self, message: Message) -> None:
+        self._outlet.push(message)
+        self._outlet.push({**self.message(), "crying": message["event"] == "started"})
+
+    def _check_sound(self, missing: float, *, opening: bool) -> None:
+        """Acts on sound that stays away.
+
+        Raises:
+            InputEnded: If the source is to be opened again.
+        """
+        if missing < NO_SOUND:
+            return
+        reason = f"no sound has come for {NO_SOUND:g} s"
+        if not self._once and not (opening and missing < _OPENING):
+            raise InputEnded(reason)
+        if not self._told_deaf:
+            self._warn(f"{self.name}: {reason}")
+            self._deaf(reason)
+
+    def _check_silence(self, block: NDArray[Any], seconds: float) -> None:
+        # A file that is read in a moment may well be silent for so long.
+        silent = not self._once and bool((block == block.flat[0]).all())
+        self._silent = self._silent + seconds if silent else 0.0
+        if self._silent < DIGITAL_SILENCE:
+            self._hears()
+        elif self.state.hearing:
+            reason = f"nothing but digital silence for {DIGITAL_SILENCE:g} s"
+            self._warn(f"{self.name}: {reason}; is it muted?")
+            self._deaf(reason)
+
+    def _failed(self, reason: str, pause: float) -> None:
+        reason = reason.removeprefix(f"{self.name} ")
+        # A camera that is away for a night is one line, not thousands.
+        if reason != self._said:
+            self._warn(f"{self.name}: {reason}; trying again in {pause:g} s, and then less and less often")
+        self._said = reason
+        self._deaf(reason)
+
+    def _deaf(self, reason: str) -> None:
+        self.state.deaf(reason)
+        if not self._told_deaf:
+            self._told_deaf = True
+            self._outlet.push({"event": "deaf", "source": self.name, "at": iso(now()), "reason": reason})
+        self.tell_state()
+
+    def _hears(self) -> None:
+        if self.state.hearing:
+            return
+        self.state.deaf(None)
+        if self._told_deaf:
+            self._warn(f"{self.name}: sound comes again")
+            self._outlet.push({"event": "hearing", "source": self.name, "at": iso(now())})
+        self._told_deaf, self._said = False, None
+        self.tell_state()
+
+    def _overrun(self, seconds: float) -> None:
+        total = self.state.dropped(seconds)
+        if time.monotonic() - self._warned_of_overrun >= _WARN_EVERY:
+            self._warned_of_overrun = time.monotonic()
+            self._warn(f"{self.name}: this machine is too busy; {total:.1f} s of sound were left out so far")
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._stopped.is_set() and (left := until - time.monotonic()) > 0:
+            self.pulse = time.monotonic()
+            self._stopped.wait(min(left, _TICK))

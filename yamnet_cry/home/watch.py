@@ -1,0 +1,95 @@
+"""All sources together: their states, who is told, and the end."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from yamnet_cry.home import state
+from yamnet_cry.home.notify import Systemd
+from yamnet_cry.home.outlets import Outlet
+from yamnet_cry.home.station import Station
+
+# A thread that was not at work for so long hangs.
+_STUCK = 30.0
+# How long the end waits for a source that is being opened.
+_PATIENCE = 15.0
+
+
+class Watch:
+    """Listens to several sources, and says how they are doing.
+
+    Args:
+        stations: The sources.
+        outlet: Who is told.
+        warn: Called with a sentence for people.
+        file: Where states are written, if anywhere.
+        systemd: What is told that all goes on.
+    """
+
+    def __init__(
+        self,
+        stations: Sequence[Station],
+        outlet: Outlet,
+        warn: Callable[[str], object],
+        *,
+        file: Path | None = None,
+        systemd: Systemd | None = None,
+    ) -> None:
+        self._stations, self._outlet, self._warn, self._file = stations, outlet, warn, file
+        self._systemd = systemd or Systemd()
+        self._told = -state.EVERY
+        self._file_failed = False
+        self._stuck: set[str] = set()
+        #: Set when there is something to look at before the next second.
+        self.changed = threading.Event()
+
+    def start(self) -> None:
+        """Begins to listen to all of them."""
+        for station in self._stations:
+            station.start()
+        self._systemd.ready()
+
+    def tick(self) -> None:
+        """Does what is due; to be called about once a second."""
+        moment = time.monotonic()
+        stuck = {each.name for each in self._stations if moment - each.pulse > _STUCK}
+        for name in stuck - self._stuck:
+            self._warn(f"{name}: its thread has hung for {_STUCK:.0f} s")
+        self._stuck = stuck
+        if not stuck:
+            hearing = sum(station.state.hearing for station in self._stations)
+            self._systemd.alive(f"{hearing} of {len(self._stations)} sources heard")
+        if moment - self._told >= state.EVERY:
+            self._told = moment
+            for station in self._stations:
+                station.tell_state()
+            self._write()
+
+    def mute(self, source: str | None, minutes: float) -> None:
+        """Tells nobody of crying, of one source or of all, for some minutes; 0 ends that."""
+        for station in self._stations:
+            if source in (None, station.name):
+                station.mute(minutes)
+
+    def close(self) -> None:
+        """Ends listening; events that are going on are closed."""
+        self._systemd.stopping()
+        for station in self._stations:
+            station.stop()
+        until = time.monotonic() + _PATIENCE
+        for station in self._stations:
+            if not station.join(max(0.0, until - time.monotonic())):
+                self._warn(f"{station.name}: did not end within {_PATIENCE:.0f} s")
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        try:
+            state.write(self._file, [station.message() for station in self._stations])
+            self._file_failed = False
+        except OSError as error:
+            # Once, not every ten seconds: a health check notices that the file grows old.
+            if not self._file_failed:
+                self._warn(f"the state cannot be written: {error.strerror}: {error.filename}")
+            self._file_failed = True
