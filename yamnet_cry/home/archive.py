@@ -22,6 +22,9 @@ AUDIO, DESCRIPTION = ".flac", ".json"
 #: Behind the name of a file that is not finished; such names begin with a dot.
 UNFINISHED = ".yamnet-cry-unfinished"
 
+#: What a source may be called.
+SOURCE = text(r"[^\x00-\x1f\x7f]{1,200}", "1 to 200 printable characters")
+
 _STEM = re.compile(r"[A-Za-z0-9_-]{1,64}-\d{8}T\d{6}\.\d{3}(-\d{1,6})?")
 _LONGEST_DESCRIPTION = 65_536
 _SECONDS = number(0, 1e9)
@@ -29,7 +32,7 @@ _FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 _FIELDS = {
     MARKER: exactly(VERSION),
     "file": text(_STEM.pattern + re.escape(AUDIO), "the name of a clip"),
-    "source": text(r"[^\x00-\x1f]{1,200}", "1 to 200 printable characters"),
+    "source": SOURCE,
     "started_at": Rule("a time in ISO 8601", lambda value: isinstance(value, str) and _is_time(value)),
     "seconds": _SECONDS,
     "peak": number(0, 1),

@@ -56,6 +56,9 @@ class Recorder:
         pre_roll: How much to keep of what came before an event, in seconds.
         warn: Called with a sentence when clips cannot be written or deleted, and when they can again.
         retention: Applied to the folder after each clip.
+
+    Raises:
+        ValueError: If the source cannot be called so.
     """
 
     def __init__(
@@ -66,6 +69,10 @@ class Recorder:
         warn: Callable[[str], object],
         retention: Retention = _KEEP_ALL,
     ) -> None:
+        if not archive.SOURCE.holds(source):
+            raise ValueError(
+                f"expected a source to be called by {archive.SOURCE.meaning}. Received: {source!r}"
+            )
         self._folder, self._source, self._warn, self._retention = folder, source, warn, retention
         self._pre_roll = round(pre_roll * SAMPLE_RATE)
         self._recent = _Recent(self._pre_roll + _DELAY * SAMPLE_RATE)
@@ -136,7 +143,7 @@ class Recorder:
             self._tell(f"old clips in {self._folder} cannot be deleted ({_reason(error)})")
             return
         if self._trouble:
-            self._warn(f"clips are written to {self._folder} again")
+            self._warn(f"clips in {self._folder} work again")
         self._trouble = ""
 
     @contextmanager
