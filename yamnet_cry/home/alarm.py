@@ -58,7 +58,7 @@ class Rules:
     """What must hold before anybody is told of crying.
 
     Attributes:
-        least_seconds: How long it must have lasted.
+        least_seconds: How long it must have lasted; a pause counts until it is known to be the end.
         cool_down: Seconds after the end of one alarm in which no other starts.
         quiet_hours: When nobody is told.
     """
