@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from paho.mqtt.client import Client
@@ -52,6 +54,15 @@ class Mosquitto:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Keeps its connections open, and does nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

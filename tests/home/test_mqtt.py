@@ -403,6 +403,33 @@ def test_a_server_that_speaks_otherwise(connect, answers, warning):
             server.shutdown(socket.SHUT_RDWR)
 
 
+def test_a_client_that_fails_is_replaced(connect, monkeypatch):
+    def fail(*_arguments, **_named):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("paho.mqtt.client.Client.loop_forever", fail)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        outlet = connect(server.getsockname()[1])
+        for _ in range(2):
+            server.accept()[0].close()
+        outlet.close(0)
+    assert "(ZeroDivisionError())" in outlet.said[0]
+
+
+@needs_mosquitto
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can be stopped for a while")
+def test_a_broker_that_hangs_holds_up_nobody(broker, listen, connect):
+    listener, outlet = listen(broker.port), connect(broker.port)
+    wait_for(lambda: listener.last(PROCESS) == "online", "a connection")
+    with broker.stopped():
+        outlet.push(started(1))
+        begun = time.monotonic()
+        outlet.close(0.3)
+        assert time.monotonic() - begun < PATIENCE
+        assert outlet.said[0].endswith("one event could not be sent before the end")
+
+
 # What Home Assistant documents for each platform, besides what all have.
 COMMON = {"platform", "name", "unique_id", "default_entity_id", "availability", "availability_mode", "qos"}
 COMMON |= {"entity_category", "icon", "state_topic", "json_attributes_topic", "json_attributes_template"}

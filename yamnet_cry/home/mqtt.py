@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
     from paho.mqtt.reasoncodes import ReasonCode
 
-# Half as long again without a sign of life, and the broker publishes the last will.
+# After one and a half times this without a sign of life, the broker publishes the last will.
 _KEEPALIVE_SECONDS = 30
 
 # A connection that held for so long was a good one: the next failure is a new one.
@@ -181,7 +181,7 @@ class Mqtt:
             try:
                 task()
             except Exception as error:
-                self._say(f"an error that should not be: {error!r}")
+                self._say(f"internal error: {error!r}")
 
     @property
     def _closing(self) -> bool:
