@@ -361,6 +361,10 @@ def test_the_end_waits_no_longer_than_it_may(connect):
     outlet.close(0.3)
     assert not outlet._worker.is_alive()
     assert outlet.said[-1].endswith("one event could not be sent before the end")
+    hasty = connect(free_port())
+    hasty.push(started(1))
+    hasty.close(0)
+    assert hasty.said[-1].endswith("one event could not be sent before the end")
     idle = connect(free_port(), retry_seconds=(3600.0, 3600.0))
     wait_for(lambda: idle.said, "a warning")
     begun = time.monotonic()
@@ -554,6 +558,8 @@ def test_addresses(monkeypatch):
 def test_sources_need_topics_of_their_own():
     with pytest.raises(OutletError, match="'Baby 1' and 'baby-1' would both be baby_1"):
         Mqtt("mqtt://pi.local", ["Baby 1", "baby-1"], print, on_mute=print)
+    with pytest.raises(OutletError, match="'nursery' and 'nursery' would both be nursery"):
+        Mqtt("mqtt://pi.local", ["nursery", "nursery"], print, on_mute=print)
 
 
 def test_paho_is_an_extra(monkeypatch):

@@ -91,12 +91,12 @@ class Mqtt:
         self._broker = parse_broker(address)
         by_slug: dict[str, str] = {}
         for source in sources:
-            other = by_slug.setdefault(slug(source), source)
-            if other is not source:
+            if (other := by_slug.get(slug(source))) is not None:
                 raise OutletError(
                     f"sources {other!r} and {source!r} would both be {slug(source)} on the MQTT broker; "
                     "rename one"
                 )
+            by_slug[slug(source)] = source
         self._topics = {source: Topics.of(self._broker, source) for source in sources}
         self._commands: dict[str, str | None] = {topics.mute: name for name, topics in self._topics.items()}
         self._commands[f"{self._broker.root}/mute/set"] = None
@@ -151,6 +151,9 @@ class Mqtt:
             else:
                 self._attend(lambda: self._closing, delay)
                 delay = min(2 * delay, longest)
+        # What came too late to be sent is counted with the rest.
+        while not self._inbox.empty():
+            self._do(self._inbox.get())
 
     def _connection(self) -> float:
         """Connects and serves until the connection or the program ends; returns seconds connected."""
@@ -178,10 +181,13 @@ class Mqtt:
                 task = self._inbox.get(timeout=min(left, 60.0))
             except queue.Empty:
                 continue
-            try:
-                task()
-            except Exception as error:
-                self._say(f"internal error: {error!r}")
+            self._do(task)
+
+    def _do(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except Exception as error:
+            self._say(f"internal error: {error!r}")
 
     @property
     def _closing(self) -> bool:
@@ -380,6 +386,5 @@ def _json(values: Mapping[str, Any]) -> str:
         {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in values.items()
-        },
-        ensure_ascii=False,
+        }
     )
