@@ -381,6 +381,10 @@ def serve(server, *answers):
                 for answer in answers:
                     connection.recv(1000)
                     connection.sendall(answer)
+                # A socket that is closed with something unread takes back what it sent.
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(1000):
+                    pass
 
 
 CONNECTED, NOT_SUBSCRIBED = b"\x20\x02\x00\x00", b"\x90\x05\x00\x01\x80\x80\x80"
