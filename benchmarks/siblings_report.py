@@ -8,140 +8,40 @@ Nothing in the reports is typed by hand but what sources say. A test compares th
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from siblings_runs import AED_BITS, FOLD, LABELS_ALONE, STUDENTS, TAUGHT
+from siblings_figures import (
+    DOCS,
+    ROOT,
+    Runs,
+    accuracy,
+    aed_variants,
+    confusion_of,
+    device,
+    draw_confusions,
+    draw_sizes,
+    error_ratio,
+    of_folds,
+    packed_bytes,
+    percent,
+    pooled,
+    results,
+)
+from siblings_runs import FOLD, LABELS_ALONE, STUDENTS, TAUGHT
 from siblings_text import AED_TEXT, CRY_SOURCE, DOGS_TEXT, KWS_TEXT, SER_TEXT, SOURCES
 
-from yamnet_cry.distill import intervals, metrics
 from yamnet_cry.distill.recipes import AED, KWS
 from yamnet_cry.files import write_whole
 from yamnet_cry.model.folder import METRICS
-from yamnet_cry.task import Task
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs" / "siblings"
 PICTURES = ROOT / "docs" / "pictures"
 TABLE = DOCS / "table.md"
-
-Runs = dict[str, Any]
-
-
-def results(name: str) -> Runs:
-    """Reads what has been run of a sibling; nothing if nothing has."""
-    path = DOCS / f"{name}.json"
-    runs: Runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return runs
-
-
-def percent(interval: dict[str, float]) -> str:
-    """Writes a share and its interval.
-
-    Example:
-        >>> percent({"value": 0.5, "low": 0.25, "high": 0.75})
-        '50.0 % (25.0-75.0)'
-    """
-    value, low, high = (100 * interval[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} % ({low:.1f}-{high:.1f})"
-
-
-def accuracy(runs: Runs, name: str, model: str = "int8") -> str:
-    """Writes the accuracy of a run, or a dash if it has not been run."""
-    models = runs.get(name, {}).get("models", {})
-    return percent(models[model]["accuracy"]) if model in models else "-"
-
-
-def of_folds(runs: Runs, names: Sequence[str], model: str = "int8") -> str:
-    """Writes the accuracy over several runs with confusions, with an interval over them."""
-    tables = [np.array(runs[name]["models"][model]["confusion"]) for name in names if name in runs]
-    if len(tables) < len(names) or not tables:
-        return "-"
-    right, total = (
-        np.array([float(count(table)) for table in tables]) for count in (lambda t: t.trace(), np.sum)
-    )
-    found = intervals.over_groups(
-        list(names), lambda weights: float((weights @ right) / max(weights @ total, 1e-9))
-    )
-    # Two speakers are too few for an interval.
-    return percent(found) if len(names) > 2 else f"{100 * found['value']:.1f} %"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Writes a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def pooled(runs: Runs, variant: str, task: Task) -> dict[str, dict[str, float]]:
-    """Measures the test clips of all folds together, with intervals over their groups.
-
-    Returns:
-        The metrics of the task, and ``f1 LABEL`` of each exclusive label; nothing if folds are missing.
-    """
-    names = [f"{FOLD} {fold}/{variant}" for fold in range(5)]
-    if any(name not in runs for name in names):
-        return {}
-    clips = [clip for name in names for clip in runs[name]["clips"]]
-    groups = [group for group, _, _ in clips]
-    truth = np.zeros((len(clips), len(task.labels)), bool)
-    said = np.zeros(truth.shape)
-    for number, (_, places, answer) in enumerate(clips):
-        truth[number, places] = True
-        if task.kind == "exclusive":
-            said[number, answer] = 1.0
-        else:
-            said[number] = answer
-
-    def measured(weights: metrics.Float64) -> dict[str, float]:
-        overall, labels = (
-            metrics.exclusive(truth, said, weights)
-            if task.kind == "exclusive"
-            else metrics.independent(truth, said, weights)
-        )
-        each = {
-            f"{key} {label}": value
-            for label, own in zip(task.labels, labels, strict=True)
-            for key, value in own.items()
-        }
-        return overall | each
-
-    return intervals.all_over_groups(groups, measured)
-
-
-def confusion_of(runs: Runs, names: Sequence[str]) -> np.ndarray | None:
-    """Adds up the confusions of some runs; None if one is missing."""
-    if not names or any(name not in runs for name in names):
-        return None
-    return np.sum([runs[name]["models"]["int8"]["confusion"] for name in names], axis=0)
-
-
-def draw_confusions(path: Path, shown: dict[str, np.ndarray | None], labels: Sequence[str]) -> None:
-    """Draws confusions side by side, in percent of each label's clips."""
-    from matplotlib.figure import Figure
-
-    there = {title: counts for title, counts in shown.items() if counts is not None}
-    figure = Figure(figsize=(5.2 * len(there) + 0.4, 5.2), layout="constrained")
-    axes = figure.subplots(1, len(there), squeeze=False)[0]
-    for axis, (title, counts) in zip(axes, there.items(), strict=True):
-        shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-        axis.set_title(title)
-        axis.set_xlabel("answer")
-        axis.set_ylabel("label")
-        axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-        axis.set_yticks(range(len(labels)), labels)
-        for row, column in np.argwhere(shares >= 0.5):
-            colour = "white" if shares[row, column] > 55 else "black"
-            axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", color=colour)
-    figure.savefig(path, dpi=100, metadata={"Software": None})
-
-
-def device(runs: Runs, student: str) -> dict[str, Any]:
-    """Returns what was measured of a student where it runs; nothing if it was not."""
-    found: dict[str, Any] = runs.get(f"device/{student}", {})
-    return found
 
 
 def ser(runs: Runs) -> str:
@@ -246,15 +146,6 @@ def kws(runs: Runs) -> str:
     )
 
 
-def aed_variants() -> dict[str, str]:
-    """Names the variants of recipe aed as results call them, and as people do."""
-    taught = {
-        f"LSTM/taught, {bits or 32} bits": f"taught, {bits} bits a weight" if bits else "taught"
-        for bits in AED_BITS
-    }
-    return {f"LSTM/{LABELS_ALONE}": "labels alone", **taught}
-
-
 def aed(runs: Runs) -> str:
     """Writes the report on acoustic events."""
     rows, each = [], []
@@ -262,9 +153,7 @@ def aed(runs: Runs) -> str:
         found = pooled(runs, variant, AED.task)
         if not found:
             continue
-        size = runs[f"{FOLD} 0/{variant}"]["size"]
-        full = 4 * size["parameters"]["total"]
-        packed = size.get("packed_bytes", full)
+        packed, full = packed_bytes(runs, variant)
         error = {
             "value": 1 - found["macro_average_precision"]["value"],
             "low": 1 - found["macro_average_precision"]["high"],
@@ -283,6 +172,8 @@ def aed(runs: Runs) -> str:
                 AED_TEXT.introduction,
                 table(head, rows),
                 AED_TEXT.reading,
+                *_ratios(runs),
+                "![Error against size](../pictures/siblings-aed.png)",
                 table(["average precision", *AED.task.labels], each),
                 AED_TEXT.differences,
                 costs(runs, ["LSTM"]),
@@ -290,6 +181,20 @@ def aed(runs: Runs) -> str:
         )
         + "\n"
     )
+
+
+def _ratios(runs: Runs) -> list[str]:
+    """Writes the errors of those taught as shares of others': what the source gives as its result."""
+    labels, full, *_ = aed_variants()
+    pairs = [(full, labels, "taught, of labels alone")]
+    pairs += [
+        (variant, full, f"{title}, of taught")
+        for variant, title in aed_variants().items()
+        if variant not in (labels, full)
+    ]
+    found = [(title, error_ratio(runs, one, other, AED.task)) for one, other, title in pairs]
+    rows = [[title, percent(ratio)] for title, ratio in found if ratio]
+    return [table(["error of", "share, on the same clips"], rows)] if rows else []
 
 
 def dogs(runs: Runs) -> str:
@@ -390,6 +295,8 @@ def draw(runs_of: dict[str, Runs]) -> None:
     names = [f"{FOLD} {fold}/DS-CNN/taught" for fold in range(5)]
     if (counts := confusion_of(runs_of["kws"], names)) is not None:
         draw_confusions(PICTURES / "siblings-kws.png", {"five folds": counts}, KWS.task.labels)
+    if pooled(runs_of["aed"], f"LSTM/{LABELS_ALONE}", AED.task):
+        draw_sizes(PICTURES / "siblings-aed.png", runs_of["aed"])
 
 
 def main() -> None:

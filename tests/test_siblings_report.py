@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import siblings_figures
 import siblings_report
 import siblings_runs
 
@@ -87,3 +88,28 @@ def test_results_are_a_run_a_line():
         # No path of anybody's machine.
         assert '"/' not in text
         assert " /" not in text
+
+
+def test_errors_are_compared_on_the_same_clips():
+    # One label of two groups; the taught hears one of them better, and never the other.
+    def folds(answer):
+        return {
+            f"fold {fold}/{name}": of_fold(
+                [
+                    [f"a{fold}", [0], [900, 0, 0]],
+                    [f"b{fold}", [0], [said, 0, 0]],
+                    [f"c{fold}", [], [500, 0, 0]],
+                    [f"d{fold}", [1], [0, 900, 0]],
+                    [f"e{fold}", [2], [0, 0, 900]],
+                ]
+            )
+            for fold in range(5)
+            for name, said in answer.items()
+        }
+
+    runs = folds({"good": 800, "bad": 100})
+    same = siblings_figures.error_ratio(runs, "bad", "bad", AED.task)
+    assert (same["value"], same["low"], same["high"]) == (1.0, 1.0, 1.0)
+    better = siblings_figures.error_ratio(runs, "good", "bad", AED.task)
+    assert better["value"] == better["high"] == 0.0
+    assert siblings_figures.error_ratio({}, "good", "bad", AED.task) == {}
