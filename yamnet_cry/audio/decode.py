@@ -164,8 +164,7 @@ def opened(
             sound = soundfile.SoundFile(file)
         except (soundfile.LibsndfileError, TypeError) as error:
             reason = getattr(error, "error_string", str(error)).rstrip(".")
-            opened_file.seek(start)
-            head = opened_file.read(encoded.HEAD_BYTES)
+            head = _head(name, opened_file, start)
             # Of what Ogg may hold it knows a few kinds, and calls the others damaged.
             if getattr(error, "code", None) != _UNKNOWN and not head.startswith(b"OggS"):
                 raise AudioError(
@@ -174,7 +173,6 @@ def opened(
                 ) from None
             if ffmpeg.program() is None:
                 raise _without_ffmpeg(name, encoded.name_of(head), reason) from None
-            opened_file.seek(start)
             known = os.fsdecode(path) if path is not None else _path_of(opened_file, start)
             sound = ffmpeg.file(name, known or opened_file, on_cut)
         stack.enter_context(sound)
@@ -182,6 +180,17 @@ def opened(
             yield sound
         else:
             yield Sound(name, sound.samplerate, sound.channels, sound, file, on_cut)
+
+
+def _head(name: str, file: BinaryIO, start: int) -> bytes:
+    """Returns what a file begins with, and leaves it at its beginning."""
+    try:
+        file.seek(start)
+        head = file.read(encoded.HEAD_BYTES)
+        file.seek(start)
+    except OSError as error:
+        raise _unreadable(name, error) from None
+    return head
 
 
 def _without_ffmpeg(name: str, kind: str | None, reason: str) -> AudioError:
