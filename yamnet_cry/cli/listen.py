@@ -90,7 +90,11 @@ def _hours(_context: click.Context, _parameter: click.Parameter, values: tuple[s
     metavar="HH:MM-HH:MM",
     help="Tell nobody of crying at this time of day; may be repeated.",
 )
-@click.option("--on-event", metavar="COMMAND", help="Run COMMAND when crying starts and when it ends.")
+@click.option(
+    "--on-event",
+    metavar="COMMAND",
+    help="Run COMMAND when crying starts and ends, and when a source is not heard.",
+)
 @click.option("--webhook", metavar="URL", help="Send the same as JSON to URL, again and again if need be.")
 @click.option(
     "--mqtt",
