@@ -25,22 +25,8 @@ SUFFIXES = frozenset(
 #: Common formats of sound and video that only ffmpeg decodes.
 NEED_FFMPEG = frozenset(
     {".3g2", ".3gp", ".3gpp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".awb", ".flv", ".m2ts", ".m4a", ".m4b"}
-    | {
-        ".m4v",
-        ".mka",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".spx",
-        ".weba",
-        ".webm",
-        ".wma",
-        ".wmv",
-    }
-    | {".wv"}
+    | {".m4v", ".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".spx", ".weba", ".webm", ".wma"}
+    | {".wmv", ".wv"}
 )
 
 # A header may claim any rate and any number of channels; what it claims is never allocated.
