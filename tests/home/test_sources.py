@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from yamnet_cry.errors import SourceError
 from yamnet_cry.home.sources import Source, distinct, parse, read, without_secrets
 
-SECRET = st.text("abcdefghijklmnopqrstuvwxyz0123456789!$&'()*+,;=-._~", min_size=4, max_size=12)
+SECRET = st.text("abcdefghijklmnopqrstuvwxyz0123456789!$&'()*+,;=-._~/:", min_size=4, max_size=12)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,19 @@ def test_the_environment_keeps_passwords():
     source = parse("rtsp://viewer:${CAMERA}@host/x", {"CAMERA": "p@ss/w:rd"})
     assert source.address == "rtsp://viewer:p%40ss%2Fw%3Ard@host/x"
     assert "p%40ss" not in repr(source)
+
+
+@pytest.mark.parametrize("password", ["pa/ss:w0rd", "pa?ss:w0rd", "pa@ss:w0rd", "p#ss:w0rd"])
+def test_a_password_that_is_not_quoted_is_not_shown_either(password):
+    address = f"rtsp://viewer:{password}@host/x"
+    assert "w0rd" not in without_secrets(address)
+    try:
+        source = parse(address)
+    except SourceError as error:
+        assert "pa" not in str(error).partition("Received:")[2]  # noqa: PT017
+        assert "w0rd" not in str(error)  # noqa: PT017
+    else:
+        assert "ss:w0rd" not in source.name
 
 
 @given(SECRET, SECRET)

@@ -163,8 +163,10 @@ def _checked(name: str, address: str, threshold: float | None = None) -> Source:
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise SourceError(f"not an address ({error}). Received: {shown}") from None
+    except ValueError:
+        raise SourceError(
+            f"not an address; in a password, %40 stands for @, %2F for / and %3A for :. Received: {shown}"
+        ) from None
     if parts.scheme not in SCHEMES:
         raise SourceError(
             f"expected an address that begins with {', '.join(f'{each}://' for each in SCHEMES)} or "
@@ -193,7 +195,6 @@ def without_secrets(address: str) -> str:
         'rtsp://camera/stream'
     """
     before, slashes, after = address.partition("://")
-    if not slashes:
-        return address
-    host, slash, path = after.partition("/")
-    return f"{before}://{host.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0]}"
+    rest, _, query = after.partition("?")
+    # A password may hold what begins a query, and nothing after it is safe then.
+    return f"{before}{slashes}{'…' if '@' in query else rest.rpartition('@')[2]}"
