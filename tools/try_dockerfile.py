@@ -1,0 +1,228 @@
+"""Follows the Dockerfile where there is no Docker, in a folder that becomes the root of the file system.
+
+It does what each instruction says, stage by stage, runs the result as its user, with nothing but its volumes
+and /tmp writable, and checks that a signal stops it. Needs root, on Linux, and a base to begin with, which
+stands for the image that FROM names:
+
+    mmdebstrap --variant=minbase --include=ca-certificates,python3-venv,tzdata bookworm base.tar
+    python tools/try_dockerfile.py base.tar
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# Whatever makes apt and pip work on this machine, besides their environment.
+_NETWORK = ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+_PASSED = re.compile(r"PIP_(?!FIND_LINKS)\w+|\w+_proxy", re.IGNORECASE)
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction.
+
+    Attributes:
+        name: In capitals.
+        text: What follows it, in one line.
+    """
+
+    name: str
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        """What follows, as a program would get it."""
+        return json.loads(self.text) if self.text.startswith("[") else ["sh", "-c", self.text]
+
+
+def instructions(dockerfile: str) -> list[Instruction]:
+    r"""Reads a Dockerfile.
+
+    Example:
+        >>> instructions("FROM a\n# why\nRUN b && \\\n    c\n")
+        [Instruction(name='FROM', text='a'), Instruction(name='RUN', text='b && c')]
+    """
+    lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    split = (line.split(maxsplit=1) for line in joined.splitlines() if line.strip())
+    return [Instruction(name.upper(), text) for name, text in split]
+
+
+def context(folder: Path) -> list[Path]:
+    """Returns the files that Docker would be sent, by the patterns that this project's .dockerignore uses."""
+    patterns = [
+        line
+        for line in (folder / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not _ignored(path.relative_to(folder), patterns)
+    ]
+
+
+def _ignored(path: Path, patterns: list[str]) -> bool:
+    names = [str(path), *map(str, path.parents)]
+    ignored = False
+    for pattern in patterns:
+        bare = pattern.removeprefix("!").removeprefix("**/")
+        deep = "**/" in pattern
+        if any(fnmatch(name, bare) or (deep and Path(name).name == bare) for name in names):
+            ignored = not pattern.startswith("!")
+    return ignored
+
+
+@dataclass
+class Stage:
+    """An image that is being made.
+
+    Attributes:
+        root: Its file system.
+        environment: Of what runs in it.
+        user: Who runs.
+        said: What other instructions say, by their names.
+    """
+
+    root: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    user: str = "0:0"
+    said: dict[str, list[str]] = field(default_factory=dict)
+
+    def command(self, words: list[str]) -> list[str]:
+        """Returns the command line that runs something in it."""
+        return ["chroot", f"--userspec={self.user}", str(self.root), *words]
+
+    def run(self, words: list[str], *, check: bool = True) -> int:
+        """Runs something in it, and returns its exit code."""
+        return subprocess.run(self.command(words), env=self._all(), check=check).returncode
+
+    def start(self, words: list[str]) -> "subprocess.Popen[bytes]":
+        """Starts something in it that goes on."""
+        return subprocess.Popen(self.command(words), env=self._all())
+
+    def _all(self) -> dict[str, str]:
+        here = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
+        return {"PATH": "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", **here, **self.environment}
+
+
+def build(dockerfile: str, base: Path, folder: Path) -> Stage:
+    """Makes every stage of a Dockerfile in a folder, and returns the last one."""
+    stages: dict[str, Stage] = {}
+    stage = Stage(folder)
+    for each in instructions(dockerfile):
+        print(f"+ {each.name} {each.text}", flush=True)
+        if each.name == "FROM":
+            name = each.text.partition(" AS ")[2] or str(len(stages))
+            stage = stages[name] = Stage(_unpacked(base, folder / name))
+        elif each.name == "RUN":
+            stage.run(each.words)
+        elif each.name == "COPY":
+            _copy(each.text, stages, stage)
+        elif each.name == "ENV":
+            for name, value in re.findall(r"(\w+)=(\S+)", each.text):
+                path = stage._all()["PATH"]
+                stage.environment[name] = value.replace("$PATH", path)
+        elif each.name == "USER":
+            stage.user = each.text
+        elif each.name == "HEALTHCHECK":
+            stage.said[each.name] = Instruction("CMD", each.text.partition(" CMD ")[2].strip()).words
+        elif each.name in ("ENTRYPOINT", "CMD", "VOLUME"):
+            stage.said[each.name] = each.words
+    return stage
+
+
+def _unpacked(base: Path, root: Path) -> Path:
+    root.mkdir()
+    subprocess.run(["tar", "-xf", base, "-C", root, "--exclude=./dev/*"], check=True)
+    # Device files cannot be made everywhere.
+    for device in ("null", "zero", "random", "urandom"):
+        (root / "dev" / device).touch()
+        subprocess.run(["mount", "--bind", f"/dev/{device}", root / "dev" / device], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+    for name in _NETWORK:
+        if Path(name).exists():
+            shutil.copy(name, root / name[1:])
+    # Debian calls it otherwise than the images of Python.
+    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+    return root
+
+
+def _copy(text: str, stages: dict[str, Stage], stage: Stage) -> None:
+    *options, source, target = text.split()
+    place = stage.root / target[1:]
+    if options:
+        from_root = stages[options[0].removeprefix("--from=")].root
+        shutil.copytree(from_root / source[1:], place, symlinks=True)
+        return
+    for path in context(ROOT):
+        copy = place / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+
+
+def try_out(stage: Stage) -> None:
+    """Runs what was made as Docker would: root read-only, its user, a source that is not there, SIGTERM."""
+    config = stage.root / "config"
+    config.mkdir()
+    (config / "sources.toml").write_text('[sources.nursery]\naddress = "rtsp://127.0.0.1:9/away"\n')
+    volumes = [*stage.said["VOLUME"], "/tmp"]
+    for path in (str(stage.root), *(f"{stage.root}{volume}" for volume in volumes)):
+        subprocess.run(["mount", "--bind", path, path], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", stage.root], check=True)
+    try:
+        assert stage.run(["touch", "/opt/x"], check=False) != 0, "the root can be written"
+        program = stage.said["ENTRYPOINT"]
+        stage.run([*program, "--version"])
+        stage.run(["ffmpeg", "-hide_banner", "-loglevel", "error", "-version"])
+        assert stage.run(["gcc", "--version"], check=False) != 0, "there is a compiler"
+        process = stage.start([*program, *stage.said["CMD"]])
+        end = time.monotonic() + _PATIENCE
+        while not (stage.root / "state/state.json").exists():
+            assert process.poll() is None, f"it ended with {process.returncode}"
+            assert time.monotonic() < end, "no state was written"
+            time.sleep(0.1)
+        # No camera is there, and it says so.
+        assert stage.run(stage.said["HEALTHCHECK"], check=False) == 1, "the health check does not notice"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(_PATIENCE) == 0, f"SIGTERM ended it with {process.returncode}"
+    finally:
+        for path in (*(f"{stage.root}{volume}" for volume in volumes), str(stage.root)):
+            subprocess.run(["umount", path], check=True)
+
+
+def main() -> None:
+    """Builds it, and tries it out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("base", type=Path, help="a tar file with a root that has Python")
+    base = parser.parse_args().base
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            try_out(build((ROOT / "Dockerfile").read_text(encoding="utf-8"), base, folder))
+        finally:
+            for mount in sorted(_mounts(folder), reverse=True):
+                subprocess.run(["umount", mount], check=True)
+        print("the Dockerfile makes what it says")
+
+
+def _mounts(folder: Path) -> list[str]:
+    """Returns what is mounted below a folder, which must not be deleted with it."""
+    lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    return [place for line in lines if (place := line.split()[1]).startswith(f"{folder}/")]
+
+
+if __name__ == "__main__":
+    main()
