@@ -338,3 +338,12 @@ def test_muting_is_part_of_the_state(listen, wave):
     told.wait(lambda: any(m["muted_until"] for m in told.kinds("state")))
     there.mute(0.0)
     assert told.kinds("state")[-1]["muted_until"] is None
+
+
+@pytest.mark.parametrize("said", ["nursery: no such host", "nursery has no sound"])
+def test_the_name_is_said_once(listen, wave, said):
+    _, told = listen(lambda: Sound(wave[:RATE], error=AudioError(said)))
+    reason = said.removeprefix("nursery").lstrip(": ")
+    told.wait(lambda: told.kinds("deaf"))
+    assert told.kinds("deaf")[0]["reason"] == reason
+    assert told.warnings[0].startswith(f"nursery: {reason}; trying again")

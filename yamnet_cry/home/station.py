@@ -243,7 +243,7 @@ class Station:
             self._deaf(reason)
 
     def _failed(self, reason: str, pause: float) -> None:
-        reason = reason.removeprefix(f"{self.name} ")
+        reason = reason.removeprefix(f"{self.name} ").removeprefix(f"{self.name}: ")
         # A camera that is away for a night is one line, not thousands.
         if reason != self._said:
             self._warn(f"{self.name}: {reason}; trying again in {pause:g} s, and then less and less often")
