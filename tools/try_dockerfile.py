@@ -17,7 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -180,15 +180,16 @@ def try_out(stage: Stage) -> None:
     (config / "sources.toml").write_text('[sources.nursery]\naddress = "rtsp://127.0.0.1:9/away"\n')
     volumes = [*stage.said["VOLUME"], "/tmp"]
     for path in (str(stage.root), *(f"{stage.root}{volume}" for volume in volumes)):
-        subprocess.run(["mount", "--bind", path, path], check=True)
+        subprocess.run(["mount", "--rbind", path, path], check=True)
     subprocess.run(["mount", "-o", "remount,bind,ro", stage.root], check=True)
+    as_root = replace(stage, user="0:0")
+    assert as_root.run(["touch", "/opt/x"], check=False) != 0, "the root can be written"
+    program = stage.said["ENTRYPOINT"]
+    stage.run([*program, "--version"])
+    stage.run(["ffmpeg", "-hide_banner", "-loglevel", "error", "-version"])
+    assert stage.run(["gcc", "--version"], check=False) != 0, "there is a compiler"
+    process = stage.start([*program, *stage.said["CMD"]])
     try:
-        assert stage.run(["touch", "/opt/x"], check=False) != 0, "the root can be written"
-        program = stage.said["ENTRYPOINT"]
-        stage.run([*program, "--version"])
-        stage.run(["ffmpeg", "-hide_banner", "-loglevel", "error", "-version"])
-        assert stage.run(["gcc", "--version"], check=False) != 0, "there is a compiler"
-        process = stage.start([*program, *stage.said["CMD"]])
         end = time.monotonic() + _PATIENCE
         while not (stage.root / "state/state.json").exists():
             assert process.poll() is None, f"it ended with {process.returncode}"
@@ -199,8 +200,7 @@ def try_out(stage: Stage) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(_PATIENCE) == 0, f"SIGTERM ended it with {process.returncode}"
     finally:
-        for path in (*(f"{stage.root}{volume}" for volume in volumes), str(stage.root)):
-            subprocess.run(["umount", path], check=True)
+        process.kill()
 
 
 def main() -> None:
@@ -213,13 +213,13 @@ def main() -> None:
         try:
             try_out(build((ROOT / "Dockerfile").read_text(encoding="utf-8"), base, folder))
         finally:
-            for mount in sorted(_mounts(folder), reverse=True):
+            for mount in reversed(_mounts(folder)):
                 subprocess.run(["umount", mount], check=True)
         print("the Dockerfile makes what it says")
 
 
 def _mounts(folder: Path) -> list[str]:
-    """Returns what is mounted below a folder, which must not be deleted with it."""
+    """Returns what is mounted below a folder, the latest last; it must not be deleted with it."""
     lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     return [place for line in lines if (place := line.split()[1]).startswith(f"{folder}/")]
 
