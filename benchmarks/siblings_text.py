@@ -156,10 +156,10 @@ official test clips could be had, and further clips of some words. So the test c
 folds by speaker; each is tested by students of the others. Who has Speech Commands passes its folder as
 `--audio` and gets the official lists.
 """,
-    reading="""Intervals are over speakers. `yes`, `no`, `on`, `off` and `stop` have no other training
-clips than those of three folds, and `unknown` has seven words beside these, where twenty-five are tested: nearly
-half of all errors are about it. The teacher, whose labels come from the same clips, makes no difference to the
-student.""",
+    reading="""Intervals are over speakers. `yes`, `no`, `on`, `off` and `stop` have no other training clips
+than those of three folds, and `unknown` has seven words beside these, where twenty-five are tested:
+nearly half of all errors are about it. The teacher, whose labels come from the same clips, makes no
+difference to the student.""",
     differences="""## What differs from the source
 
 - A tenth of its training clips, six epochs of them and of 6,000 augmented ones instead of thirty
