@@ -24,6 +24,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 # So many frames keep all arrays of one step (0.5 MB) inside a core's own cache.
 _FRAMES_PER_STEP = 96
 
+# Products up to so many multiplications are done by one thread of OpenBLAS. A second one would spin for 30 ms
+# after each, many times the work of a stream.
+_ALONE = 2**19
+
 # Front ends come from strangers' model folders too: none may need much memory.
 _RULES = {
     "name": NAME,
@@ -236,7 +240,7 @@ class FrontEnd:
         step = waveform.strides[0]
         shape, strides = (count, self.frame_length), (self.frame_hop * step, step)
         frames = as_strided(waveform, shape, strides, writeable=False)
-        window, halves = self.hann_window(), _mel_halves(self)
+        window, parts = self.hann_window(), _mel_parts(self)
         # A product with a single row is rounded in another way than with many: there are always two at least,
         # so that a frame comes out the same to the last bit whatever it comes together with.
         rows = min(max(count, 2), _FRAMES_PER_STEP)
@@ -254,7 +258,7 @@ class FrontEnd:
             np.abs(spectrum[:rows], out=magnitude[:rows])
             if self.spectrum == "power":
                 np.square(magnitude[:rows], out=magnitude[:rows])
-            for bins, bands, weights in halves:
+            for bins, bands, weights in parts:
                 result[start:stop, bands] = (magnitude[:rows, bins] @ weights)[: stop - start]
         result += np.float32(self.log_offset)
         np.log(result, out=result)
@@ -363,16 +367,23 @@ def _hann_window(front_end: FrontEnd) -> Float32:
 
 
 @cache
-def _mel_halves(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
-    """The lower and the upper mel bands: the FFT bins that they read, their columns, their weights.
+def _mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
+    """Some of the mel bands each: the FFT bins that they read, their columns, their weights.
 
     Most of the mel matrix is zero; two products over the bins in use cost a third less than one over all.
     """
     matrix, middle = front_end.mel_matrix(), front_end.mel_bands // 2
-    halves = []
-    for bands in (slice(0, middle), slice(middle, front_end.mel_bands)):
+    parts = []
+    waiting = [slice(middle, front_end.mel_bands), slice(0, middle)]
+    while waiting:
+        bands = waiting.pop()
         used = np.flatnonzero(matrix[:, bands].any(axis=1))
         # Bands narrower than a bin may read none at all.
         bins = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
-        halves.append((bins, bands, np.ascontiguousarray(matrix[bins, bands])))
-    return halves
+        weights = np.ascontiguousarray(matrix[bins, bands])
+        if weights.size * _FRAMES_PER_STEP > _ALONE and weights.shape[1] > 1:
+            middle = (bands.start + bands.stop) // 2
+            waiting += [slice(middle, bands.stop), slice(bands.start, middle)]
+        else:
+            parts.append((bins, bands, weights))
+    return parts
