@@ -9,8 +9,10 @@ from contextlib import suppress
 import numpy as np
 
 RATE = 16_000
-# Samples of a packet, and how RTP calls 16-bit samples at a rate of the session's choice.
-_PACKET, _PAYLOAD = 320, 96
+# How RTP calls 16-bit samples at a rate of the session's choice.
+_PAYLOAD = 96
+# What makes a socket that is closed forget all that it has not sent, and say so to the other end.
+_RESET = struct.pack("ii", 1, 0)
 
 Wave = Callable[[], Iterator[np.ndarray]]
 
@@ -23,12 +25,19 @@ class Camera:
         port: Where it listens; a free one by default.
         password: ``user:password`` in base64 that clients must give; none by default.
         describe: What it says of itself; by default that it has sound.
+        packet: Samples of a packet.
     """
 
     def __init__(
-        self, wave: Wave, *, port: int = 0, password: str | None = None, describe: str | None = None
+        self,
+        wave: Wave,
+        *,
+        port: int = 0,
+        password: str | None = None,
+        describe: str | None = None,
+        packet: int = 320,
     ) -> None:
-        self._wave, self._password = wave, password
+        self._wave, self._password, self._packet = wave, password, packet
         self._description = describe or (
             "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\n"
             f"m=audio 0 RTP/AVP {_PAYLOAD}\r\na=rtpmap:{_PAYLOAD} L16/{RATE}/1\r\na=control:audio\r\n"
@@ -41,9 +50,13 @@ class Camera:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def kill(self) -> None:
-        """Ends it and all its connections at once."""
+    def kill(self, *, reset: bool = False) -> None:
+        """Ends it and all its connections at once, or breaks them off as a machine does that loses power."""
         self._closed = True
+        for client in self._clients if reset else ():
+            with suppress(OSError):
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                client.close()
         for each in (self._server, *self._clients):
             # Closing alone would leave a thread in accept or recv, and the port taken.
             with suppress(OSError):
@@ -101,9 +114,10 @@ class Camera:
     def _play(self, client: socket.socket) -> None:
         number = 0
         for wave in self._wave():
-            for start in range(0, len(wave) - _PACKET + 1, _PACKET):
-                samples = wave[start : start + _PACKET]
-                header = struct.pack(">BBHII", 0x80, _PAYLOAD, number % 2**16, number * _PACKET % 2**32, 1)
+            for start in range(0, len(wave) - self._packet + 1, self._packet):
+                samples = wave[start : start + self._packet]
+                moment = number * self._packet % 2**32
+                header = struct.pack(">BBHII", 0x80, _PAYLOAD, number % 2**16, moment, 1)
                 packet = header + samples.astype(">i2").tobytes()
                 client.sendall(struct.pack(">BBH", ord("$"), 0, len(packet)) + packet)
                 number += 1
