@@ -292,6 +292,33 @@ def test_what_nobody_takes_in_time_is_left_out_and_counted():
     assert sum(dropped) == pytest.approx(3.0)
 
 
+class Packets(Sound):
+    """A source whose sound comes in packets of 20 ms."""
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        yield from np.split(self._wave, np.arange(320, len(self._wave), 320))
+        self._closed.wait(PATIENCE)
+
+
+def test_packets_are_taken_together(wave):
+    source = Packets(wave[: RATE + 700])
+    reader = Reader(lambda: source, 60.0, pytest.fail)
+    blocks = [reader.next(PATIENCE) for _ in range(10)]
+    # What does not fill a tenth of a second is not kept for ever.
+    blocks.append(reader.next(0.1))
+    assert reader.next(0.1) is None
+    reader.close()
+    assert [len(block) for block in blocks] == [1_600] * 10 + [700]
+    np.testing.assert_array_equal(np.concatenate(blocks), wave[: RATE + 700])
+
+
+def test_a_reader_with_little_room_waits_for_less():
+    source = Packets(np.ones(RATE // 10, np.int16))
+    reader = Reader(lambda: source, 0.05, None)
+    assert sum(len(reader.next(PATIENCE)) for _ in range(2)) == 1_280
+    reader.close()
+
+
 def test_overruns_are_said_once_a_minute(listen, monkeypatch, wave):
     there, told = listen(lambda: Sound(wave, hang=True), most_waiting=3_600)
     there._overrun(0.1)

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry.errors import InputEnded
 
 # How long closing waits: a pipe that hangs notices nothing, and its thread ends with the program.
 _PATIENCE = 1.0
+# Cameras send packets of 20 ms; waking for each would cost more than hearing it.
+_LEAST = 0.1
 
 
 class Input(Protocol):
@@ -47,6 +50,7 @@ class Reader:
         self, opened: Callable[[], Input], most_seconds: float, overrun: Callable[[float], object] | None
     ) -> None:
         self._opened, self._most_seconds, self._overrun = opened, most_seconds, overrun
+        self._least = min(_LEAST, most_seconds / 2)
         self._waiting: deque[NDArray[Any]] = deque()
         self._seconds = 0.0
         self._changed = threading.Condition()
@@ -59,18 +63,21 @@ class Reader:
         self._thread.start()
 
     def next(self, timeout: float) -> NDArray[Any] | None:
-        """Returns the next sound, or None if none comes within a time.
+        """Returns the next sound, a tenth of a second if it does not end before; None if none comes in time.
 
         Raises:
             AudioError: If the source has ended, or cannot be used.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._ended, timeout)
+            self._changed.wait_for(lambda: self._has_enough or self._ended, timeout)
             if self._waiting:
-                block = self._waiting.popleft()
-                self._seconds -= len(block) / self.sample_rate
+                parts, seconds = [], 0.0
+                while self._waiting and seconds < self._least:
+                    parts.append(self._waiting.popleft())
+                    seconds += len(parts[-1]) / self.sample_rate
+                self._seconds = self._seconds - seconds if self._waiting else 0.0
                 self._changed.notify_all()
-                return block
+                return parts[0] if len(parts) == 1 else np.concatenate(parts)
             if self._ended:
                 raise self._error or InputEnded("ended")
             return None
@@ -114,10 +121,15 @@ class Reader:
             if self._has_room(seconds):
                 self._waiting.append(block)
                 self._seconds += seconds
-                self._changed.notify_all()
+                if self._has_enough:
+                    self._changed.notify_all()
                 return
         if self._overrun is not None:
             self._overrun(seconds)
+
+    @property
+    def _has_enough(self) -> bool:
+        return self._seconds >= self._least
 
     def _has_room(self, seconds: float) -> bool:
         return not self._waiting or self._seconds + seconds <= self._most_seconds
