@@ -24,9 +24,9 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 # So many frames keep all arrays of one step (0.5 MB) inside a core's own cache.
 _FRAMES_PER_STEP = 96
 
-# Products up to so many multiplications are done by one thread of OpenBLAS. A second one would spin for 30 ms
-# after each, many times the work of a stream.
-_ALONE = 2**19
+# A row is multiplied with so many weights by one thread of OpenBLAS. A second one would spin for 30 ms after
+# each product, many times the work of a stream.
+_ALONE = 2**13
 
 # Front ends come from strangers' model folders too: none may need much memory.
 _RULES = {
@@ -241,16 +241,14 @@ class FrontEnd:
         shape, strides = (count, self.frame_length), (self.frame_hop * step, step)
         frames = as_strided(waveform, shape, strides, writeable=False)
         window, parts = self.hann_window(), _mel_parts(self)
-        # A product with a single row is rounded in another way than with many: there are always two at least,
-        # so that a frame comes out the same to the last bit whatever it comes together with.
-        rows = min(max(count, 2), _FRAMES_PER_STEP)
+        rows = min(count, _FRAMES_PER_STEP)
         padded = np.zeros((rows, self.fft_length), np.float32)
         spectrum = np.empty((rows, self.fft_length // 2 + 1), np.complex64)
         magnitude = np.empty(spectrum.shape, np.float32)
         for start in range(0, count, _FRAMES_PER_STEP):
             stop = min(start + _FRAMES_PER_STEP, count)
             np.multiply(frames[start:stop], window, out=padded[: stop - start, : self.frame_length])
-            rows = max(stop - start, 2)
+            rows = stop - start
             # numpy computes this in float64 and rounds, and so agrees with YAMNet on pure tones too, where
             # an FFT in float32 leaves noise of up to 0.003 nepers. Its stubs do not know that complex64 comes
             # out.
@@ -258,8 +256,10 @@ class FrontEnd:
             np.abs(spectrum[:rows], out=magnitude[:rows])
             if self.spectrum == "power":
                 np.square(magnitude[:rows], out=magnitude[:rows])
+            # Row by row: a product of several rows is rounded in another way for some of them, on some
+            # processors, and a frame must come out the same to the last bit whatever it comes together with.
             for bins, bands, weights in parts:
-                result[start:stop, bands] = (magnitude[:rows, bins] @ weights)[: stop - start]
+                result[start:stop, bands] = np.matmul(magnitude[:rows, None, bins], weights)[:, 0]
         result += np.float32(self.log_offset)
         np.log(result, out=result)
         if (self.mean, self.standard_deviation) != (0.0, 1.0):
@@ -381,7 +381,7 @@ def _mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
         # Bands narrower than a bin may read none at all.
         bins = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
         weights = np.ascontiguousarray(matrix[bins, bands])
-        if weights.size * _FRAMES_PER_STEP > _ALONE and weights.shape[1] > 1:
+        if weights.size > _ALONE and weights.shape[1] > 1:
             middle = (bands.start + bands.stop) // 2
             waiting += [slice(middle, bands.stop), slice(bands.start, middle)]
         else:
