@@ -128,6 +128,32 @@ def test_the_stream_may_begin_again():
     assert room.kinds == [("started", 0.0), ("ended", 0.0)]
 
 
+@pytest.mark.parametrize("cool_down", [0.0, 60.0])
+def test_a_clock_that_was_set_back_holds_no_alarm_back(cool_down):
+    room = Room(Rules(cool_down=cool_down))
+    room.cry(0.0, 10.0)
+    clock = StreamClock(lambda: (NOON - timedelta(hours=5)).timestamp())
+    clock.advance(1e-6)
+    room.alarm.connect(clock)
+    room.cry(0.0, 10.0)
+    assert [kind for kind, _ in room.kinds] == ["started", "ended"] * 2
+
+
+def test_a_clock_that_was_set_back_does_not_make_muting_last_longer(monkeypatch):
+    monkeypatch.setattr(home_alarm, "now", lambda: NOON + timedelta(hours=5))
+    passed = [0.0]
+    monkeypatch.setattr(home_alarm, "monotonic", lambda: passed[0])
+    room = Room(Rules())
+    room.alarm.mute(30.0)
+    passed[0] = 29.9 * 60
+    room.cry(0.0, 10.0)
+    assert room.told == []
+    passed[0] = 30.0 * 60
+    room.cry(20.0, 30.0)
+    assert room.kinds == [("started", 20.0), ("ended", 20.0)]
+    assert room.alarm.muted_until is None
+
+
 @given(
     stretches=st.lists(st.tuples(st.floats(0.5, 40), st.floats(0.5, 40)), max_size=12),
     least=st.floats(0, 20),

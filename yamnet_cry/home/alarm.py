@@ -1,10 +1,12 @@
 """When crying becomes an alarm: rules between what a detector hears and who is told."""
 
+import math
 import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from yamnet_cry.home.clock import StreamClock, iso, now
@@ -90,6 +92,7 @@ class Alarm:
         self._started: dict[str, Any] | None = None
         self._told = False
         self._last_end: datetime | None = None
+        self._muted_at_most = math.inf
         self.muted_until: datetime | None = None
 
     @property
@@ -100,6 +103,7 @@ class Alarm:
     def mute(self, minutes: float) -> None:
         """Tells nobody for some minutes; 0 ends that."""
         self.muted_until = now() + timedelta(minutes=minutes) if minutes else None
+        self._muted_at_most = monotonic() + minutes * 60
 
     def connect(self, clock: StreamClock) -> None:
         """Begins with a new stream of the source, in which nothing cries yet."""
@@ -156,9 +160,14 @@ class Alarm:
         self._tell({**self._started, "probability": probability})
 
     def _may_tell(self, lasted: float, moment: datetime) -> bool:
-        if self.muted_until is not None and moment >= self.muted_until:
+        # A clock that was set back must not make any of these last for hours.
+        if self.muted_until is not None and (
+            moment >= self.muted_until or monotonic() >= self._muted_at_most
+        ):
             self.muted_until = None
-        cooled = self._last_end is None or moment >= self._last_end + timedelta(seconds=self._rules.cool_down)
+        cooled = self._last_end is None or not (
+            timedelta(0) <= moment - self._last_end < timedelta(seconds=self._rules.cool_down)
+        )
         return (
             lasted >= self._rules.least_seconds
             and cooled
