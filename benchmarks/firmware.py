@@ -76,7 +76,7 @@ def instructions(kit: Path, flags: tuple[str, ...], folder: Path) -> dict[str, i
     driver.write_text(DRIVER % WINDOWS)
     program, counts = folder / "driver", folder / "callgrind.out"
     sources = kit_module.c_sources(kit)
-    always = ("-std=c99", "-O2", "-g", f"-I{kit}")
+    always = ("-std=c99", "-O2", "-g", f"-I{kit / kit_module.SOURCES}")
     run("gcc", *always, *flags, driver, *sources, "-o", program, "-lm")
     run("valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}", program)
     listing = run("callgrind_annotate", "--inclusive=yes", "--threshold=100", counts)

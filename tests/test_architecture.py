@@ -36,7 +36,7 @@ FLOORS = [
     {"model.hub", "model.card", "model.keras_file", "results"},
     {"model.publish", "false_alarms"},
     {"classifier", "report.text", "report.plot"},
-    {"detector", "firmware.tables", "firmware.network"},
+    {"detector", "firmware.tables", "firmware.network", "firmware.manifests"},
     {"firmware.context"},
     {"firmware.golden", "firmware.readme"},
     {"firmware.kit", "firmware.__init__"},
@@ -136,6 +136,8 @@ def modules() -> dict[str, Path]:
     return {
         ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
         for path in sorted(PACKAGE.rglob("*.py"))
+        # What a firmware kit takes along is code of ESPHome's, not of the package.
+        if not path.is_relative_to(PACKAGE / "firmware" / "boards")
     }
 
 

@@ -22,7 +22,6 @@ from yamnet_cry.task import Task
         ("onnx", "onnx", "onnx"),
         ("onnx", "onnxruntime", "onnx"),
         ("onnx", "tf2onnx", "onnx"),
-        ("firmware", "tflite_micro", "firmware"),
     ],
 )
 def test_a_format_that_needs_more_says_how_to_get_it(monkeypatch, tmp_path, name, missing, extra):

@@ -12,13 +12,19 @@ from yamnet_cry.classifier import Classifier
 from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ExportError
 from yamnet_cry.files import whole
-from yamnet_cry.firmware import kit
+from yamnet_cry.firmware import kit, network
 from yamnet_cry.frontend import Float32
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.runtime import embedding_scale
 
 if TYPE_CHECKING:
     import keras
+
+_WITHOUT_MICRO = (
+    "arena not measured: TFLite-Micro is not installed, so its size is a default with a margin, and the "
+    "golden vectors are those of LiteRT's reference kernels. On Linux x86-64: "
+    'pip install "yamnet-cry[firmware]"'
+)
 
 # Float students and their INT8 copies differ by less than this in the probabilities of a recording.
 _TOLERANCE = 0.1
@@ -110,11 +116,13 @@ def _c_array(classifier: Classifier, out: Path) -> str:
 def _firmware(classifier: Classifier, out: Path) -> str:
     out.mkdir()
     for name, text in kit.contents(classifier.config, classifier.model, classifier.context).items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text, encoding="utf-8")
+    without = "" if network.installed() else f"\n{_WITHOUT_MICRO}"
     printed = kit.self_test(out)
     if printed is None:
-        return "a firmware kit; not tested, for there is no C compiler here: see its README.md"
-    return f"a firmware kit, whose self-test passes here:\n{printed}"
+        return f"a firmware kit; not tested, for there is no C compiler here: see its README.md{without}"
+    return f"a firmware kit, whose self-test passes here:\n{printed}{without}"
 
 
 #: Formats by name.
@@ -127,7 +135,7 @@ FORMATS: dict[str, Callable[[Classifier, Path], str]] = {
 }
 
 # What has to be installed for those that need more than the base.
-_EXTRAS = {"firmware": "firmware", "keras": "distill", "onnx": "onnx"}
+_EXTRAS = {"keras": "distill", "onnx": "onnx"}
 
 
 def _float_model(classifier: Classifier) -> "keras.Model":

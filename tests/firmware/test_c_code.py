@@ -16,7 +16,7 @@ from yamnet_cry.audioset import cry_score
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.demo import nursery
 from yamnet_cry.events import find_events
-from yamnet_cry.firmware.kit import BUILDS, c_sources
+from yamnet_cry.firmware.kit import BUILDS, SOURCES, c_sources
 from yamnet_cry.firmware.tables import mel_shares
 from yamnet_cry.frontend import YAMNET
 
@@ -112,13 +112,23 @@ def test_no_sum_overflows_and_no_memory_is_overrun(compiler, kit, tmp_path, flag
         *STRICT,
         *SANITIZED,
         *flags,
-        f"-I{kit}",
+        f"-I{kit / SOURCES}",
         HERE / "extremes.c",
         *sources,
     )
     result = subprocess.run([program, "5000"], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout.splitlines()[-1:]) == (0, ["PASS"]), result.stderr
-    golden = compiled(compiler, tmp_path / "golden", *STRICT, *SANITIZED, *flags, kit / "main.c", *sources)
+    golden = compiled(
+        compiler,
+        tmp_path / "golden",
+        *STRICT,
+        *SANITIZED,
+        *flags,
+        f"-I{kit / SOURCES}",
+        kit / "extras" / "host_test.c",
+        kit / SOURCES / "yamnet_cry_self_test.c",
+        *sources,
+    )
     result = subprocess.run([golden], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout.splitlines()[-1:]) == (0, ["PASS"]), (
         result.stdout + result.stderr
@@ -134,7 +144,7 @@ def test_a_day_does_not_drift(compiler, kit, detector, tmp_path, build_name, hop
         *STRICT,
         "-O2",
         *BUILDS[build_name],
-        f"-I{kit}",
+        f"-I{kit / SOURCES}",
         HERE / "extremes.c",
         *sources,
     )

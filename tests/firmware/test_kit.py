@@ -13,8 +13,9 @@ from compiling import STRICT, compiled
 
 from yamnet_cry import CryDetector, export
 from yamnet_cry.errors import ExportError
+from yamnet_cry.firmware import golden, network
 from yamnet_cry.firmware import kit as kit_module
-from yamnet_cry.firmware import network
+from yamnet_cry.firmware.kit import SOURCES
 from yamnet_cry.model.folder import TFLITE
 
 HERE = Path(__file__).parent
@@ -42,7 +43,7 @@ def test_the_self_test_passes_as_the_readme_says(compiler, kit):
 def test_the_self_test_fails_when_it_should(compiler, kit, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(kit, broken)
-    tables = broken / "yamnet_cry_tables.h"
+    tables = broken / SOURCES / "yamnet_cry_tables.h"
     tables.write_text(re.sub(r"(INPUT_ZERO_POINT) (\d+)", r"\1 30", tables.read_text()))
     with pytest.raises(ExportError, match=r"self-test fails in the float build:(?s:.+)FAIL"):
         kit_module.self_test(broken)
@@ -53,12 +54,12 @@ def test_the_arena_is_the_smallest(detector, kit):
     assert kilobytes <= 48
     assert network._runs(detector.model, kilobytes)
     assert not network._runs(detector.model, kilobytes - 1)
-    assert f"kArenaBytes = {kilobytes} * 1024" in (kit / "yamnet_cry_network.cc").read_text()
+    assert f"kArenaBytes = {kilobytes} * 1024" in (kit / SOURCES / "yamnet_cry_network.cc").read_text()
     assert f"measured: {kilobytes} KB" in (kit / "README.md").read_text()
 
 
 def test_the_operators_are_exact(detector, kit):
-    code = (kit / "yamnet_cry_network.cc").read_text()
+    code = (kit / SOURCES / "yamnet_cry_network.cc").read_text()
     added = re.findall(r"resolver\.Add(\w+)\(\)", code)
     assert added == network.operators(detector.model)
     assert sorted(added) == ["Conv2D", "DepthwiseConv2D", "FullyConnected", "Mean"]
@@ -71,7 +72,7 @@ def test_state_fits_and_is_what_the_readme_says(compiler, kit, tmp_path):
         '#include <stdio.h>\n#include "yamnet_cry.h"\nint main(void) { printf("%zu %zu", '
         "sizeof(yamnet_cry_frontend), sizeof(yamnet_cry_events)); return 0; }\n"
     )
-    program = compiled(compiler, tmp_path / "sizes", *STRICT, f"-I{kit}", source)
+    program = compiled(compiler, tmp_path / "sizes", *STRICT, f"-I{kit / SOURCES}", source)
     frontend, events = map(int, subprocess.run([program], capture_output=True, text=True).stdout.split())
     assert frontend <= 8 * 1024
     assert events <= 512
@@ -91,20 +92,26 @@ def test_the_network_compiles_in_cpp_and_is_called(compiler, kit, tmp_path):
         "  bool aligned = reinterpret_cast<uintptr_t>(yamnet_cry_model) % 16 == 0;\n"
         "  return ran && aligned && logits[520] == 7 && YAMNET_CRY_MODEL_BYTES > 100000 ? 0 : 1; }\n"
     )
-    flags = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{HERE / 'stand_in'}", f"-I{kit}")
-    sources = (main, kit / "yamnet_cry_network.cc", kit / "yamnet_cry_model.cc")
+    flags = (
+        "-std=c++17",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        f"-I{HERE / 'stand_in'}",
+        f"-I{kit / SOURCES}",
+    )
+    sources = (main, kit / SOURCES / "yamnet_cry_network.cc", kit / SOURCES / "yamnet_cry_model.cc")
     program = compiled(cpp, tmp_path / "network", *flags, *sources)
     assert subprocess.run([program], check=False).returncode == 0
 
 
-def test_the_component_names_files_that_are_there(kit):
-    # Every source of the folder is compiled, but the self-test.
-    component = (kit / "CMakeLists.txt").read_text()
-    assert 'SRC_DIRS "."' in component
-    assert 'EXCLUDE_SRCS "main.c"' in component
-    assert (kit / "main.c").is_file()
-    named = set(re.findall(r"`(\w+\.(?:h|c|cc|txt|yml))`", (kit / "README.md").read_text()))
-    assert all((kit / name).is_file() for name in named)
+def test_the_readme_names_files_that_are_there(kit):
+    named = set(re.findall(r"`([\w/]+\.\w+|[\w/]+/)`", (kit / "README.md").read_text()))
+    assert {"LICENSE", "idf_component.yml", "examples/SelfTest/", "yamnet_cry_context.c"} <= named | {
+        "LICENSE"
+    }
+    assert all((kit / name).exists() or (kit / SOURCES / name).is_file() for name in named)
 
 
 @pytest.mark.parametrize(
@@ -160,10 +167,33 @@ def test_a_model_too_large_for_tflite_micro_is_explained(micro, detector, monkey
         network.arena_kilobytes(detector.model)
 
 
-def test_without_tflite_micro(detector, monkeypatch):
+def test_without_tflite_micro(compiler, detector, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
-    with pytest.raises(ExportError, match=r'pip install "yamnet-cry\[firmware\]"'):
-        kit_module.contents(detector.config, detector.model, detector.context)
+    out = tmp_path / "kit"
+    told = export.write(detector, "firmware", out)
+    assert told.startswith("a firmware kit, whose self-test passes here:\n")
+    assert "\narena not measured: TFLite-Micro is not installed, so its size is a default" in told
+    assert told.endswith('On Linux x86-64: pip install "yamnet-cry[firmware]"')
+    text = (out / "README.md").read_text()
+    kilobytes = int(re.search(r"tensor arena, not measured: (\d+) KB", text)[1])
+    assert "Arena not measured: a default with a margin, for TFLite-Micro was not there." in text
+    code = (out / SOURCES / "yamnet_cry_network.cc").read_text()
+    assert "// Arena not measured: a default with a margin, for TFLite-Micro was not there." in code
+    assert f"kArenaBytes = {kilobytes} * 1024" in code
+
+
+def test_the_default_arena_has_a_margin(micro, detector):
+    measured = network.arena_kilobytes(detector.model)
+    assert 1.5 * measured <= network._default_kilobytes(detector.model) <= 4 * measured
+
+
+def test_the_reference_kernels_are_those_of_tflite_micro_to_one_step(micro, detector):
+    patches = np.random.default_rng(0).integers(-128, 128, (20, 96, 64)).astype(np.int8)
+    of_micro = golden.micro_outputs(detector._student, detector.model, patches)
+    of_litert = golden.reference_outputs(detector._student, detector.model, patches)
+    for a, b in zip(of_micro, of_litert, strict=True):
+        assert a.shape == b.shape
+        assert np.abs(a.astype(int) - b).max() <= 1
 
 
 def test_without_a_compiler(detector, kit, monkeypatch):

@@ -1,10 +1,9 @@
-"""The firmware kit: a folder that drops into an ESP-IDF project, or any other that has TFLite-Micro."""
+"""The firmware kit: a folder that ESP-IDF, Arduino, PlatformIO and ESPHome take as it is."""
 
 import json
 import shutil
 import subprocess
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 
 from yamnet_cry.audioset import CRY_TASK
@@ -12,15 +11,21 @@ from yamnet_cry.errors import ExportError
 from yamnet_cry.firmware import network, tables
 from yamnet_cry.firmware.context import context_files
 from yamnet_cry.firmware.golden import golden
+from yamnet_cry.firmware.manifests import manifests
 from yamnet_cry.firmware.readme import readme
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.context import Context
 
+#: The folder of a kit with all that is compiled.
+SOURCES = "src"
+
 MODEL_FILES = ("yamnet_cry_model.h", "yamnet_cry_model.cc")
 
-_SELF_TEST, _CONTEXT = "main.c", "yamnet_cry_context.c"
+_SELF_TEST, _CONTEXT = "yamnet_cry_self_test.c", "yamnet_cry_context.c"
+
+_HERE = Path(__file__).parent
 
 #: The flags of the two builds of the C code.
 BUILDS: dict[str, tuple[str, ...]] = {"float": (), "fixed point": ("-DYAMNET_CRY_FIXED_POINT",)}
@@ -103,34 +108,56 @@ def check_task(config: ModelConfig) -> None:
 
 
 def contents(config: ModelConfig, model: bytes, context: Context | None = None) -> dict[str, str]:
-    """Returns every file of the kit by name.
+    """Returns every file of the kit by its place, such as ``src/yamnet_cry.h``.
 
     Raises:
         ExportError: If the model's front end is not YAMNet's or its task not that of crying, or TFLite-Micro
-            is not installed or cannot run the model.
+            is installed and cannot run the model.
     """
     check_front_end(config)
     check_task(config)
     student = model_folder.student(config, model, context)
-    arena, needed = network.arena_kilobytes(model), network.operators(model)
-    own = files("yamnet_cry").joinpath("firmware", "c")
-    static = {path.name: path.read_text(encoding="utf-8") for path in own.iterdir() if path.is_file()}
+    arena, needed = network.arena(model), network.operators(model)
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (_HERE / "c").iterdir()}
     if context is None:
-        del static[_CONTEXT]
-    return {
-        **static,
+        del sources[_CONTEXT]
+    else:
+        sources |= context_files(context, student.embedding_zero_point)
+    sources |= {
         **model_array(config, model),
-        **({} if context is None else context_files(context, student.embedding_zero_point)),
         "yamnet_cry_tables.h": tables.tables(config, student),
         "yamnet_cry_golden.h": golden(config, student, model, context),
         "yamnet_cry_network.cc": _network(arena, needed, student.output_numbers),
+    }
+    return {
+        **{f"{SOURCES}/{name}": text for name, text in sources.items()},
+        **_boards(),
+        **manifests(),
+        "LICENSE": _license(),
         "README.md": readme(config, model, context, arena, needed),
     }
 
 
+def _boards() -> dict[str, str]:
+    """Returns what is the same in every kit, by its place there."""
+    folder = _HERE / "boards"
+    return {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
+
+
+def _license() -> str:
+    # A wheel carries LICENSE inside the package; in a checkout it stands beside it.
+    installed = _HERE / "LICENSE"
+    found = installed if installed.is_file() else _HERE.parents[1] / "LICENSE"
+    return found.read_text(encoding="utf-8")
+
+
 def c_sources(folder: Path) -> list[Path]:
     """Returns what of a kit is compiled beside the network, without the self-test."""
-    return sorted(path for path in folder.glob("*.c") if path.name != _SELF_TEST)
+    return sorted(path for path in (folder / SOURCES).glob("*.c") if path.name != _SELF_TEST)
 
 
 def self_test(folder: Path) -> str | None:
@@ -149,8 +176,9 @@ def self_test(folder: Path) -> str | None:
     with tempfile.TemporaryDirectory() as temporary:
         for name, flags in BUILDS.items():
             program = Path(temporary) / "selftest"
-            sources = list(map(str, [folder / _SELF_TEST, *c_sources(folder)]))
-            command = [compiler, "-std=c99", "-O2", *flags, *sources, "-o", str(program), "-lm"]
+            sources = [folder / "extras" / "host_test.c", *(folder / SOURCES).glob("*.c")]
+            always = [compiler, "-std=c99", "-O2", f"-I{folder / SOURCES}"]
+            command = [*always, *flags, *map(str, sources), "-o", str(program), "-lm"]
             built = subprocess.run(command, capture_output=True, text=True, check=False)
             if built.returncode:
                 raise ExportError(f"the C code does not compile here: {built.stderr.strip()[:2000]}")
@@ -161,7 +189,7 @@ def self_test(folder: Path) -> str | None:
     return "\n".join(printed)
 
 
-def _network(arena: int, needed: list[str], outputs: list[int]) -> str:
+def _network(arena: network.Arena, needed: list[str], outputs: list[int]) -> str:
     copied = "\n".join(
         f"  if ({name} != nullptr) {{\n"
         f"    std::memcpy({name}, interpreter->output({number})->data.int8, "
@@ -183,9 +211,9 @@ def _network(arena: int, needed: list[str], outputs: list[int]) -> str:
 
 namespace {{
 
-// Measured with the reference kernels of TFLite-Micro, to the kilobyte. Optimised kernels (ESP-NN, CMSIS-NN)
-// may ask for scratch memory besides: AllocateTensors says how much is missing.
-constexpr size_t kArenaBytes = {arena} * 1024;
+// {arena.origin} Optimised kernels
+// (ESP-NN, CMSIS-NN) may ask for scratch memory besides: AllocateTensors says how much is missing.
+constexpr size_t kArenaBytes = {arena.kilobytes} * 1024;
 alignas(16) uint8_t arena[kArenaBytes];
 
 // Every operator of the model, and no other.

@@ -1,6 +1,8 @@
 """The README of a firmware kit."""
 
 from yamnet_cry.firmware.context import state_bytes
+from yamnet_cry.firmware.manifests import ARDUINO_MICRO, NAME, NO_ADDRESS
+from yamnet_cry.firmware.network import Arena
 from yamnet_cry.firmware.tables import mel_shares
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.card import markdown_table
@@ -12,7 +14,7 @@ STATE_BYTES = 2 * 3 * YAMNET.frame_hop + 2 * 2 + YAMNET.patch_frames * YAMNET.me
 
 
 def readme(
-    config: ModelConfig, model: bytes, context: Context | None, arena: int, operators: list[str]
+    config: ModelConfig, model: bytes, context: Context | None, arena: Arena, operators: list[str]
 ) -> str:
     """Returns ``README.md``: what is in the kit, what memory it takes, and how to use it.
 
@@ -20,7 +22,7 @@ def readme(
         config: The model's configuration.
         model: The bytes of the TFLite model.
         context: Its context network, if it has one.
-        arena: Measured tensor arena in kilobytes.
+        arena: The tensor arena.
         operators: As `network.operators` names them.
     """
     bins = len(mel_shares()[1])
@@ -32,7 +34,11 @@ def readme(
             ["tables of the front end, floating point", "flash", f"{tables['float']:,}"],
             ["tables of the front end, fixed point", "flash", f"{tables['fixed']:,}"],
             ["table of the score", "flash", "1,024"],
-            [f"tensor arena, measured: {arena} KB", "RAM", f"{arena * 1024:,}"],
+            [
+                f"tensor arena, {'measured' if arena.measured else 'not measured'}: {arena.kilobytes} KB",
+                "RAM",
+                f"{arena.kilobytes * 1024:,}",
+            ],
             [
                 "`yamnet_cry_frontend`, with the patch of the network",
                 "RAM",
@@ -43,6 +49,7 @@ def readme(
             ["stack of `yamnet_cry_frontend_push`", "stack", "about 2,900"],
         ],
     )
+    unmeasured = "" if arena.measured else f"{arena.origin} {_UNMEASURED}\n\n"
     files = declared = state = reset = ""
     heard = "yamnet_cry_log_odds(yamnet_cry_score(output))"
     output, size = "logits", "YAMNET_CRY_CLASSES"
@@ -61,38 +68,46 @@ def readme(
 
 Hears a baby cry: samples at 16 kHz in, events out, the same as `yamnet-cry listen` gives on a computer.
 
-| file | what |
+| in `src/` | what |
 | --- | --- |
 | `yamnet_cry.h` | everything to call from C: front end, score, probability, events |
 | `yamnet_cry_frontend.c` | YAMNet's log-mel front end, 10 ms at a time, quantised for the network |
 {files}| `yamnet_cry_events.c` | from logits or log-odds to probabilities and events |
 | `yamnet_cry_tables.h` | numbers of the front end and of this model |
-| `yamnet_cry_model.h`, `.cc` | the network as an aligned array, and its threshold |
-| `yamnet_cry_network.h`, `.cc` | the network in TFLite-Micro: exact operators, measured arena |
-| `yamnet_cry_golden.h`, `main.c` | golden vectors and the self-test; not needed in a product |
-| `CMakeLists.txt`, `idf_component.yml` | an ESP-IDF component |
+| `yamnet_cry_model.h`, `yamnet_cry_model.cc` | the network as an aligned array, and its threshold |
+| `yamnet_cry_network.h`, `yamnet_cry_network.cc` | the network in TFLite-Micro, its operators and arena |
+| `yamnet_cry_self_test.h`, `yamnet_cry_self_test.c` | the self-test; linkers drop it where nobody calls it |
+| `yamnet_cry_golden.h` | its golden vectors |
 
-No heap, no dependency but libm (and TFLite-Micro for the network).
+| for | what |
+| --- | --- |
+| ESP-IDF | `CMakeLists.txt`, `idf_component.yml`, `examples/self_test/` |
+| Arduino, PlatformIO | `library.properties`, `library.json`, `keywords.txt`, `examples/SelfTest/` |
+| ESPHome | `components/{NAME}/`, `components/example.yaml` |
+| a computer | `extras/host_test.c` |
+
+No heap, no dependency but libm (and TFLite-Micro for the network). The code has the licence in `LICENSE`,
+the network that of its model.
 
 ## Memory
 
 {memory}
 
-Operators: {", ".join(f"`Add{name}`" for name in operators)}.
+{unmeasured}Operators: {", ".join(f"`Add{name}`" for name in operators)}.
 
 ## Test it
 
 ```sh
-cc -std=c99 *.c -lm && ./a.out
-cc -std=c99 -DYAMNET_CRY_FIXED_POINT *.c -lm && ./a.out
+cc -std=c99 -Isrc src/*.c extras/host_test.c -lm && ./a.out
+cc -std=c99 -DYAMNET_CRY_FIXED_POINT -Isrc src/*.c extras/host_test.c -lm && ./a.out
 ```
 
-On the device, compile `main.c` in, define `YAMNET_CRY_SELFTEST_NETWORK` to test the network as well, and read
+On the device, `examples/self_test` (ESP-IDF) and `examples/SelfTest` (Arduino) test the network as well; read
 `PASS`.
 
-## Use it in ESP-IDF
+## ESP-IDF and C
 
-Put this folder into `components/yamnet_cry` of a project; `idf_component.yml` brings TFLite-Micro. In a task
+Put this folder into `components/{NAME}` of a project; `idf_component.yml` brings TFLite-Micro. In a task
 with a stack of 8 KB:
 
 ```c
@@ -122,7 +137,32 @@ void listen(void) {{
 
 Define `YAMNET_CRY_FIXED_POINT` for chips without a floating-point unit. The threshold belongs to the room and
 its microphone: `yamnet-cry calibrate` on a recording made with the device gives one.
+
+## Arduino and PlatformIO
+
+Put this folder into the folder `libraries` of the sketchbook, or into `lib` of a PlatformIO project, and
+install the library `{ARDUINO_MICRO}`, which is TFLite-Micro. A sketch includes that library's header first,
+as `examples/SelfTest` does; the C code above is the same.
+
+## ESPHome
+
+`components/example.yaml` is a whole configuration for an ESP32-S3 and an I2S microphone: a binary sensor that
+is on while a baby cries, and a sensor of the probability. The microphone has to give 16 kHz. Leave
+`components/{NAME}` in this folder: it is compiled with `src/`.
+
+## Publish it
+
+Name this folder `{NAME}`. ESP's registry takes what `compote component upload` sends; the example's
+dependency then needs your namespace before its name. Arduino's takes the address of a repository: write yours
+for `{NO_ADDRESS}` in `library.properties`.
 """
+
+
+_UNMEASURED = (
+    "If `AllocateTensors` fails, it says how much is missing; if it does not, "
+    "`interpreter.arena_used_bytes()` says how much is enough. The golden vectors of the network are those "
+    "of LiteRT's reference kernels, from which TFLite-Micro's differ by a step at most."
+)
 
 
 def _memory_of_context(context: Context) -> list[list[str]]:

@@ -1,0 +1,98 @@
+"""What registries of libraries for microcontrollers read: ESP-IDF's, Arduino's and PlatformIO's."""
+
+import json
+import re
+from importlib.metadata import version
+
+NAME = "yamnet_cry"
+
+#: TFLite-Micro for Arduino. Its name and its header differ in a letter's case.
+ARDUINO_MICRO = "Chirale_TensorFLowLite"
+
+#: Arduino wants an address and the project has none: whoever publishes a kit writes the kit's own.
+NO_ADDRESS = "https://example.com/yamnet_cry"
+
+_SENTENCE = "Hears a baby cry in the sound of a microphone."
+_PARAGRAPH = (
+    "Samples at 16 kHz in, events out: YAMNet's front end, a student of YAMNet in INT8 for TensorFlow Lite "
+    "Micro, and the events. Nothing leaves the device."
+)
+_LICENSE = "MIT"
+# Of 32 bits, and with the memory for the network.
+_ARCHITECTURES = ("esp32", "mbed_giga", "mbed_nano", "mbed_nicla", "mbed_portenta", "mbed_rp2040", "rp2040")
+_TYPES = ("yamnet_cry_frontend", "yamnet_cry_events", "yamnet_cry_event", "yamnet_cry_context")
+_FUNCTIONS = (
+    *("yamnet_cry_frontend_reset", "yamnet_cry_frontend_push", "yamnet_cry_network_invoke"),
+    *("yamnet_cry_context_reset", "yamnet_cry_context_push", "yamnet_cry_score", "yamnet_cry_log_odds"),
+    *("yamnet_cry_probability", "yamnet_cry_events_reset", "yamnet_cry_events_push"),
+    *("yamnet_cry_events_finish", "yamnet_cry_self_test"),
+)
+_CONSTANTS = ("YAMNET_CRY_HOP", "YAMNET_CRY_CLASSES", "YAMNET_CRY_EMBEDDING", "YAMNET_CRY_THRESHOLD")
+
+
+def semantic(package_version: str) -> str:
+    """Returns a version of Python's as registries want it: without what only Python's have.
+
+    Example:
+        >>> semantic("0.3.0"), semantic("0.3.dev1+local")
+        ('0.3.0', '0.3.0')
+    """
+    numbers = re.findall(r"\d+", package_version.split("+")[0].split(".dev")[0])
+    return ".".join([*numbers, "0", "0"][:3])
+
+
+def manifests() -> dict[str, str]:
+    """Returns the texts of what registries and Arduino's editor read, by the names they want."""
+    number = semantic(version("yamnet-cry"))
+    component = f"""version: "{number}"
+description: {_SENTENCE}
+license: {_LICENSE}
+tags:
+  - audio
+  - machine-learning
+  - tflite-micro
+dependencies:
+  idf: ">=5.0"
+  espressif/esp-tflite-micro: "^1.3.1"
+files:
+  exclude:
+    - "components/**/*"
+    - "examples/SelfTest/**/*"
+"""
+    properties = {
+        "name": NAME,
+        "version": number,
+        "author": "The yamnet-cry authors",
+        "maintainer": "The yamnet-cry authors",
+        "sentence": _SENTENCE,
+        "paragraph": _PARAGRAPH,
+        "category": "Data Processing",
+        "url": NO_ADDRESS,
+        "architectures": ",".join(_ARCHITECTURES),
+        "includes": "yamnet_cry.h",
+        "depends": ARDUINO_MICRO,
+    }
+    library = {
+        "name": NAME,
+        "version": number,
+        "description": f"{_SENTENCE} {_PARAGRAPH}",
+        "keywords": ["audio", "machine learning", "baby cry detection"],
+        "authors": [{"name": "The yamnet-cry authors"}],
+        "license": _LICENSE,
+        "frameworks": ["arduino", "espidf"],
+        "platforms": "*",
+        "headers": "yamnet_cry.h",
+        "build": {"srcDir": "src", "includeDir": "src"},
+        "export": {"exclude": ["components", "examples/self_test"]},
+    }
+    keywords = [
+        *(f"{name}\tKEYWORD1" for name in _TYPES),
+        *(f"{name}\tKEYWORD2" for name in _FUNCTIONS),
+        *(f"{name}\tLITERAL1" for name in _CONSTANTS),
+    ]
+    return {
+        "idf_component.yml": component,
+        "library.properties": "".join(f"{key}={value}\n" for key, value in properties.items()),
+        "library.json": json.dumps(library, indent=2) + "\n",
+        "keywords.txt": "\n".join(keywords) + "\n",
+    }
