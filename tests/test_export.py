@@ -22,6 +22,9 @@ from yamnet_cry.task import Task
         ("onnx", "onnx", "onnx"),
         ("onnx", "onnxruntime", "onnx"),
         ("onnx", "tf2onnx", "onnx"),
+        ("waveform", "keras", "distill"),
+        ("waveform", "tensorflow", "distill"),
+        ("frigate", "tensorflow", "distill"),
     ],
 )
 def test_a_format_that_needs_more_says_how_to_get_it(monkeypatch, tmp_path, name, missing, extra):

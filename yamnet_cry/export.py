@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yamnet_cry.calibration import probability
+from yamnet_cry.calibration import log_odds, probability
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ExportError
@@ -15,6 +15,7 @@ from yamnet_cry.files import whole
 from yamnet_cry.firmware import kit, network
 from yamnet_cry.frontend import Float32
 from yamnet_cry.model import folder as model_folder
+from yamnet_cry.model import frigate
 from yamnet_cry.model.runtime import embedding_scale
 
 if TYPE_CHECKING:
@@ -125,6 +126,22 @@ def _firmware(classifier: Classifier, out: Path) -> str:
     return f"a firmware kit, whose self-test passes here:\n{printed}{without}"
 
 
+def _waveform(classifier: Classifier, out: Path) -> str:
+    model, summary = _from_samples(classifier)
+    out.write_bytes(model)
+    return f"a TFLite file in float32, {summary}"
+
+
+def _frigate(classifier: Classifier, out: Path) -> str:
+    frigate.check(classifier.config)
+    model, summary = _from_samples(classifier)
+    out.mkdir()
+    (out / frigate.MODEL).write_bytes(model)
+    (out / frigate.LABELS).write_text("".join(f"{label}\n" for label in frigate.labels(classifier.config)))
+    (out / "README.md").write_text(frigate.readme(classifier.config, summary), encoding="utf-8")
+    return f"a folder for Frigate, see its README.md: {frigate.MODEL} in float32, {summary}"
+
+
 #: Formats by name.
 FORMATS: dict[str, Callable[[Classifier, Path], str]] = {
     "firmware": _firmware,
@@ -132,10 +149,12 @@ FORMATS: dict[str, Callable[[Classifier, Path], str]] = {
     "tflite": _tflite,
     "keras": _keras,
     "onnx": _onnx,
+    "waveform": _waveform,
+    "frigate": _frigate,
 }
 
 # What has to be installed for those that need more than the base.
-_EXTRAS = {"keras": "distill", "onnx": "onnx"}
+_EXTRAS = {"keras": "distill", "onnx": "onnx", "waveform": "distill", "frigate": "distill"}
 
 
 def _float_model(classifier: Classifier) -> "keras.Model":
@@ -147,6 +166,56 @@ def _float_model(classifier: Classifier) -> "keras.Model":
 
     scale = embedding_scale(classifier.model, classifier.context.inputs)
     return context_keras.over_time(student, context_keras.dequantized(classifier.context, scale))
+
+
+def _from_samples(classifier: Classifier) -> tuple[bytes, str]:
+    """Returns a TFLite file that takes samples, and in words its size, operators and how it was checked."""
+    # All of it is asked for before any work.
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    from yamnet_cry.model import context_keras, tflite_metadata, waveform
+
+    config, model, context = classifier.config, classifier.model, None
+    waveform.check(config)
+    if classifier.context is not None:
+        scale = embedding_scale(model, classifier.context.inputs)
+        context = context_keras.dequantized(classifier.context, scale)
+    front_end, labels = config.front_end, config.task.labels
+    network = waveform.network(config, classifier.keras_model, context)
+    written = tflite_metadata.described(
+        waveform.converted(network, front_end.patch_samples),
+        name=f"yamnet-cry, recipe {config.recipe}",
+        version=config.package_version,
+        sample_rate=front_end.sample_rate,
+        labels=labels,
+    )
+    windows = front_end.waveforms(nursery())
+    found = waveform.answers(written, windows)
+    agrees = _differing(np.abs(found - _of_windows_alone(classifier)).mean(axis=0).max())
+    return written, (
+        f"{len(written):,} bytes, from {front_end.patch_samples:,} samples at {front_end.sample_rate:,} Hz "
+        f"to {len(labels):,} probabilities, by the operators {', '.join(waveform.operators(written))}; "
+        f"{agrees}"
+    )
+
+
+def _of_windows_alone(classifier: Classifier) -> NDArray[Any]:
+    """What the INT8 model says of the windows of a scene, each as if there were nothing before it."""
+    config = classifier.config
+    student = model_folder.student(config, classifier.model, classifier.context)
+    outputs = student.outputs(_scene(classifier))
+    logits = outputs.logits.dequantized()
+    probabilities = config.task.probabilities(logits)
+    if config.task.group:
+        odds: NDArray[Any]
+        if classifier.context is None:
+            odds = log_odds(config.task.score(logits))
+        else:
+            listen = classifier.context.listen
+            odds = np.concatenate([listen()(embedding[np.newaxis]) for embedding in outputs.embeddings])
+        probabilities[:, config.task.group_indices] = config.calibration.of_log_odds(odds)[:, np.newaxis]
+    return probabilities
 
 
 def _scene(classifier: Classifier) -> Float32:
@@ -174,6 +243,11 @@ def _agrees(classifier: Classifier, model: Callable[[Float32], Any]) -> str:
     difference = max(
         float(np.abs(a.mean(axis=0) - b.mean(axis=0)).max()) for a, b in zip(expected, found, strict=True)
     )
+    return _differing(difference)
+
+
+def _differing(difference: float) -> str:
+    """Says by how much probabilities of a scene differ; refuses too much."""
     summary = (
         f"its probabilities of a test scene differ by at most {difference:.3f} from those of the INT8 model"
     )

@@ -12,7 +12,7 @@ from yamnet_cry.cli.options import REVISION
 @click.option(
     "--format",
     "name",
-    type=click.Choice(["firmware", "c-array", "tflite", "keras", "onnx"]),
+    type=click.Choice(["firmware", "c-array", "tflite", "keras", "onnx", "waveform", "frigate"]),
     required=True,
     help="What to write.",
 )
@@ -30,6 +30,10 @@ def export(model: str | None, name: str, out: Path, revision: str | None) -> Non
     keras     the network in float32 (a file); with a context network, both as one, from the patches
               of a recording, (1, windows, 96, 64, 1), to log-odds and logits of its windows
     onnx      the same for ONNX (a file)
+    waveform  samples in, probabilities out: front end, network and calibration in one TFLite file in
+              float32, for MediaPipe and other hosts of audio classifiers; of each window alone
+    frigate   the same as Frigate's audio detector, with its labels and how to install it (a folder);
+              of models that hear crying alone
 
     What was written is checked against the model.
     """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")

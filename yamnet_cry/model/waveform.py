@@ -1,0 +1,195 @@
+"""A model as one float32 network: samples in, probabilities out, with front end and calibration inside."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from yamnet_cry.errors import ExportError
+from yamnet_cry.frontend import FrontEnd
+from yamnet_cry.model import context_keras
+from yamnet_cry.model.config import ModelConfig
+
+# As in `calibration.log_odds`.
+_SMALLEST = 1e-6
+
+
+def check(config: ModelConfig) -> None:
+    """Refuses what cannot be computed from the samples under one patch, by operators of TFLite.
+
+    Raises:
+        ExportError: If the front end's frames reach beyond a patch, its FFT is none that TFLite has, or Keras
+            runs on another backend than TensorFlow.
+    """
+    front_end = config.front_end
+    if front_end.centred:
+        raise ExportError(
+            "a file that takes samples needs a front end whose frames lie within a patch; this model has "
+            f"{front_end.differences(FrontEnd(**vars(front_end) | {'centred': False}))}. Export its network "
+            "by itself, with --format tflite"
+        )
+    if front_end.fft_length & (front_end.fft_length - 1):
+        raise ExportError(
+            "TFLite has FFTs of powers of two alone; this model has front_end.fft_length "
+            f"{front_end.fft_length}. Export its network by itself, with --format tflite"
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            "TensorFlow writes the file; set KERAS_BACKEND=tensorflow. "
+            f"Received: KERAS_BACKEND={keras.backend.backend()}"
+        )
+
+
+def log_mel(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """Computes in a graph what `FrontEnd.log_mel` computes of the samples under one patch.
+
+    Args:
+        samples: float32 of shape (``patch_samples``,).
+        front_end: One that `check` lets through.
+
+    Returns:
+        float32 of shape (``patch_frames``, ``mel_bands``).
+    """
+    # Frames are rows of pieces that all of them share: a slice for each place in a frame cuts them all.
+    step = math.gcd(front_end.frame_length, front_end.frame_hop)
+    hop, pieces = front_end.frame_hop // step, tf.reshape(samples, (-1, step))
+    span = (front_end.patch_frames - 1) * hop + 1
+    places = range(front_end.frame_length // step)
+    frames = tf.concat([pieces[first : first + span : hop] for first in places], axis=1)
+    zeros = front_end.fft_length - front_end.frame_length
+    padded = tf.pad(frames * front_end.hann_window(), ((0, 0), (0, zeros)))
+    # TFLite's kernel computes it in float64, as numpy does.
+    spectrum = tf.abs(tf.signal.rfft2d(padded[:, tf.newaxis], (1, front_end.fft_length)))[:, 0]
+    if front_end.spectrum == "power":
+        spectrum = tf.square(spectrum)
+    bands = tf.math.log(tf.matmul(spectrum, front_end.mel_matrix()) + front_end.log_offset)
+    if (front_end.mean, front_end.standard_deviation) != (0.0, 1.0):
+        bands = (bands - front_end.mean) / front_end.standard_deviation
+    return bands
+
+
+def network(
+    config: ModelConfig, student: keras.Model, context: keras.Model | None
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns what a model hears in the samples under one patch, if there was nothing before.
+
+    Args:
+        config: The model's configuration.
+        student: In Keras.
+        context: The context network in Keras, if it has one.
+
+    Returns:
+        A function from float32 samples of shape (``patch_samples``,) to the probability of each label,
+        (1, labels); those of a task's group are all the calibrated probability of its target.
+    """
+    task, front_end, calibration = config.task, config.front_end, config.calibration
+    of_group = np.zeros((1, len(task.labels)), np.float32)
+    of_group[:, list(task.group_indices)] = 1.0
+    if context is not None:
+        student = context_keras.with_embedding(student)
+        *inner, last = _newest_taps(context)
+
+    def heard(samples: tf.Tensor) -> tf.Tensor:
+        patch = log_mel(samples, front_end)[tf.newaxis, :, :, tf.newaxis]
+        if context is None:
+            logits = student(patch, training=False)
+        else:
+            logits, embeddings = student(patch, training=False)
+        probabilities = tf.nn.softmax(logits) if task.kind == "exclusive" else tf.sigmoid(logits)
+        if not task.group:
+            return probabilities
+        if context is not None:
+            for weights, bias in inner:
+                embeddings = tf.nn.relu(tf.matmul(embeddings, weights) + bias)
+            log_odds = tf.matmul(embeddings, last[0]) + last[1]
+        else:
+            score = tf.reduce_sum(probabilities * of_group, axis=1, keepdims=True)
+            score = tf.clip_by_value(score, _SMALLEST, 1.0 - _SMALLEST)
+            log_odds = tf.math.log(score) - tf.math.log(1.0 - score)
+        of_target = tf.sigmoid(calibration.slope * log_odds + calibration.intercept)
+        return probabilities * (1.0 - of_group) + of_target * of_group
+
+    return heard
+
+
+def _newest_taps(context: keras.Model) -> list[list[NDArray[np.float32]]]:
+    """Weights and biases of a context network as far as a first window meets them."""
+    convolutions = [layer for layer in context.layers if isinstance(layer, layers.Conv1D)]
+    return [[kernel[-1], bias] for kernel, bias in (layer.get_weights() for layer in convolutions)]
+
+
+def converted(function: Callable[[tf.Tensor], tf.Tensor], samples: int) -> bytes:
+    """Turns a function of samples into a TFLite file in float32.
+
+    Args:
+        function: From float32 of shape (samples,), by operators that TFLite has.
+        samples: How many it takes.
+
+    Raises:
+        ExportError: If TensorFlow cannot convert it.
+    """
+    # A batch dimension would be one too many: Frigate gives a row of samples, and all others take one.
+    taken = tf.TensorSpec((samples,), tf.float32, name="samples")
+    graph = tf.function(function, input_signature=[taken], autograph=False).get_concrete_function()
+    # Left as variables, weights would be empty where no host fills them.
+    frozen = convert_variables_to_constants_v2(graph)
+    with warnings.catch_warnings():
+        # TensorFlow announces that tf.lite's interpreter moves; the converter stays.
+        warnings.simplefilter("ignore")
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            return bytes(converter.convert())
+        # Of many kinds, one for each stage.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ExportError(f"TensorFlow cannot write the model as TFLite in float32 ({reason})") from None
+
+
+def operators(model: bytes) -> list[str]:
+    """Returns the names of TFLite's operators that a file needs.
+
+    Args:
+        model: The bytes of a ``.tflite`` file.
+    """
+    return sorted({each["op_name"] for each in interpreter(model)._get_ops_details()})
+
+
+def interpreter(model: bytes) -> Any:
+    """Makes LiteRT ready for a file, with its own kernels alone."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    made = Interpreter(
+        model_content=model,
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    made.allocate_tensors()
+    return made
+
+
+def answers(model: bytes, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns output 0 of a file for some windows.
+
+    Args:
+        model: The bytes of a ``.tflite`` file.
+        windows: float32 of shape (windows, samples).
+
+    Returns:
+        float32 of shape (windows, labels).
+    """
+    made = interpreter(model)
+    given, said = (each[0]["index"] for each in (made.get_input_details(), made.get_output_details()))
+    found = []
+    for window in windows:
+        made.set_tensor(given, np.ascontiguousarray(window))
+        made.invoke()
+        found.append(made.get_tensor(said)[0])
+    return np.stack(found)
