@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,18 @@ from yamnet_cry.errors import HubError
 from yamnet_cry.model import hub
 from yamnet_cry.model.folder import fingerprint
 
+# What is named with --space and --static, and how many names that may be.
+_EXPECTED = {
+    (False, False): ("FOLDER and REPO", (2,)),
+    (True, False): ("REPO alone with --space", (1,)),
+    (True, True): ("REPO, or FOLDER and REPO, with --space --static", (1, 2)),
+}
+
 
 @click.command()
 @click.argument("arguments", metavar="[FOLDER] REPO", nargs=-1)
 @click.option("--space", is_flag=True, help="Push the web page, as a Space; there is no FOLDER then.")
+@click.option("--static", is_flag=True, help="With --space: the page that runs in the browser.")
 @PRIVATE
 @click.option("--revision", metavar="BRANCH", help="Branch to push to, made if need be; main by default.")
 @click.option("--create-pr", is_flag=True, help="Propose it in a pull request instead.")
@@ -28,6 +37,7 @@ from yamnet_cry.model.folder import fingerprint
 def push(
     arguments: tuple[str, ...],
     space: bool,
+    static: bool,
     private: bool | None,
     revision: str | None,
     create_pr: bool,
@@ -41,23 +51,36 @@ def push(
     The repository is made if it is not there. All files go in one commit, tagged with the version; what
     the repository has already is not sent again. A folder that is incomplete, or whose card does not say
     what was measured, is refused. Log in first: hf auth login, or set HF_TOKEN.
+
+    There are two kinds of Space. With --space it runs Gradio: the Hub's computer hears, from the sound
+    that visitors send it; the Hub may ask new accounts for a paid plan. With --space --static it is files
+    alone, which the Hub serves for nothing: the visitor's browser hears, and no sound leaves it. FOLDER
+    may then be given: the model that the page runs, the bundled one by default.
     """
     from yamnet_cry.model import publish
 
-    if len(arguments) != (1 if space else 2):
-        expected = "REPO alone with --space" if space else "FOLDER and REPO"
+    if static and not space:
+        raise click.UsageError("--static is a kind of Space; add --space")
+    expected, counts = _EXPECTED[space, static]
+    if len(arguments) not in counts:
         raise click.UsageError(f"expected {expected}. Received: {' '.join(arguments) or 'nothing'}")
     repo = arguments[-1]
     hub.check_repo_id(repo)
     tag: str | None = None
-    if space:
+    files: Mapping[str, Path | bytes]
+    if static:
+        files, planned = _static(*arguments[:-1]), f"yamnet-cry {__version__}, the page in the browser"
+    elif space:
         files, planned = publish.space_files(), f"yamnet-cry {__version__}, the page"
     else:
         folder = Path(arguments[0])
         if write_card:
             publish.write_card(folder)
         files, planned, tag = publish.plan(folder)
-    content = {name: fingerprint(path.read_bytes()) for name, path in files.items()}
+    content = {
+        name: fingerprint(each if isinstance(each, bytes) else each.read_bytes())
+        for name, each in files.items()
+    }
     plan = {
         "repository": repo,
         "kind": "space" if space else "model",
@@ -74,12 +97,21 @@ def push(
         repo,
         message or planned,
         kind="space" if space else "model",
+        sdk="static" if static else "gradio",
         tag=tag,
         private=private,
         revision=revision,
         create_pr=create_pr,
     )
     click.echo(json.dumps({**plan, **dataclasses.asdict(done)}, indent=2) if as_json else summary(done))
+
+
+def _static(model: str | None = None) -> dict[str, bytes]:
+    from yamnet_cry.browser import page
+    from yamnet_cry.detector import CryDetector
+
+    detector = CryDetector.from_pretrained(model)
+    return page.files(detector.config, detector.model, detector.context)
 
 
 def summary(done: hub.Pushed) -> str:

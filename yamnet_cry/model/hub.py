@@ -213,11 +213,12 @@ def check_repo_id(repo_id: str) -> None:
 
 
 def push(
-    files: Mapping[str, Path],
+    files: Mapping[str, Path | bytes],
     repo_id: str,
     message: str,
     *,
     kind: Literal["model", "space"] = "model",
+    sdk: Literal["gradio", "static"] = "gradio",
     tag: str | None = None,
     private: bool | None = None,
     revision: str | None = None,
@@ -229,10 +230,11 @@ def push(
     Files that the repository has already are not sent again; others in it stay.
 
     Args:
-        files: Names in the repository, and where the files are.
+        files: Names in the repository, and where the files are, or what is in them.
         repo_id: Such as ``"user/model"``.
         message: First line of the commit's message.
-        kind: A model, or a Space that runs Gradio.
+        kind: A model, or a Space.
+        sdk: What a new Space runs: Gradio, or nothing but files for the browser.
         tag: Names the commit, if it goes to the main branch and there is no such tag.
         private: Whether nobody else may see it; by default, what the Hub does or the repository is.
         revision: The branch, made if it is not there; ``main`` by default.
@@ -253,7 +255,7 @@ def push(
             private=private,
             repo_type=kind,
             exist_ok=True,
-            space_sdk="gradio" if kind == "space" else None,
+            space_sdk=sdk if kind == "space" else None,
         )
         is_private = api.repo_info(repo_id, repo_type=kind).private
         if private is not None and is_private != private:
@@ -269,7 +271,7 @@ def push(
 
 def _commit(
     api: "HfApi",
-    files: Mapping[str, Path],
+    files: Mapping[str, Path | bytes],
     repo_id: str,
     message: str,
     kind: str,
@@ -284,7 +286,10 @@ def _commit(
         try:
             done = api.create_commit(
                 repo_id,
-                [CommitOperationAdd(name, str(path)) for name, path in files.items()],
+                [
+                    CommitOperationAdd(name, each if isinstance(each, bytes) else str(each))
+                    for name, each in files.items()
+                ],
                 commit_message=message,
                 repo_type=kind,
                 revision=revision,

@@ -1,0 +1,39 @@
+// Keeps the page on this device, so that it works without a network. A new release is loaded as a whole, and used
+// when no tab shows the old one any more.
+
+importScripts("release.js");
+
+const CACHE = `yamnet-cry ${RELEASE}`;
+
+self.addEventListener("install", (event) => {
+  const fresh = FILES.map((name) => new Request(name, { cache: "reload" }));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(fresh)));
+});
+
+self.addEventListener("activate", (event) => {
+  const clean = async () => {
+    for (const name of await caches.keys()) {
+      if (name.startsWith("yamnet-cry ") && name !== CACHE) await caches.delete(name);
+    }
+    await self.clients.claim();
+  };
+  event.waitUntil(clean());
+});
+
+self.addEventListener("fetch", (event) => {
+  const answer = async () => {
+    const cache = await caches.open(CACHE);
+    const wanted = event.request.mode === "navigate" ? "./" : event.request;
+    return (await cache.match(wanted, { ignoreSearch: true })) ?? fetch(event.request);
+  };
+  event.respondWith(answer());
+});
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  const show = async () => {
+    const [page] = await self.clients.matchAll({ type: "window" });
+    await (page ? page.focus() : self.clients.openWindow("./"));
+  };
+  event.waitUntil(show());
+});

@@ -1,0 +1,119 @@
+"""Serves the page that runs in a browser, from memory."""
+
+import errno
+import os
+import socketserver
+import sys
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from yamnet_cry.errors import RunError
+
+#: Browsers keep the page of an address to show it without a network. Another page, served there later, has
+#: another path, and is not mistaken for this one.
+PATH = "/yamnet-cry/"
+
+# Systems disagree on some of these, and browsers run no script of another type.
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "md": "text/markdown; charset=utf-8",
+    "mp3": "audio/mpeg",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "webmanifest": "application/manifest+json",
+}
+
+
+class Server(ThreadingHTTPServer):
+    """Serves files until `shutdown`.
+
+    Args:
+        files: Names and contents; ``index.html`` is the page.
+        host: Address to listen on.
+        port: Its port; 0 for any that is free.
+
+    Attributes:
+        files: Names and contents.
+        address: Where the page can be opened.
+
+    Raises:
+        RunError: If host or port cannot be used.
+    """
+
+    daemon_threads = True
+    # On Windows, two programs would share the port.
+    allow_reuse_address = os.name != "nt"
+
+    def __init__(self, files: Mapping[str, bytes], host: str = "127.0.0.1", port: int = 0) -> None:
+        self.files = files
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise RunError(f"port {port} is taken; name another with --port") from None
+            raise RunError(f"{host}, port {port} cannot be used ({error.strerror}); name another") from None
+        self.address = f"http://{host}:{self.server_port}{PATH}"
+
+    def server_bind(self) -> None:
+        """Binds without asking a name server what this computer is called."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of connections that browsers drop."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one connection of a browser."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    # Connections that say nothing more are closed, after so many seconds.
+    timeout = 60
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        if path in ("/", PATH.rstrip("/")):
+            self._send(HTTPStatus.FOUND, "text/plain", b"", {"Location": PATH})
+            return
+        name = path.removeprefix(PATH) or "index.html"
+        content = self.server.files.get(name) if path.startswith(PATH) else None
+        if content is None:
+            self._send(HTTPStatus.NOT_FOUND, "text/plain", b"there is no such page\n")
+        else:
+            self._send(HTTPStatus.OK, _TYPES[name.rpartition(".")[2]], content)
+
+    do_HEAD = do_GET
+
+    def _send(
+        self, status: HTTPStatus, kind: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        every = {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            # Asked for anew each time; the service worker keeps it for when there is no network.
+            "Cache-Control": "no-cache",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            **(headers or {}),
+        }
+        for name, value in every.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "yamnet-cry"
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing: the terminal is for what people should know."""
