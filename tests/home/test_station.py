@@ -1,11 +1,13 @@
 """Sources that are listened to for ever, and what happens to them."""
 
 import base64
+import gc
 import itertools
 import re
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -290,6 +292,26 @@ def test_what_nobody_takes_in_time_is_left_out_and_counted():
     reader.close()
     assert [len(block) for block in taken] == [1_600] * 20
     assert sum(dropped) == pytest.approx(3.0)
+
+
+def test_nothing_of_a_connection_outlives_it(listen):
+    # What waits for the garbage collector, which counts objects and not their size, may wait for days.
+    made: list[weakref.ref] = []
+
+    def opened() -> Sound:
+        sound = Sound(
+            np.ones(RATE, np.int16), error=InputEnded("ended") if len(made) % 2 else OSError("lost")
+        )
+        made.append(weakref.ref(sound))
+        return sound
+
+    gc.disable()
+    try:
+        _, told = listen(opened)
+        told.wait(lambda: len(made) > 5)
+        assert [sound() for sound in made[:4]] == [None] * 4
+    finally:
+        gc.enable()
 
 
 class Packets(Sound):

@@ -102,7 +102,8 @@ class Reader:
                     if self._closed:
                         break
         except Exception as error:  # whatever it is: who listens is told
-            self._error = error
+            # Without what it went through: that holds this reader, which would hold itself.
+            self._error = error.with_traceback(None)
         finally:
             if self._input is not None:
                 with suppress(Exception):

@@ -149,9 +149,11 @@ class Station:
     def _error_of_connection(self) -> AudioError | None:
         try:
             self._listen()
-        except AudioError as error:
-            return error
         except Exception as error:  # whatever it is: silence would be worse
+            # Without what it went through: that holds all of the connection, and may not be freed for days.
+            error.with_traceback(None)
+            if isinstance(error, AudioError):
+                return error
             return AudioError(f"failed unexpectedly ({type(error).__name__}: {error})")
         return None
 
