@@ -1,5 +1,6 @@
 """MQTT with a real broker: what Home Assistant is told, and what a broker that goes away does to it."""
 
+import gc
 import json
 import math
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextlib import suppress
 
 import jinja2
@@ -423,6 +425,29 @@ def test_a_client_that_fails_is_replaced(connect, monkeypatch):
             server.accept()[0].close()
         outlet.close(0)
     assert "(ZeroDivisionError())" in outlet.said[0]
+
+
+@needs_mosquitto
+def test_no_client_outlives_its_connection(broker, connect, monkeypatch):
+    # Each holds two sockets; the garbage collector counts neither.
+    made: list[weakref.ref] = []
+    make = Mqtt._client
+
+    def noted(outlet):
+        client = make(outlet)
+        made.append(weakref.ref(client))
+        return client
+
+    monkeypatch.setattr(Mqtt, "_client", noted)
+    gc.disable()
+    try:
+        outlet = connect(broker.port)
+        wait_for(lambda: outlet._session is not None and outlet._session.up, "a connection")
+        broker.kill()
+        wait_for(lambda: len(made) > 4, "some attempts")
+        assert [client() for client in made[:2]] == [None, None]
+    finally:
+        gc.enable()
 
 
 @needs_mosquitto

@@ -172,6 +172,7 @@ class Mqtt:
             session.over = True
             session.client.disconnect()
             session.client.loop_stop()
+            _free(session.client)
 
     def _attend(self, until: Callable[[], bool], seconds: float = math.inf) -> None:
         """Does what comes in, until a condition holds, the time is over, or that of `close` is."""
@@ -374,6 +375,13 @@ class Mqtt:
         # If that fails, there is nobody left to tell; the thread must not end of it.
         with suppress(Exception):
             self._warn(f"MQTT broker {self._broker.name}: {text}")
+
+
+def _free(client: "Client") -> None:
+    """Lets go of what a client calls, which holds it, and with it two sockets, until it is collected."""
+    client.on_connect = client.on_disconnect = client.on_publish = None
+    client.on_subscribe = client.on_message = None
+    vars(client).pop("loop_forever", None)
 
 
 def _events(count: int) -> str:
