@@ -59,9 +59,9 @@ FLOORS = [
         "home.reader",
         "home.sources",
     },
-    {"home.alarm", "home.discovery", "home.inputs", "home.labels"},
+    {"home.alarm", "home.discovery", "home.inputs", "home.labels", "home.requests"},
     {"home.command", "home.connection", "home.mqtt", "home.outlets", "home.retention", "home.state"},
-    {"home.clips", "home.review", "home.station", "home.webhook"},
+    {"home.clips", "home.frigate", "home.review", "home.station", "home.webhook"},
     {"home.watch"},
     {
         "distill.settings",

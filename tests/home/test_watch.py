@@ -257,6 +257,7 @@ def test_a_signal_mutes(program, cameras):
         (["rtsp://h/x", "--keep", "7d"], "--keep and --keep-bytes need --clips."),
         (["rtsp://h/x", "--quiet-hours", "22-6"], "expected hours such as 9:00-17:30. Received: '22-6'"),
         (["rtsp://h/x", "--webhook", "host"], "--webhook: expected http://… or https://…"),
+        (["rtsp://h/x", "--frigate", "host:5000/nursery"], "--frigate: expected http://HOST:PORT/CAMERA"),
         (["--config", "none.toml"], "none.toml cannot be read: "),
         (["rtsp://h/x", "--updates"], "--updates needs --json."),
         (["rtsp://h/x", "--mqtt", "http://host"], "Received: http://host"),

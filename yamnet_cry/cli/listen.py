@@ -97,6 +97,12 @@ def _hours(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 )
 @click.option("--webhook", metavar="URL", help="Send the same as JSON to URL, again and again if need be.")
 @click.option(
+    "--frigate",
+    metavar="URL",
+    help="Make events in Frigate by its API at http://HOST:5000/CAMERA, the port that asks for no login; "
+    "without /CAMERA, for the camera that is called as the source is.",
+)
+@click.option(
     "--mqtt",
     metavar="URL",
     help="Tell Home Assistant, or anybody, by the broker at mqtt://[USER@]HOST[:PORT] or mqtts://…; the "
@@ -114,7 +120,7 @@ def _hours(_context: click.Context, _parameter: click.Parameter, values: tuple[s
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How much before the crying a clip begins.",
+    help="How much before the crying a clip, or an event in Frigate, begins.",
 )
 @click.option("--keep", metavar="TIME", help="Delete clips that are older, such as 7d or 12h.")
 @click.option("--keep-bytes", metavar="SIZE", help="Delete the oldest clips beyond a size, such as 1G.")

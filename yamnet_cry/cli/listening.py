@@ -19,6 +19,7 @@ from yamnet_cry.home import sources as home_sources
 from yamnet_cry.home.alarm import Hours, Rules
 from yamnet_cry.home.command import Command, parsed
 from yamnet_cry.home.connection import Recorder
+from yamnet_cry.home.frigate import Frigate
 from yamnet_cry.home.outlets import Outlet, Outlets, Queued
 from yamnet_cry.home.sources import MICROPHONE, Source
 from yamnet_cry.home.station import Station
@@ -47,6 +48,7 @@ class Settings:
     quiet_hours: tuple[Hours, ...]
     on_event: str | None
     webhook: str | None
+    frigate: str | None
     mqtt: str | None
     clips: Path | None
     pre_roll: float
@@ -105,6 +107,7 @@ class Listening:
         # What can be wrong is looked at before the model is loaded.
         command = parsed(settings.on_event) if settings.on_event is not None else None
         webhook = Webhook(settings.webhook) if settings.webhook is not None else None
+        frigate = Frigate(settings.frigate, settings.pre_roll) if settings.frigate is not None else None
         recorder = _recorders(settings, warn)
         detector = _detector(settings)
         names = [source.name for source in found] or [_STDIN if stdin else _MICROPHONE]
@@ -113,6 +116,8 @@ class Listening:
             told.append(Queued("--on-event", Command(command), warn))
         if webhook is not None:
             told.append(Queued("--webhook", webhook, warn))
+        if frigate is not None:
+            told.append(Queued("--frigate", frigate, warn))
         if settings.mqtt is not None:
             from yamnet_cry.home.mqtt import Mqtt
 
