@@ -33,7 +33,8 @@ def layers(model: bytes, width: int) -> list[Layer]:
         Data for JSON, one dictionary a layer: its ``kind`` (``convolution``, ``depthwise`` or ``mean``), the
         shapes of its ``input`` and ``output`` (height, width, channels), the ``lowest`` and ``highest`` step
         of its output less the zero point, and ``multiplier``; of the first two kinds also ``kernel``,
-        ``stride``, ``padding`` (rows above, columns to the left), ``weights`` and ``bias``. Arrays are base64.
+        ``stride``, ``padding`` (rows above, columns to the left), ``weights`` and ``bias``. Arrays are in
+        base64.
 
     Raises:
         ModelError: If the file is none that `model.check.check` lets through.
