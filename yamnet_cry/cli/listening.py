@@ -191,12 +191,12 @@ class Listening:
         self._listen_to_signals()
         self._watch.start()
         while self.lost is None:
-            with signals.while_waiting():
-                self._watch.changed.wait(1.0)
-            self._watch.changed.clear()
             self._watch.tick()
             if not self._watched and (only := self._stations[0]).ended:
                 return _why(only)
+            with signals.while_waiting():
+                self._watch.changed.wait(1.0)
+            self._watch.changed.clear()
         return self.lost
 
     def _look(self) -> None:
