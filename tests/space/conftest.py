@@ -60,6 +60,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
         picture = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=5", "-shortest", "-c:v", "mpeg4"]
         subprocess.run([*made, *picture, "-c:a", "aac", folder / "phone.mov"], check=True)
         subprocess.run([*made, "-c:a", "aac", folder / "memo.m4a"], check=True)
+        subprocess.run([*made, "-c:a", "libopus", folder / "browser.webm"], check=True)
     (folder / "broken.wav").write_bytes(b"RIFF nothing of the kind" * 100)
     (folder / "empty.wav").write_bytes(b"")
     return folder

@@ -1,5 +1,6 @@
 """The page in a real browser, with a microphone that plays a file."""
 
+import base64
 import re
 import shutil
 import time
@@ -20,6 +21,16 @@ from yamnet_cry.space.live import Session, show
 
 # Where files of either kind are put.
 VIDEO, SOUND = "input[type=file]:has(+ #video)", "input[type=file]:not(:has(+ #video))"
+
+# A file, in base64 and with its name, dropped where people drop it.
+DROP = """async (input, [content, name]) => {
+  const bytes = await (await fetch(`data:application/octet-stream;base64,${content}`)).arrayBuffer();
+  const dataTransfer = new DataTransfer();
+  const type = name.endsWith("webm") ? "video/webm" : "video/quicktime";
+  dataTransfer.items.add(new File([bytes], name, { type }));
+  const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  input.closest("button").dispatchEvent(event);
+}"""
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
@@ -168,6 +179,28 @@ def test_a_memo_and_a_video(visitor, recordings):
     assert visitor.cut_off() == []
 
 
+@pytest.mark.parametrize("name", ["browser.webm", "phone.mov"])
+def test_what_the_browser_takes_for_a_video_is_heard_from_the_box_of_sound_too(visitor, recordings, name):
+    if program() is None:
+        pytest.skip("no ffmpeg")
+    assert "Crying heard once" in visitor.upload(recordings / name)
+    assert visitor.page.locator(".toast-body").count() == 0
+    # And dropped on it, beside a recording's answer.
+    visitor.page.reload()
+    visitor.page.wait_for_selector("text=Is a baby crying?")
+    content = base64.b64encode((recordings / name).read_bytes()).decode()
+    visitor.page.locator(SOUND).evaluate(DROP, [content, name])
+    assert "Crying heard once" in visitor.headline()
+    assert visitor.page.locator(".toast-body").count() == 0
+
+
+def test_what_is_no_sound_is_refused_wherever_it_is_put(visitor, tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing")
+    visitor.page.set_input_files(SOUND, tmp_path / "notes.txt")
+    visitor.page.wait_for_selector(".toast-body >> text=/notes.txt|Invalid/")
+    assert visitor.page.locator("#headline .verdict").count() == 0
+
+
 class Pieces:
     """Sends the microphone's pieces one after the other, and keeps them.
 
@@ -267,4 +300,28 @@ def test_everything_can_be_read_in_both_colours(browser, address, recordings, co
     assert (corner < 50) == (colours == "dark")
     visitor.page.get_by_role("tab", name="Live").click()
     assert lowest() >= (4.5, "")
+    visitor.context.close()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing_against_wcag_in_both_colours(browser, address, recordings, colours):
+    from axe_playwright_python.sync_playwright import Axe
+
+    visitor = Visitor(browser, address, DESKTOP, colours)
+    rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+
+    def violations() -> list[tuple[str, str]]:
+        visitor.page.wait_for_timeout(500)  # transitions
+        found = Axe().run(visitor.page, options=rules).response
+        assert "color-contrast" in {rule["id"] for rule in found["passes"]}
+        return [(rule["id"], node["html"]) for rule in found["violations"] for node in rule["nodes"]]
+
+    assert violations() == []
+    visitor.upload(recordings / "night.wav")
+    visitor.page.wait_for_function("[...document.images].some(image => image.naturalWidth >= 1000)")
+    visitor.page.get_by_text("What does it hear?").click()
+    visitor.page.wait_for_selector("text=Baby cry, infant cry")
+    assert violations() == []
+    visitor.page.get_by_role("tab", name="Live").click()
+    assert violations() == []
     visitor.context.close()

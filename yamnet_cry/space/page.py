@@ -47,6 +47,25 @@ hears live is not stored.
 
 _IS_DARK = "() => document.body.classList.contains('dark')"
 
+# The box of sound refuses by the browser's kinds: a webm or a 3gp without a picture is a video to it. What it
+# would refuse, by its dialogue or dropped on it, goes to the button that takes everything.
+_ANYTHING_ANYWHERE = """<script>{
+  const pass = (event, files, input) => {
+    const everything = document.querySelector("input[type=file]:has(+ #video)");
+    if (!everything || !input || input === everything || !files?.length) return;
+    if ([...files].every((file) => file.type.startsWith("audio/"))) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    event.target.dispatchEvent(new DragEvent("dragleave", { bubbles: true }));
+    everything.files = files;
+    everything.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const inputs = "input[type=file]";
+  const dropped = (event) => event.target.closest(".block")?.querySelector(inputs);
+  addEventListener("change", (event) => pass(event, event.target.files, event.target.closest(inputs)), true);
+  addEventListener("drop", (event) => pass(event, event.dataTransfer.files, dropped(event)), true);
+}</script>"""
+
 _CSS = """
 .gradio-container { max-width: min(860px, 100vw) !important; margin: 0 auto !important; }
 .verdict { border-radius: 12px; padding: 14px 18px; font-size: 1.05rem; line-height: 1.5; color: #1d1d1f; }
@@ -90,6 +109,8 @@ _CSS = """
   --body-text-color-subdued: var(--neutral-300);
   --neutral-400: var(--neutral-300);
 }
+/* And its smallest buttons too small to hit: WCAG wants 24 pixels. */
+.gradio-container .icon-button { min-width: 24px; min-height: 24px; }
 footer { display: none !important; }
 """
 
@@ -123,6 +144,7 @@ def serve(page: gr.Blocks, **options: Any) -> Any:
     """Serves the page, with the limits that belong to it; options are those of ``Blocks.launch``."""
     return page.launch(
         css=_CSS,
+        head=_ANYTHING_ANYWHERE,
         # The system's own fonts: nothing is fetched from elsewhere.
         theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         max_file_size=f"{MAX_MEGABYTES}mb",
