@@ -51,6 +51,7 @@ def blob(content: bytes, *, large: bool = False) -> Blob:
 @dataclass
 class Repository:
     private: bool = False
+    sdk: str | None = None
     commits: dict[str, dict[str, Blob]] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     heads: dict[str, str] = field(default_factory=dict)
@@ -185,7 +186,7 @@ class LoopbackHub:
         if (kind, repo_id) in self.repositories:
             return as_json({"error": "You already created this repo", "url": url}, 409)
         private = wanted.get("private") or wanted.get("visibility") == "private"
-        repository = self.repositories[kind, repo_id] = Repository(bool(private))
+        repository = self.repositories[kind, repo_id] = Repository(bool(private), wanted.get("sdk"))
         repository.commit("main", "initial commit", {".gitattributes": blob(b"*.tflite filter=lfs\n")})
         return as_json({"url": url, "name": repo_id, "id": "1"})
 

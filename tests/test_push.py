@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import RepoCard
 from loopback_hub import LoopbackHub, Machine, Repository, blob
 
 from yamnet_cry import CryDetector
@@ -221,11 +222,43 @@ def test_the_space_is_pushed_the_same_way(machine):
     }
     assert all(path.name in told for path in space.iterdir() if path.is_file())
     assert machine.server.repositories["spaces", "user/cry"].tags == {}
+    assert machine.server.repositories["spaces", "user/cry"].sdk == "gradio"
+
+
+def test_the_page_in_the_browser_is_a_static_space_with_the_model_inside(machine, model_copy):
+    from yamnet_cry.browser import page
+
+    told = machine.pushes("--space", "--static", "user/cry", "--dry-run")
+    assert machine.server.log == []
+    machine.pushes("--space", "--static", "user/cry")
+    config, model, context = model_folder.load(hub.locate().folder)
+    expected = page.files(config, model, context)
+    pushed = machine.server.files("user/cry", kind="spaces")
+    assert {name: each.sha256 for name, each in pushed.items() if name != ".gitattributes"} == {
+        name: blob(content).sha256 for name, content in expected.items()
+    }
+    assert all(name in told for name in expected)
+    assert machine.server.repositories["spaces", "user/cry"].sdk == "static"
+    front_matter = RepoCard((pushed["README.md"].content or b"").decode()).data.to_dict()
+    assert (front_matter["sdk"], front_matter["app_file"]) == ("static", "index.html")
+    assert len(front_matter["short_description"]) <= 60
+
+    text = (model_copy / CONFIG).read_text()
+    (model_copy / CONFIG).write_text(text.replace('"threshold": 0.5', '"threshold": 0.7'))
+    machine.pushes("--space", "--static", str(model_copy), "user/strict")
+    content = machine.server.files("user/strict", kind="spaces")[page.MODEL].content
+    assert json.loads(content or b"")["threshold"] == 0.7
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--static", "user/model"], "Error: --static is a kind of Space; add --space"),
+        (
+            ["--space", "--static"],
+            "Error: expected REPO, or FOLDER and REPO, with --space --static. Received: nothing",
+        ),
+        (["--space", "--static", "nowhere", "user/model"], "Error: no such model folder"),
         (["user/model"], "Error: expected FOLDER and REPO. Received: user/model"),
         ([], "Error: expected FOLDER and REPO. Received: nothing"),
         (["--space", "a", "user/b"], "Error: expected REPO alone with --space. Received: a user/b"),

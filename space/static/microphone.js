@@ -55,7 +55,11 @@ export class Microphone {
 
   /** Ends the audio; returns the event that was going on, or null. */
   async stop() {
-    const ended = new Promise((resolve) => (this.#stopped = resolve));
+    const ended = new Promise((resolve) => {
+      this.#stopped = resolve;
+      // A worker that died answers nothing.
+      setTimeout(resolve, 2000, null);
+    });
     this.#worker.postMessage({ kind: "stop" });
     await this.#close();
     return ended;

@@ -65,8 +65,7 @@ function begin(loaded) {
   moved();
   find("#size").textContent = model.kilobytes;
   find("#loading").hidden = true;
-  find("#listen").disabled = false;
-  find("#example").disabled = false;
+  for (const name of ["#listen", "#example", "#file"]) find(name).disabled = false;
 }
 
 // --- Sensitivity
@@ -126,6 +125,7 @@ async function stopListening() {
   clearInterval(live.watch);
   const event = await microphone.stop();
   if (event) finished(event);
+  find("#none").hidden = ended.count > 0;
   ended.start = null;
   drawLive();
   live = null;
@@ -141,12 +141,14 @@ async function stopListening() {
 function heard(update) {
   if (!live) return;
   live.last = performance.now();
+  live.told = false;
   live.columns.push(...columnsOf(update.columns));
   live.probabilities.push(update.probability);
   forget();
   live.silent = update.level <= -100 ? live.silent + 1 : 0;
   live.start = update.crying ? (live.start ?? update.started) : null;
   if (update.finished) finished(update.finished);
+  find("#none").hidden = update.crying || live.count > 0;
   const state = update.crying ? "crying" : "quiet";
   const sure = `A baby cries with a probability of ${percent(update.probability)}.`;
   if (live.silent >= SILENT_WINDOWS) {
@@ -185,13 +187,12 @@ function status(kind, update, word) {
   find("#heard-for").textContent = clock(update.time).replace(/\.\d$/, "");
   find("#decibels").textContent = `${Math.round(update.level)} dBFS`;
   find("#level").setAttribute("aria-valuenow", Math.round(update.level));
-  find("#level div").style.width = percent(Math.min(Math.max((update.level + 80) / 80, 0), 1)).replace(" ", "");
+  find("#level div").style.width = `${Math.min(Math.max((update.level + 80) / 80, 0), 1) * 100}%`;
 }
 
 function finished(event) {
   live.events.push(event);
   live.count++;
-  find("#none").hidden = true;
   const row = document.createElement("li");
   row.value = live.count;
   const length = duration(event.end - event.start);
@@ -327,7 +328,7 @@ for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
     find("#drop").classList.toggle("over", name === "dragover");
-    if (name === "drop" && event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+    if (name === "drop" && model && event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
   });
 }
 
@@ -348,4 +349,14 @@ if (window.top !== window) {
   find("#framed").hidden = false;
   find("#framed a").href = location.href;
 }
-navigator.serviceWorker?.register("service-worker.js");
+
+async function keepOffline() {
+  const workers = navigator.serviceWorker;
+  const registration = await workers?.register("service-worker.js");
+  if (!registration?.waiting) return;
+  // A release that came with the last visit.
+  workers.addEventListener("controllerchange", () => live || location.reload());
+  registration.waiting.postMessage("take over");
+}
+
+keepOffline();

@@ -12,7 +12,7 @@ const LEFT = 52;
 const RIGHT = 10;
 const BOTTOM = 26;
 const STRIP = 12;
-const GAP = 8;
+const GAP = 10;
 
 // A spectrogram is bright where it has this value at least, however quiet the rest is: 0 nepers.
 const BRIGHT = 147;
@@ -67,7 +67,7 @@ export function draw(canvas, { spectrogram, probabilities, first = 0, events, th
   const x = (time) => LEFT + (Math.min(Math.max((time - from) / (to - from), 0), 1)) * inner;
   const y = (share) => lower.top + (1 - share) * lower.height;
 
-  context.fillStyle = "#000004";
+  context.fillStyle = colour("--field");
   context.fillRect(LEFT, upper.top, inner, upper.height);
   context.save();
   context.beginPath();

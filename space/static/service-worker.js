@@ -1,5 +1,5 @@
-// Keeps the page on this device, so that it works without a network. A new release is loaded as a whole, and used
-// when no tab shows the old one any more.
+// Keeps the page on this device, so that it works without a network. A new release is loaded as a whole beside the
+// old one, and used from the next visit on.
 
 importScripts("release.js");
 
@@ -19,6 +19,9 @@ self.addEventListener("activate", (event) => {
   };
   event.waitUntil(clean());
 });
+
+// The page says so when it was just opened, and begins anew then.
+self.addEventListener("message", () => self.skipWaiting());
 
 self.addEventListener("fetch", (event) => {
   const answer = async () => {

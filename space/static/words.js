@@ -17,7 +17,8 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-export const percent = (share) => `${Math.round(share * 100)} %`;
+/** Formats a share; the number and its sign stay on one line. */
+export const percent = (share) => `${Math.round(share * 100)}\u00a0%`;
 
 /** Says in one sentence what was heard. */
 export function verdict(events) {
@@ -45,6 +46,6 @@ export function csv(name, events, probability) {
 /** Returns a label track for Audacity. */
 export function labels(events) {
   return events
-    .map(({ start, end, peak }) => `${start.toFixed(6)}\t${end.toFixed(6)}\tcrying ${percent(peak)}\n`)
+    .map(({ start, end, peak }) => `${start.toFixed(6)}\t${end.toFixed(6)}\tcrying ${Math.round(peak * 100)} %\n`)
     .join("");
 }

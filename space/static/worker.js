@@ -31,12 +31,11 @@ const jobs = {
 
   /** A microphone, whose samples come through a port from the audio thread. */
   async listen({ port, sampleRate, threshold, number }) {
-    live = { listener: new Listener(await model, sampleRate, threshold), number };
+    live = { listener: new Listener(await model, sampleRate, threshold), number, port };
     const { listener } = live;
     port.onmessage = ({ data }) => {
       for (const update of listener.push(data)) postMessage({ kind: "update", number, update });
     };
-    postMessage({ kind: "listening", number });
   },
 
   threshold({ threshold }) {
@@ -46,8 +45,9 @@ const jobs = {
   /** Ends the microphone's audio. */
   stop() {
     if (!live) return;
-    const { listener, number } = live;
+    const { listener, number, port } = live;
     live = null;
+    port.close();
     const { updates, event } = listener.finish();
     for (const update of updates) postMessage({ kind: "update", number, update });
     postMessage({ kind: "stopped", number, event });

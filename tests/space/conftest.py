@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -64,3 +65,37 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.wav").write_bytes(b"RIFF nothing of the kind" * 100)
     (folder / "empty.wav").write_bytes(b"")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    return program
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory) -> Path:
+    """What the browser's microphone hears, again and again."""
+    path = tmp_path_factory.mktemp("microphone") / "baby.wav"
+    soundfile.write(path, np.concatenate([nursery(), np.zeros(160_000)]), 16_000, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium, spoken):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={spoken}",
+            ],
+        )
+        yield opened
+        opened.close()

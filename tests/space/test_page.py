@@ -35,29 +35,6 @@ DROP = """async (input, [content, name]) => {
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    from playwright.sync_api import sync_playwright
-
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    spoken = tmp_path_factory.mktemp("microphone") / "baby.wav"
-    soundfile.write(spoken, np.concatenate([nursery(), np.zeros(160_000)]), 16_000, subtype="PCM_16")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=program,
-            args=[
-                "--no-sandbox",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-audio-capture={spoken}",
-            ],
-        )
-        yield opened
-        opened.close()
-
-
 class Visitor:
     """Somebody with the page before them, who notices what the browser complains about."""
 
