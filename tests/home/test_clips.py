@@ -576,3 +576,16 @@ def test_no_descriptor_stays_open(tmp_path):
     for _ in range(5):
         make(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_recent_sound_is_moved_and_not_allocated_again(tmp_path):
+    recorder = Recorder(tmp_path, "nursery", 5.0, pytest.fail)
+    sound = np.arange(100 * RATE, dtype=np.float32)
+    buffers = []
+    for block in np.split(sound, 1_000):
+        recorder.push(block)
+        buffers.append(recorder._recent._buffer)
+    assert all(buffer is buffers[0] for buffer in buffers)
+    recent = recorder._recent
+    np.testing.assert_array_equal(recent.between(recent.begin, recent.end), sound[recent.begin :])
+    assert recent.end - recent.begin >= 20 * RATE

@@ -184,10 +184,11 @@ class _Recent:
     def push(self, samples: Float32) -> None:
         if self._used + len(samples) > len(self._buffer):
             kept = self._buffer[max(0, self._used - self._least) : self._used]
-            # Room for as much again, so that sound is moved once in a while only.
-            fresh = np.empty(2 * self._least + len(samples), np.float32)
-            fresh[: len(kept)] = kept
-            self._buffer, self._used = fresh, len(kept)
+            if len(kept) + len(samples) > len(self._buffer):
+                # Room for as much again, so that sound is moved once in a while only.
+                self._buffer = np.empty(2 * self._least + len(samples), np.float32)
+            self._buffer[: len(kept)] = kept
+            self._used = len(kept)
         self._buffer[self._used : self._used + len(samples)] = samples
         self._used += len(samples)
         self.end += len(samples)
