@@ -101,6 +101,13 @@ def test_the_page_is_published_from_the_base_install_and_served_with_its_extra(e
         [program, "push", "--space", "user/cry", "--dry-run"], capture_output=True, text=True, check=True
     )
     assert all(name in plan.stdout for name in ("app.py", "README.md", "requirements.txt"))
+    plan = subprocess.run(
+        [program, "push", "--space", "--static", "user/cry", "--dry-run"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(name in plan.stdout for name in ("index.html", "README.md", "model.json"))
     missing = subprocess.run([program, "space"], capture_output=True, text=True, check=False)
     assert missing.returncode == 2
     assert missing.stderr == (

@@ -142,6 +142,8 @@ function heard(update) {
   if (!live) return;
   live.last = performance.now();
   live.told = false;
+  // When its first sample was heard, as the clock on the wall says.
+  live.epoch ??= Date.now() - update.time * 1000;
   live.columns.push(...columnsOf(update.columns));
   live.probabilities.push(update.probability);
   forget();
@@ -160,7 +162,7 @@ function heard(update) {
   }
   if (update.crying && (update.started !== null || live.last - live.alarmed > REPEAT_SECONDS * 1000)) {
     live.alarmed = live.last;
-    tell("A baby is crying", `Since ${new Date().toLocaleTimeString()}`);
+    tell("A baby is crying", `Since ${timeOfDay(live.start)}`);
   }
   document.title = update.crying ? "A baby is crying" : "Listening: is a baby crying?";
   if (document.visibilityState === "visible") drawLive(update.time);
@@ -190,13 +192,17 @@ function status(kind, update, word) {
   find("#level div").style.width = `${Math.min(Math.max((update.level + 80) / 80, 0), 1) * 100}%`;
 }
 
+function timeOfDay(seconds) {
+  return new Date(live.epoch + seconds * 1000).toLocaleTimeString();
+}
+
 function finished(event) {
   live.events.push(event);
   live.count++;
   const row = document.createElement("li");
   row.value = live.count;
   const length = duration(event.end - event.start);
-  row.textContent = `${clock(event.start)} to ${clock(event.end)}: cried for ${length}, most sure ${percent(event.peak)}`;
+  row.textContent = `${timeOfDay(event.start)} (${clock(event.start)}): cried for ${length}, most sure ${percent(event.peak)}`;
   find("#live-events").prepend(row);
   while (find("#live-events").childElementCount > MOST_EVENTS) find("#live-events").lastChild.remove();
 }
