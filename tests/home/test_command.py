@@ -86,7 +86,7 @@ def test_a_command_that_hangs_is_said_and_ended(tmp_path, monkeypatch):
     warnings[0] = re.sub(r"\d+ s", "0 s", warnings[0])
     assert warnings == [
         "--on-event has not finished for 0 s",
-        "--on-event had not finished 0.2 s after the end, and was stopped",
+        "--on-event had not finished 0.2 s after the end, and was stopped; 2 messages are lost",
     ]
 
 

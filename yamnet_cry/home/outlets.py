@@ -50,7 +50,7 @@ class Queued:
         slow_seconds: The time after which a delivery that holds up another is said to be slow.
 
     Attributes:
-        dropped: Messages that were left out because too many waited.
+        dropped: Messages that were left out because too many waited, or the end came before.
     """
 
     def __init__(
@@ -91,7 +91,13 @@ class Queued:
         self._worker.join(max(0.0, deadline - time.monotonic()))
         if self._worker.is_alive():
             self._abandoned = True
-            self._warn(f"{self._name} had not finished {seconds:g} s after the end, and was stopped")
+            # That which is being delivered, those that wait, and the sign of the end among them.
+            lost = 1 + sum(message is not None for message in tuple(self._waiting.queue))
+            self.dropped += lost
+            self._warn(
+                f"{self._name} had not finished {seconds:g} s after the end, and was stopped; "
+                f"{lost} {'message is' if lost == 1 else 'messages are'} lost"
+            )
             self._deliver.stop()
 
     def _work(self) -> None:
