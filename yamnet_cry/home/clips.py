@@ -21,6 +21,8 @@ from yamnet_cry.home.labels import locked
 from yamnet_cry.home.retention import Retention
 
 SAMPLE_RATE = 16_000
+# Asked for once: while the package is upgraded, it has no version.
+_MADE_BY = f"yamnet-cry {version('yamnet-cry')}"
 
 # A message comes this many seconds after the moment that it speaks of, or earlier.
 _DELAY = 15
@@ -295,7 +297,7 @@ class _Unfinished:
             "event_start": within(ended["start"]),
             "event_end": within(ended["end"]),
             "cut": self.limit < _position(ended["end"]),
-            "made_by": f"yamnet-cry {version('yamnet-cry')}",
+            "made_by": _MADE_BY,
         }
 
 

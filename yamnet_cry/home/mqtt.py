@@ -89,6 +89,8 @@ class Mqtt:
         except ImportError:
             raise OutletError('an MQTT broker needs: pip install "yamnet-cry[mqtt]"') from None
         self._broker = parse_broker(address)
+        # Asked for once: while the package is upgraded, it has no version.
+        self._version = version("yamnet-cry")
         by_slug: dict[str, str] = {}
         for source in sources:
             if (other := by_slug.get(slug(source))) is not None:
@@ -338,7 +340,7 @@ class Mqtt:
     def _announce(self) -> None:
         """Publishes all that is retained; the broker may have forgotten it, and Home Assistant too."""
         for source, topics in self._topics.items():
-            device = discovery.config(self._broker, source, version("yamnet-cry"))
+            device = discovery.config(self._broker, source, self._version)
             self._publish(topics.config, _json(device))
             # Before availability, so that no state of an earlier run is ever shown as if it were of now.
             self._publish_state(source)

@@ -44,6 +44,11 @@ class Requests:
 
     def __init__(self, pauses: tuple[float, ...] = PAUSES) -> None:
         self._pauses = pauses
+        # Asked for once: while the package is upgraded, it has no version.
+        self._headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"yamnet-cry/{version('yamnet-cry')}",
+        }
         self._stopped = threading.Event()
 
     def __call__(self, url: str, content: Any, *, method: str = "POST", not_yet: int = 0) -> bytes:
@@ -61,12 +66,8 @@ class Requests:
         Raises:
             DeliveryError: If the server refuses it, or was not there for too long.
         """
-        request = urllib.request.Request(
-            url,
-            json.dumps(content).encode(),
-            {"Content-Type": "application/json", "User-Agent": f"yamnet-cry/{version('yamnet-cry')}"},
-            method=method,
-        )
+        data = json.dumps(content).encode()
+        request = urllib.request.Request(url, data, self._headers, method=method)
         for pause in (*self._pauses, None):
             try:
                 with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
