@@ -138,6 +138,15 @@ def test_a_camera_is_heard_as_a_file_is(listen, detector, wave):
 
 
 @needs_ffmpeg
+def test_packets_of_a_camera_are_taken_together(wave):
+    camera = Camera(lambda: iter([wave[: RATE * 4]]))
+    with ffmpeg.live(camera.address, "nursery") as stream:
+        lengths = [len(block) for block in itertools.islice(stream.blocks(), 20)]
+    camera.kill()
+    assert lengths == [1_600] * 20
+
+
+@needs_ffmpeg
 def test_a_camera_that_is_away_is_waited_for(listen, wave):
     camera = Camera(lambda: itertools.chain([wave[: RATE * 10]], repeated(np.ones(RATE, np.int16), 0.001)()))
     there, told = listen(camera_of(camera))

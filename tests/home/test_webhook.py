@@ -106,22 +106,21 @@ def test_what_is_no_url(url):
 
 
 def test_what_fails_unexpectedly_ends_no_outlet():
-    class Delivery:
-        delivered: list[dict] = []
+    delivered: list[dict] = []
 
+    class Delivery:
         def __call__(self, message: dict) -> None:
             if message["id"] == "1":
                 raise ImportError("no such package")
-            self.delivered.append(message)
+            delivered.append(message)
 
         def stop(self) -> None:
             pass
 
     warnings: list[str] = []
-    deliver = Delivery()
-    queued = Queued("--webhook", deliver, warnings.append)
+    queued = Queued("--webhook", Delivery(), warnings.append)
     queued.push(MESSAGE)
     queued.push({**MESSAGE, "id": "2"})
     queued.close(30.0)
     assert warnings == ["--webhook failed unexpectedly (ImportError: no such package)"]
-    assert [message["id"] for message in deliver.delivered] == ["2"]
+    assert [message["id"] for message in delivered] == ["2"]

@@ -249,6 +249,13 @@ class _Stream(Decoder):
         arguments = [*_AT_ONCE, *safe, *_of_scheme(address), *options, "-i", address]
         super().__init__(ffmpeg_words.redacted(name), arguments, output=("-flush_packets", "1"))
 
+    def blocks(self, frames: int | None = None) -> Iterator[Float32]:
+        """Decodes the stream as `Decoder.blocks` does, by default in blocks of a tenth of a second.
+
+        Waking for each packet, often of 20 ms, would cost more than hearing it.
+        """
+        return super().blocks(frames or max(1, self.sample_rate // 10))
+
     def _ended(self, seconds: float) -> None:
         code, said = self._outcome()
         why = ffmpeg_words.of_stream(self.name, said, self._secrets)
