@@ -217,8 +217,8 @@ barking, whimpering and howling, and htdemucs cleans them: its voices are kept. 
 clips as they were recorded, labelled by the teacher; people's names for them are those of the folders
 that the clips came in.
 """,
-    reading="""Intervals are over groups of twenty clips in a row, which may be of one recording. Taking everything
-but voices out of the clips to learn from makes no difference that these clips could show.""",
+    reading="""Intervals are over groups of twenty clips in a row, which may be of one recording. Taking
+everything but voices out of the clips to learn from makes no difference that these clips could show.""",
     differences="""## What differs from the source
 
 - The teacher and the cleaner. `--teacher` takes a checkpoint of CLAP with the sentences that the recipe
