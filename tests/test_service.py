@@ -107,7 +107,7 @@ def test_the_package_can_be_built_of_what_docker_is_sent():
     needed = [project["project"]["readme"], *project["project"]["license-files"], "pyproject.toml"]
     assert set(needed) <= sent
     for folder in (*wheel["packages"], *wheel["force-include"]):
-        assert any(name.startswith(f"{folder}/") for name in sent), folder
+        assert any(f"{name}/".startswith(f"{folder}/") for name in sent), folder
     assert not [name for name in sent if name.startswith((".git", "tests", "examples", "benchmarks"))]
     assert not [name for name in sent if "__pycache__" in name or name.endswith(".env")]
 
