@@ -1,6 +1,8 @@
 """What tests share: real audio where it is there, and a synthetic corpus and teacher where it is not."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,13 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
+
+# Who started the tests may ignore Ctrl-C, as for a program in the background, and so would all they start.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -244,10 +244,14 @@ def test_its_c_code_is_strict_and_overruns_nothing(detector, tmp_path):
     if compiler is None:
         pytest.skip("there is no gcc")
     for name, text in kit.contents(detector.config, detector.model, detector.context).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    own = tmp_path / "yamnet_cry_context.c"
-    subprocess.run([compiler, *STRICT, "-c", own, "-o", tmp_path / "context.o"], check=True)
-    sources = [tmp_path / "main.c", *kit.c_sources(tmp_path)]
+    own = tmp_path / kit.SOURCES
+    subprocess.run(
+        [compiler, *STRICT, "-c", own / "yamnet_cry_context.c", "-o", tmp_path / "context.o"], check=True
+    )
+    test = (tmp_path / "extras" / "host_test.c", own / "yamnet_cry_self_test.c")
+    sources = [f"-I{own}", *test, *kit.c_sources(tmp_path)]
     command = [compiler, "-std=c99", *SANITIZED, *sources, "-o", tmp_path / "test", "-lm"]
     subprocess.run(command, check=True)
     result = subprocess.run([tmp_path / "test"], capture_output=True, text=True, check=False)
@@ -256,6 +260,7 @@ def test_its_c_code_is_strict_and_overruns_nothing(detector, tmp_path):
 
 def test_the_firmware_kit_hears_the_same(detector, tmp_path):
     for name, text in kit.contents(detector.config, detector.model, detector.context).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert "yamnet_cry_context_push" in (tmp_path / "README.md").read_text()
     printed = kit.self_test(tmp_path)
