@@ -1,0 +1,533 @@
+"""A day of listening in minutes, with all that may go wrong: shows that `yamnet-cry listen` stays up.
+
+    python benchmarks/soak.py [--hours 24] [--speed 120] [--seed 0] [--work FOLDER] [--quick]
+
+Writes soak.json, soak.md and docs/pictures/soak.png. The exit code is 1 if anything that the report checks
+does not hold. For Linux, with the right to mount a small file system; needs ffmpeg, mosquitto and what
+the extra ``mqtt`` brings.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soak_child
+import soak_report
+from soak_watch import Program, Sample
+from soak_world import (
+    ENDINGS,
+    RATE,
+    STALL,
+    Broker,
+    Camera,
+    Hook,
+    Mishaps,
+    Segment,
+    Source,
+    Subscriber,
+    plan,
+    spread,
+)
+
+from yamnet_cry import CryDetector
+
+HERE = Path(__file__).parent
+NAMES = ("nursery", "hall")
+# The first part of the run, in which caches fill and every mishap happens for the first time.
+_WARM = 0.2
+_DISK = "8m"
+# Hours by which the clock is set, one after the other.
+_JUMPS = (2.0, -5.0, 1.0, -1.0, 26.0, -30.0, 9.5, -2.5)
+_PATIENCE = 120.0
+# Memory that is free is to be given back at once, so that what is never freed can be seen.
+_ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+}
+# Samples of a packet at real time: as cameras send G.711 and the like, and AAC.
+_PACKETS = (320, 1_024)
+
+
+def set_clock(file: Path, hours: float) -> None:
+    """Sets the clock to so many hours from the true time."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(f"{hours:+.1f}\n")
+    os.replace(fresh, file)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Makes a file system of a few megabytes."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "none", str(folder)]
+    if subprocess.run(command, check=False).returncode:
+        raise SystemExit("needs the right to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Fills a file system."""
+    with (folder / "filler").open("wb", buffering=0) as file:
+        for size in (65_536, 4_096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                pass
+
+
+def expected(segments: list[Segment], detector: CryDetector) -> list[list[dict[str, float]]]:
+    """Returns the events of each segment, as the detector hears them in one piece."""
+    return [
+        [
+            {"start": event.start, "end": event.end}
+            for event in detector((np.concatenate(list(segment.parts())), RATE)).events
+        ]
+        for segment in segments
+    ]
+
+
+def listen_options(sources: dict[str, str], hook: Hook, broker: Broker, disk: Path) -> list[str]:
+    """Returns the arguments of `yamnet-cry`."""
+    named = [option for name, address in sources.items() for option in ("--source", f"{name}={address}")]
+    outlets = ["--webhook", hook.url, "--mqtt", f"mqtt://127.0.0.1:{broker.port}"]
+    files = ["--clips", str(disk / "clips"), "--state", str(disk / "state.json"), "--keep", "36h"]
+    return ["listen", *named, *outlets, *files, "--json"]
+
+
+class Run:
+    """The fast run.
+
+    Args:
+        options: Of the command line.
+        work: An empty folder.
+    """
+
+    def __init__(self, options: argparse.Namespace, work: Path) -> None:
+        self.options, self.work = options, work
+        share = min(1.0, options.hours / 24)
+        self.kills, self.stalls = max(4, round(20 * share)), max(2, round(6 * share))
+        self.restarts = max(2, round(10 * share))
+        self.jumps = _JUMPS[: max(2, round(8 * share))]
+        self.sources = [
+            Source(
+                name,
+                plan(options.hours / 2, self.kills // 2, self.stalls // 2, options.seed * 2 + number),
+                options.speed / 2,
+            )
+            for number, name in enumerate(NAMES)
+        ]
+        self.returned: list[float] = []
+        self.state_ages: list[float] = []
+        self.full: list[float] = []
+
+    def run(self) -> dict[str, Any]:
+        """Runs it; returns what was measured."""
+        print("computing what is to be heard", flush=True)
+        detector = CryDetector.from_pretrained()
+        heard = {source.name: expected(source.segments, detector) for source in self.sources}
+        print("listening", flush=True)
+        clock = self.work / "clock"
+        set_clock(clock, 0)
+        broker, hook = Broker(self.work), Hook()
+        broker.start()
+        subscriber = Subscriber(broker.port)
+        with small_disk(self.work / "disk") as disk:
+            arguments = listen_options(
+                {source.name: source.address for source in self.sources}, hook, broker, disk
+            )
+            program = Program(
+                [sys.executable, str(HERE / "soak_child.py"), *arguments],
+                {**os.environ, **_ALLOCATOR, "SOAK_CLOCK": str(clock)},
+            )
+            seconds = self.options.hours * 3600 / self.options.speed
+            mishaps = Mishaps(self._due(seconds, clock, broker, hook, disk))
+            began = time.monotonic()
+            try:
+                for thread in (*self.sources, mishaps):
+                    thread.start()
+                self._watch(program, disk, began + 3 * seconds + 600)
+                ended_by_itself = program.process.poll()
+                wall = time.monotonic() - began
+                mishaps.stop()
+                hook.ill = False
+                last = program.look() if ended_by_itself is None else None
+                code = program.end(signal.SIGTERM, _PATIENCE) if ended_by_itself is None else ended_by_itself
+            finally:
+                if program.process.poll() is None:
+                    program.process.kill()
+            time.sleep(1)
+            left = sorted(path.name for path in disk.rglob("*") if "yamnet-cry" in path.name)
+            clips = len(list((disk / "clips").glob("*.flac")))
+        for source in self.sources:
+            source.close()
+        subscriber.close()
+        hook.close()
+        broker.end()
+        self.program, self.began = program, began
+        return {
+            "hours": self.options.hours,
+            "speed": round(self.options.hours * 3600 / wall, 1),
+            "asked_speed": self.options.speed,
+            "seed": self.options.seed,
+            "wall_seconds": round(wall, 1),
+            "shorter": soak_child.SHORTER,
+            "allocator": _ALLOCATOR,
+            "exit_code": code,
+            "mishaps": self._mishaps(mishaps),
+            "events": self._events(heard, hook, subscriber),
+            "recovery": self._recovery(subscriber),
+            "resources": self._resources(last),
+            "disk": {
+                "full_seconds": round(sum(self.full[1::2]) - sum(self.full[::2]), 1),
+                "clips": clips,
+                "unfinished_at_end": left,
+                "oldest_state_seconds": round(max(self.state_ages, default=0.0), 1),
+            },
+            "warnings": Counter(_kind(text, self.work) for _, text in program.warnings),
+            "stray": _processes_of([str(source.port) for source in self.sources]),
+            "series": self._series(),
+        }
+
+    def _due(self, seconds: float, clock: Path, broker: Broker, hook: Hook, disk: Path) -> list[Any]:
+        def restart(number: int) -> None:
+            broker.end(signal.SIGKILL if number % 2 else signal.SIGTERM)
+            time.sleep(0.5 + number % 4)
+            self.returned.append(broker.start())
+
+        def disk_full() -> None:
+            self.full.append(time.monotonic())
+            fill(disk)
+
+        def disk_free() -> None:
+            (disk / "filler").unlink()
+            self.full.append(time.monotonic())
+
+        def sick(ill: bool) -> None:
+            hook.ill = ill
+
+        due: list[Any] = [
+            (moment, "broker", lambda number=number: restart(number))
+            for number, moment in enumerate(spread(self.restarts, seconds, 0.3))
+        ]
+        hours = np.cumsum(self.jumps)
+        due += [
+            (moment, "clock", lambda at=at: set_clock(clock, at))
+            for at, moment in zip(hours, spread(len(hours), seconds, 0.7), strict=True)
+        ]
+        due += [(0.35 * seconds, "disk full", disk_full), (0.5 * seconds, "disk free", disk_free)]
+        for moment in (0.25 * seconds, 0.65 * seconds):
+            due += [(moment, "webhook ill", lambda: sick(True)), (moment + 4, "well", lambda: sick(False))]
+        return due
+
+    def _watch(self, program: Program, disk: Path, deadline: float) -> None:
+        state = disk / "state.json"
+        while program.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(1)
+            program.look()
+            room = len(self.full) % 2 == 0 and (not self.full or time.monotonic() - self.full[-1] > 15)
+            if room and state.exists():
+                self.state_ages.append(time.time() - state.stat().st_mtime)
+            if all(source.over.is_set() for source in self.sources):
+                # Long enough for the last connections, and for the broker to be told.
+                for _ in range(8):
+                    time.sleep(1)
+                    program.look()
+                return
+
+    def _mishaps(self, mishaps: Mishaps) -> dict[str, Any]:
+        done = [segment for source in self.sources for segment in source.segments if segment.done.is_set()]
+        return {
+            **Counter(what for _, what in mishaps.done),
+            "kills": sum(segment.ending in ENDINGS for segment in done),
+            "endings": Counter(segment.ending for segment in done),
+            "outages": Counter(segment.outage for segment in done if segment.ending in ENDINGS),
+            "stalls": sum(segment.ending == STALL for segment in done),
+            "digital_silences": sum(any(kind == "zeros" for kind, _, _ in each.pieces) for each in done),
+            "jumps_hours": self.jumps,
+            "unplanned": sum(source.unplanned for source in self.sources),
+        }
+
+    def _events(
+        self, heard: dict[str, list[list[dict[str, float]]]], hook: Hook, subscriber: Subscriber
+    ) -> dict[str, Any]:
+        told = [message for _, message in self.program.messages if message["event"] in ("started", "ended")]
+        names = Counter((message["id"], message["event"]) for message in told)
+        ways = {}
+        for way, messages in (
+            ("webhook", [body for body in hook.bodies if body["event"] in ("started", "ended")]),
+            ("mqtt", [message for _, message in subscriber.events]),
+        ):
+            got = Counter((message["id"], message["event"]) for message in messages)
+            ways[way] = {
+                "messages": len(messages),
+                "missing": len(names - Counter(got.keys())),
+                "unknown": len(got.keys() - names.keys()),
+                "twice": sum(got.values()) - len(got),
+                "out_of_order": _out_of_order(messages, told),
+            }
+        deaf = [message for _, message in self.program.messages if message["event"] in ("deaf", "hearing")]
+        hooked = [body for body in hook.bodies if body["event"] in ("deaf", "hearing")]
+        left_out = sum("left out" in text or "is lost" in text for _, text in self.program.warnings)
+        return {
+            "told": len(told),
+            "ids": len({identity for identity, _ in names}),
+            "twice_on_stdout": sum(names.values()) - len(names),
+            "unpaired": sum(_unpaired([m for m in told if m["source"] == name]) for name in NAMES),
+            "ways": ways,
+            "deaf_and_hearing": {"stdout": len(deaf), "webhook": len(hooked)},
+            "left_out": left_out,
+            "refused_by_webhook": hook.refused,
+            **self._compared(heard),
+        }
+
+    def _compared(self, heard: dict[str, list[list[dict[str, float]]]]) -> dict[str, Any]:
+        """Compares what was told with what the detector hears in the same sound, segment by segment."""
+        same = planned = loose = 0
+        wrong: list[dict[str, Any]] = []
+        ended = {m["id"]: m for _, m in self.program.messages if m["event"] == "ended"}
+        for source in self.sources:
+            starts = [(at, m) for at, m in self.program.messages if m["event"] == "started"]
+            for number, segment in enumerate(source.segments):
+                following = [each.begun for each in source.segments[number + 1 :] if each.begun]
+                until = min(following, default=float("inf"))
+                found = [
+                    {key: ended.get(m["id"], m).get(key) for key in ("start", "end")}
+                    for at, m in starts
+                    if m["source"] == source.name and segment.begun <= at < until
+                ]
+                wanted = list(heard[source.name][number])
+                planned += len(wanted)
+                # What is under way when a line breaks need not arrive.
+                if segment.ending == ENDINGS[3]:
+                    loose += 1
+                    wanted, found = wanted[:-1], found[: len(wanted) - 1]
+                if _alike(found, wanted):
+                    same += len(wanted)
+                else:
+                    wrong.append(
+                        {
+                            "source": source.name,
+                            "segment": number,
+                            "ending": segment.ending,
+                            "finished": segment.finished,
+                            "wanted": wanted,
+                            "found": found,
+                        }
+                    )
+        return {"expected": planned, "same": same, "open_ended": loose, "wrong": wrong}
+
+    def _recovery(self, subscriber: Subscriber) -> dict[str, Any]:
+        recovered: dict[str, list[float]] = {"killed": [], STALL: []}
+        for source in self.sources:
+            hears = [
+                at
+                for at, m in self.program.messages
+                if m["event"] == "hearing" and m["source"] == source.name
+            ]
+            for number, segment in enumerate(source.segments):
+                kind = STALL if segment.ending == STALL else "killed"
+                after = [at - segment.restored for at in hears if at >= segment.restored]
+                if number < len(source.segments) - 1:
+                    recovered[kind].append(round(min(after, default=float("inf")), 2))
+        broker = [
+            round(min((at - back for at in subscriber.online if at >= back), default=float("inf")), 2)
+            for back in self.returned
+        ]
+        return {"sources": recovered["killed"], "stalls": recovered[STALL], "broker": broker}
+
+    def _resources(self, last: Sample | None) -> dict[str, Any]:
+        samples = self.program.samples
+        warm = samples[int(_WARM * len(samples)) :]
+        third = max(1, len(warm) // 3)
+        early, late = warm[:third], warm[-third:]
+        hours = self.options.hours
+        zombies = [set(a.zombies) & set(b.zombies) for a, b in itertools.pairwise(samples)]
+        many = [len(set(a.children) & set(b.children)) > len(NAMES) for a, b in itertools.pairwise(samples)]
+        final = last or samples[-1]
+        return {
+            "samples": len(samples),
+            "resident_first": round(statistics.median(each.resident for each in early) / 1e6, 2),
+            "resident_last": round(statistics.median(each.resident for each in late) / 1e6, 2),
+            "resident_highest": round(max(each.resident for each in samples) / 1e6, 2),
+            "files_early": statistics.median(each.files for each in early),
+            "files_late": statistics.median(each.files for each in late),
+            "files_highest": max(each.files for each in samples),
+            "threads_early": statistics.median(each.threads for each in early),
+            "threads_late": statistics.median(each.threads for each in late),
+            "threads_highest": max(each.threads for each in samples),
+            "zombies": sum(map(bool, zombies)),
+            "too_many_children": sum(many),
+            "cpu_seconds_per_hour": round((final.own + final.ffmpeg) / hours, 2),
+            "cpu_seconds_per_hour_own": round(final.own / hours, 2),
+            "cpu_seconds_per_hour_ffmpeg": round(final.ffmpeg / hours, 2),
+        }
+
+    def _series(self) -> dict[str, list[float]]:
+        samples = self.program.samples[:: max(1, len(self.program.samples) // 400)]
+        return {
+            "seconds": [round(each.at - self.began, 1) for each in samples],
+            "megabytes": [round(each.resident / 1e6, 2) for each in samples],
+            "files": [each.files for each in samples],
+            "hearing": [each.hearing for each in samples],
+        }
+
+
+def _alike(found: list[dict[str, Any]], wanted: list[dict[str, float]]) -> bool:
+    return len(found) == len(wanted) and all(
+        abs((a[key] or -1) - b[key]) < 0.011
+        for a, b in zip(found, wanted, strict=True)
+        for key in ("start", "end")
+    )
+
+
+def _unpaired(told: list[dict[str, Any]]) -> int:
+    """Counts what is out of the order of started, ended, started, ended, each pair of one id."""
+    wrong = 0
+    current: str | None = None
+    for message in told:
+        started = message["event"] == "started"
+        wrong += (current is not None) if started else (current != message["id"])
+        current = message["id"] if started else None
+    return wrong + (current is not None)
+
+
+def _out_of_order(messages: list[dict[str, Any]], told: list[dict[str, Any]]) -> int:
+    """Counts messages that came, for the first time, before one that was told earlier."""
+    place = {(m["id"], m["event"]): number for number, m in enumerate(told)}
+    seen = list(dict.fromkeys((m["id"], m["event"]) for m in messages))
+    numbers = [place[key] for key in seen if key in place]
+    return sum(b < a for a, b in itertools.pairwise(numbers))
+
+
+def _kind(text: str, work: Path) -> str:
+    """A warning without what differs from time to time."""
+    text = text.replace(str(work), "WORK")
+    for name in NAMES:
+        text = text.replace(name, "SOURCE")
+    return "".join("0" if each.isdigit() else each for each in text)[:160].replace("00", "0")
+
+
+def _processes_of(words: list[str]) -> int:
+    """Counts ffmpeg processes that name any of the words."""
+    count = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        count += "ffmpeg" in command and any(f":{word}/" in command for word in words)
+    return count
+
+
+def real_time(work: Path, seconds: float, packet: int) -> dict[str, Any]:
+    """Measures what listening takes of a core at real time: the command as it is, and nothing goes wrong.
+
+    Args:
+        work: A folder.
+        seconds: How long to measure.
+        packet: Samples that a camera sends at a time.
+    """
+    work.mkdir()
+    segment = Segment([("noise", 40, 1), ("cry", 20, 2)] * (2 + int(seconds) // 30), "", "", 0.0)
+    wave = list(segment.parts())
+
+    def at_real_time() -> Iterator[np.ndarray[Any, np.dtype[np.int16]]]:
+        began, sent = time.monotonic(), 0
+        for part in wave:
+            for start in range(0, len(part) - packet + 1, packet):
+                yield part[start : start + packet]
+                sent += packet
+                time.sleep(max(0.0, sent / RATE - (time.monotonic() - began)))
+
+    cameras = [Camera(at_real_time, packet=packet) for _ in NAMES]
+    broker, hook = Broker(work), Hook()
+    broker.start()
+    arguments = listen_options(
+        {name: camera.address for name, camera in zip(NAMES, cameras, strict=True)}, hook, broker, work
+    )
+    program = Program([sys.executable, "-m", "yamnet_cry", *arguments], dict(os.environ))
+    time.sleep(10)
+    first = program.look()
+    time.sleep(seconds)
+    last = program.look()
+    code = program.end(signal.SIGTERM, _PATIENCE)
+    for camera in cameras:
+        camera.kill()
+    hook.close()
+    broker.end()
+    span = (last.at - first.at) * len(NAMES) / 100
+    return {
+        "seconds": round(last.at - first.at, 1),
+        "exit_code": code,
+        "packet_milliseconds": packet * 1_000 // RATE,
+        "percent_of_core_a_source": round((last.own + last.ffmpeg - first.own - first.ffmpeg) / span, 2),
+        "own": round((last.own - first.own) / span, 2),
+        "ffmpeg": round((last.ffmpeg - first.ffmpeg) / span, 2),
+        "detector": round(_detector_percent(np.concatenate(wave)), 2),
+    }
+
+
+def _detector_percent(wave: np.ndarray[Any, np.dtype[np.int16]]) -> float:
+    """Returns what the detector alone takes of a core for sound in packets of 20 ms."""
+    listener = CryDetector.from_pretrained().listener(RATE)
+    blocks = np.split(wave[: 60 * RATE], 60 * 50)
+    began = time.process_time()
+    for block in blocks:
+        listener.push(block)
+    return (time.process_time() - began) / 60 * 100
+
+
+def main() -> int:
+    """Runs it all; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Shows that `yamnet-cry listen` stays up.")
+    parser.add_argument("--hours", type=float, default=24.0, help="of sound, both sources together")
+    parser.add_argument("--speed", type=float, default=120.0, help="times real time, both sources together")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, help="a folder for what is temporary")
+    parser.add_argument("--realtime", type=float, default=60.0, help="seconds of the stretch at real time")
+    parser.add_argument("--quick", action="store_true", help="an hour and a half, and no report")
+    parser.add_argument("--only-real-time", action="store_true", help="measure that stretch alone again")
+    options = parser.parse_args()
+    if options.quick:
+        options.hours, options.realtime = 1.5, 15.0
+    target = (options.work or Path(tempfile.gettempdir()) if options.quick else HERE) / "soak.json"
+    with tempfile.TemporaryDirectory(dir=options.work, ignore_cleanup_errors=True) as folder:
+        if options.only_real_time:
+            result = json.loads(target.read_text(encoding="utf-8"))
+        else:
+            fast = Path(folder, "fast")
+            fast.mkdir()
+            result = Run(options, fast).run()
+        print("listening at real time", flush=True)
+        result["real_time"] = [
+            real_time(Path(folder, str(packet)), options.realtime, packet) for packet in _PACKETS
+        ]
+    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if not options.quick:
+        soak_report.write()
+    checks = soak_report.checks(result)
+    for what, well in checks.items():
+        print(f"{'holds ' if well else 'FAILED'}  {what}")
+    return 0 if all(checks.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

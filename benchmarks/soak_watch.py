@@ -1,0 +1,129 @@
+"""What a program takes and says, written down while it runs: memory, files, children, seconds of a core."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A program and its children at a moment.
+
+    Attributes:
+        at: By `time.monotonic`.
+        resident: Bytes of memory of the program itself.
+        files: Its open file descriptors.
+        threads: Its threads.
+        children: Its children that live.
+        zombies: Its children that have ended, and were not waited for.
+        own: Seconds of a core that it took itself.
+        ffmpeg: Those of its children, whether they live or have ended.
+        hearing: How many sources it says it hears.
+    """
+
+    at: float
+    resident: int
+    files: int
+    threads: int
+    children: tuple[int, ...]
+    zombies: tuple[int, ...]
+    own: float
+    ffmpeg: float
+    hearing: int
+
+
+def _stat(pid: int) -> list[str]:
+    # The name may hold anything; what follows its last bracket does not.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def sample(pid: int, hearing: int) -> Sample:
+    """Looks at a program."""
+    own = _stat(pid)
+    living: list[int] = []
+    zombies: list[int] = []
+    theirs = (int(own[13]) + int(own[14])) / _TICKS
+    for task in list(Path(f"/proc/{pid}/task").iterdir()):
+        try:
+            found = [int(child) for child in (task / "children").read_text().split()]
+        except OSError:
+            continue
+        for child in found:
+            try:
+                fields = _stat(child)
+            except OSError:
+                continue
+            theirs += (int(fields[11]) + int(fields[12])) / _TICKS
+            (zombies if fields[0] == "Z" else living).append(child)
+    return Sample(
+        time.monotonic(),
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE,
+        len(os.listdir(f"/proc/{pid}/fd")),
+        int(own[17]),
+        tuple(living),
+        tuple(zombies),
+        (int(own[11]) + int(own[12])) / _TICKS,
+        theirs,
+        hearing,
+    )
+
+
+class Program:
+    """A command whose lines are kept with the moment at which they came.
+
+    Args:
+        command: What to run.
+        environment: Of it.
+
+    Attributes:
+        messages: Moment and object of each line of stdout.
+        warnings: Moment and text of each line of stderr.
+        samples: One a second, from `watch` on.
+    """
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self.messages: list[tuple[float, dict[str, Any]]] = []
+        self.warnings: list[tuple[float, str]] = []
+        self.samples: list[Sample] = []
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        self._threads = [
+            threading.Thread(target=self._read, args=(kind,), daemon=True) for kind in ("stdout", "stderr")
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._deaf: set[str] = set()
+
+    def _read(self, kind: str) -> None:
+        for line in getattr(self.process, kind):
+            if kind == "stderr":
+                self.warnings.append((time.monotonic(), line.rstrip()))
+            else:
+                self.messages.append((time.monotonic(), json.loads(line)))
+                self._follow(self.messages[-1][1])
+
+    def _follow(self, message: dict[str, Any]) -> None:
+        (self._deaf.add if message["event"] == "deaf" else self._deaf.discard)(message["source"])
+
+    def look(self) -> Sample:
+        """Takes a sample."""
+        found = sample(self.process.pid, 2 - len(self._deaf))
+        self.samples.append(found)
+        return found
+
+    def end(self, number: int, seconds: float) -> int:
+        """Sends it a signal; returns its exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(seconds)
+        for thread in self._threads:
+            thread.join()
+        return code
