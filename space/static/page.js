@@ -56,6 +56,7 @@ worker.onerror = () => unusable("this browser cannot run it; a newer one can");
 
 function unusable(reason) {
   find("#loading").textContent = `The page could not be loaded: ${reason}.`;
+  keepOffline();
 }
 
 function begin(loaded) {
@@ -66,6 +67,7 @@ function begin(loaded) {
   find("#size").textContent = model.kilobytes;
   find("#loading").hidden = true;
   for (const name of ["#listen", "#example", "#file"]) find(name).disabled = false;
+  keepOffline();
 }
 
 // --- Sensitivity
@@ -360,9 +362,8 @@ async function keepOffline() {
   const workers = navigator.serviceWorker;
   const registration = await workers?.register("service-worker.js");
   if (!registration?.waiting) return;
-  // A release that came with the last visit.
-  workers.addEventListener("controllerchange", () => live || location.reload());
+  // A release that came with the last visit. It is asked for when all of the old one is loaded, for Chromium lets it
+  // wait for one more visit if a file is fetched meanwhile.
+  workers.addEventListener("controllerchange", () => live || recording || location.reload());
   registration.waiting.postMessage("take over");
 }
-
-keepOffline();
