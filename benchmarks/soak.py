@@ -11,6 +11,7 @@ import argparse
 import itertools
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -25,14 +26,15 @@ from typing import Any
 
 import numpy as np
 import soak_child
+import soak_events
 import soak_report
+from soak_real_time import listen_options, real_time
 from soak_watch import Program, Sample
 from soak_world import (
     ENDINGS,
     RATE,
     STALL,
     Broker,
-    Camera,
     Hook,
     Mishaps,
     Segment,
@@ -52,6 +54,8 @@ _DISK = "8m"
 # Hours by which the clock is set, one after the other.
 _JUMPS = (2.0, -5.0, 1.0, -1.0, 26.0, -30.0, 9.5, -2.5)
 _PATIENCE = 120.0
+# Of a file in a traceback, only the name says something to others.
+_FOLDERS = re.compile(r"(?<=[\s\"'])/(?:[^/\s\"']+/)+")
 # Memory that is free is to be given back at once, so that what is never freed can be seen.
 _ALLOCATOR = {
     "MALLOC_ARENA_MAX": "2",
@@ -102,14 +106,6 @@ def expected(segments: list[Segment], detector: CryDetector) -> list[list[dict[s
         ]
         for segment in segments
     ]
-
-
-def listen_options(sources: dict[str, str], hook: Hook, broker: Broker, disk: Path) -> list[str]:
-    """Returns the arguments of `yamnet-cry`."""
-    named = [option for name, address in sources.items() for option in ("--source", f"{name}={address}")]
-    outlets = ["--webhook", hook.url, "--mqtt", f"mqtt://127.0.0.1:{broker.port}"]
-    files = ["--clips", str(disk / "clips"), "--state", str(disk / "state.json"), "--keep", "36h"]
-    return ["listen", *named, *outlets, *files, "--json"]
 
 
 class Run:
@@ -192,8 +188,11 @@ class Run:
             "allocator": _ALLOCATOR,
             "exit_code": code,
             "mishaps": self._mishaps(mishaps),
-            "events": self._events(heard, hook, subscriber),
-            "recovery": self._recovery(subscriber),
+            "events": {
+                **soak_events.delivered(program, hook, subscriber),
+                **soak_events.compared(program, self.sources, heard),
+            },
+            "recovery": soak_events.recovery(program, self.sources, self.returned, subscriber),
             "resources": self._resources(last),
             "disk": {
                 "full_seconds": round(sum(self.full[1::2]) - sum(self.full[::2]), 1),
@@ -265,94 +264,6 @@ class Run:
             "unplanned": sum(source.unplanned for source in self.sources),
         }
 
-    def _events(
-        self, heard: dict[str, list[list[dict[str, float]]]], hook: Hook, subscriber: Subscriber
-    ) -> dict[str, Any]:
-        told = [message for _, message in self.program.messages if message["event"] in ("started", "ended")]
-        names = Counter((message["id"], message["event"]) for message in told)
-        ways = {}
-        for way, messages in (
-            ("webhook", [body for body in hook.bodies if body["event"] in ("started", "ended")]),
-            ("mqtt", [message for _, message in subscriber.events]),
-        ):
-            got = Counter((message["id"], message["event"]) for message in messages)
-            ways[way] = {
-                "messages": len(messages),
-                "missing": len(names - Counter(got.keys())),
-                "unknown": len(got.keys() - names.keys()),
-                "twice": sum(got.values()) - len(got),
-                "out_of_order": _out_of_order(messages, told),
-            }
-        deaf = [message for _, message in self.program.messages if message["event"] in ("deaf", "hearing")]
-        hooked = [body for body in hook.bodies if body["event"] in ("deaf", "hearing")]
-        left_out = sum("left out" in text or "is lost" in text for _, text in self.program.warnings)
-        return {
-            "told": len(told),
-            "ids": len({identity for identity, _ in names}),
-            "twice_on_stdout": sum(names.values()) - len(names),
-            "unpaired": sum(_unpaired([m for m in told if m["source"] == name]) for name in NAMES),
-            "ways": ways,
-            "deaf_and_hearing": {"stdout": len(deaf), "webhook": len(hooked)},
-            "left_out": left_out,
-            "refused_by_webhook": hook.refused,
-            **self._compared(heard),
-        }
-
-    def _compared(self, heard: dict[str, list[list[dict[str, float]]]]) -> dict[str, Any]:
-        """Compares what was told with what the detector hears in the same sound, segment by segment."""
-        same = planned = loose = 0
-        wrong: list[dict[str, Any]] = []
-        ended = {m["id"]: m for _, m in self.program.messages if m["event"] == "ended"}
-        for source in self.sources:
-            starts = [(at, m) for at, m in self.program.messages if m["event"] == "started"]
-            for number, segment in enumerate(source.segments):
-                following = [each.begun for each in source.segments[number + 1 :] if each.begun]
-                until = min(following, default=float("inf"))
-                found = [
-                    {key: ended.get(m["id"], m).get(key) for key in ("start", "end")}
-                    for at, m in starts
-                    if m["source"] == source.name and segment.begun <= at < until
-                ]
-                wanted = list(heard[source.name][number])
-                planned += len(wanted)
-                # What is under way when a line breaks need not arrive.
-                if segment.ending == ENDINGS[3]:
-                    loose += 1
-                    wanted, found = wanted[:-1], found[: len(wanted) - 1]
-                if _alike(found, wanted):
-                    same += len(wanted)
-                else:
-                    wrong.append(
-                        {
-                            "source": source.name,
-                            "segment": number,
-                            "ending": segment.ending,
-                            "finished": segment.finished,
-                            "wanted": wanted,
-                            "found": found,
-                        }
-                    )
-        return {"expected": planned, "same": same, "open_ended": loose, "wrong": wrong}
-
-    def _recovery(self, subscriber: Subscriber) -> dict[str, Any]:
-        recovered: dict[str, list[float]] = {"killed": [], STALL: []}
-        for source in self.sources:
-            hears = [
-                at
-                for at, m in self.program.messages
-                if m["event"] == "hearing" and m["source"] == source.name
-            ]
-            for number, segment in enumerate(source.segments):
-                kind = STALL if segment.ending == STALL else "killed"
-                after = [at - segment.restored for at in hears if at >= segment.restored]
-                if number < len(source.segments) - 1:
-                    recovered[kind].append(round(min(after, default=float("inf")), 2))
-        broker = [
-            round(min((at - back for at in subscriber.online if at >= back), default=float("inf")), 2)
-            for back in self.returned
-        ]
-        return {"sources": recovered["killed"], "stalls": recovered[STALL], "broker": broker}
-
     def _resources(self, last: Sample | None) -> dict[str, Any]:
         samples = self.program.samples
         warm = samples[int(_WARM * len(samples)) :]
@@ -390,36 +301,9 @@ class Run:
         }
 
 
-def _alike(found: list[dict[str, Any]], wanted: list[dict[str, float]]) -> bool:
-    return len(found) == len(wanted) and all(
-        abs((a[key] or -1) - b[key]) < 0.011
-        for a, b in zip(found, wanted, strict=True)
-        for key in ("start", "end")
-    )
-
-
-def _unpaired(told: list[dict[str, Any]]) -> int:
-    """Counts what is out of the order of started, ended, started, ended, each pair of one id."""
-    wrong = 0
-    current: str | None = None
-    for message in told:
-        started = message["event"] == "started"
-        wrong += (current is not None) if started else (current != message["id"])
-        current = message["id"] if started else None
-    return wrong + (current is not None)
-
-
-def _out_of_order(messages: list[dict[str, Any]], told: list[dict[str, Any]]) -> int:
-    """Counts messages that came, for the first time, before one that was told earlier."""
-    place = {(m["id"], m["event"]): number for number, m in enumerate(told)}
-    seen = list(dict.fromkeys((m["id"], m["event"]) for m in messages))
-    numbers = [place[key] for key in seen if key in place]
-    return sum(b < a for a, b in itertools.pairwise(numbers))
-
-
 def _kind(text: str, work: Path) -> str:
     """A warning without what differs from time to time."""
-    text = text.replace(str(work), "WORK")
+    text = _FOLDERS.sub("", text.replace(str(work), "WORK"))
     for name in NAMES:
         text = text.replace(name, "SOURCE")
     return "".join("0" if each.isdigit() else each for each in text)[:160].replace("00", "0")
@@ -435,64 +319,6 @@ def _processes_of(words: list[str]) -> int:
             continue
         count += "ffmpeg" in command and any(f":{word}/" in command for word in words)
     return count
-
-
-def real_time(work: Path, seconds: float, packet: int) -> dict[str, Any]:
-    """Measures what listening takes of a core at real time: the command as it is, and nothing goes wrong.
-
-    Args:
-        work: A folder.
-        seconds: How long to measure.
-        packet: Samples that a camera sends at a time.
-    """
-    work.mkdir()
-    segment = Segment([("noise", 40, 1), ("cry", 20, 2)] * (2 + int(seconds) // 30), "", "", 0.0)
-    wave = list(segment.parts())
-
-    def at_real_time() -> Iterator[np.ndarray[Any, np.dtype[np.int16]]]:
-        began, sent = time.monotonic(), 0
-        for part in wave:
-            for start in range(0, len(part) - packet + 1, packet):
-                yield part[start : start + packet]
-                sent += packet
-                time.sleep(max(0.0, sent / RATE - (time.monotonic() - began)))
-
-    cameras = [Camera(at_real_time, packet=packet) for _ in NAMES]
-    broker, hook = Broker(work), Hook()
-    broker.start()
-    arguments = listen_options(
-        {name: camera.address for name, camera in zip(NAMES, cameras, strict=True)}, hook, broker, work
-    )
-    program = Program([sys.executable, "-m", "yamnet_cry", *arguments], dict(os.environ))
-    time.sleep(10)
-    first = program.look()
-    time.sleep(seconds)
-    last = program.look()
-    code = program.end(signal.SIGTERM, _PATIENCE)
-    for camera in cameras:
-        camera.kill()
-    hook.close()
-    broker.end()
-    span = (last.at - first.at) * len(NAMES) / 100
-    return {
-        "seconds": round(last.at - first.at, 1),
-        "exit_code": code,
-        "packet_milliseconds": packet * 1_000 // RATE,
-        "percent_of_core_a_source": round((last.own + last.ffmpeg - first.own - first.ffmpeg) / span, 2),
-        "own": round((last.own - first.own) / span, 2),
-        "ffmpeg": round((last.ffmpeg - first.ffmpeg) / span, 2),
-        "detector": round(_detector_percent(np.concatenate(wave)), 2),
-    }
-
-
-def _detector_percent(wave: np.ndarray[Any, np.dtype[np.int16]]) -> float:
-    """Returns what the detector alone takes of a core for sound in packets of 20 ms."""
-    listener = CryDetector.from_pretrained().listener(RATE)
-    blocks = np.split(wave[: 60 * RATE], 60 * 50)
-    began = time.process_time()
-    for block in blocks:
-        listener.push(block)
-    return (time.process_time() - began) / 60 * 100
 
 
 def main() -> int:
@@ -518,7 +344,7 @@ def main() -> int:
             result = Run(options, fast).run()
         print("listening at real time", flush=True)
         result["real_time"] = [
-            real_time(Path(folder, str(packet)), options.realtime, packet) for packet in _PACKETS
+            real_time(Path(folder, str(packet)), NAMES, options.realtime, packet) for packet in _PACKETS
         ]
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if not options.quick:
