@@ -84,7 +84,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tflite = to_int8(network, patches)
     (folder / TFLITE).write_bytes(tflite)
     network.save(folder / KERAS)
-    of_keras, weights = unpack_keras(folder / KERAS)
+    of_keras, weights, _ = unpack_keras(folder / KERAS)
     (folder / KERAS_WEIGHTS).write_bytes(weights)
     config = ModelConfig(
         task=Task(("silence", "hum", "hiss")),

@@ -13,7 +13,16 @@ from loopback_hub import TOKEN, LoopbackHub, blob
 from yamnet_cry import CryDetector
 from yamnet_cry.errors import ModelError
 from yamnet_cry.model import hub
-from yamnet_cry.model.folder import CONFIG, CONTEXT, DETECTOR_FILES, KERAS, LARGEST, TFLITE
+from yamnet_cry.model.folder import (
+    CONFIG,
+    CONTEXT,
+    DETECTOR_FILES,
+    KERAS,
+    KERAS_METADATA,
+    KERAS_WEIGHTS,
+    LARGEST,
+    TFLITE,
+)
 
 
 @pytest.fixture
@@ -199,6 +208,8 @@ def test_keras_itself_loads_the_repository(loopback, tmp_path):
     code = "import keras; m = keras.models.load_model('hf://user/model'); print(m.name, m.output_shape)"
     result = in_fresh_process(loopback.address, tmp_path, code)
     assert result.stdout.strip() == "ds_cnn (None, 521)", result.stderr
+    # With all three files that Keras itself pushes.
+    assert {CONFIG, KERAS_METADATA, KERAS_WEIGHTS} <= set(downloads(loopback))
 
 
 @pytest.mark.parametrize("name", ["no such folder", "a/b/c", "", "plain"])

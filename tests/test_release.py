@@ -14,11 +14,13 @@ from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
     KERAS,
+    KERAS_METADATA,
     KERAS_WEIGHTS,
     METRICS,
     RECIPE,
     TFLITE,
     TRAINING_PLOT,
+    fingerprint,
 )
 
 FILES = model_folder.release_files(model_folder.load(hub.locate().folder)[0])
@@ -46,7 +48,7 @@ def test_a_folder_that_only_a_detector_wrote(tmp_path):
         publish.check(tmp_path / "mine")
 
 
-@pytest.mark.parametrize("name", [TFLITE, KERAS, KERAS_WEIGHTS])
+@pytest.mark.parametrize("name", [TFLITE, KERAS, KERAS_WEIGHTS, KERAS_METADATA])
 def test_another_model(model_copy, name):
     (model_copy / name).write_bytes((model_copy / name).read_bytes() + b"\0")
     with pytest.raises(HubError, match=f"{name} is not the file that {CONFIG} describes"):
@@ -58,6 +60,23 @@ def test_what_keras_would_read_is_the_model(model_copy):
     change(model_copy / CONFIG, config={**config["config"], "name": "another"})
     with pytest.raises(HubError, match="model.keras is not the model of config.json and model.weights.h5"):
         publish.check(model_copy)
+
+
+def test_metadata_of_another_keras_file(model_copy):
+    (model_copy / KERAS_METADATA).write_text('{"keras_version": "3.0.0"}')
+    config = json.loads((model_copy / CONFIG).read_text())
+    described = fingerprint((model_copy / KERAS_METADATA).read_bytes())
+    change(model_copy / CONFIG, files={**config["files"], KERAS_METADATA: described})
+    with pytest.raises(HubError, match="metadata.json is not that of model.keras"):
+        publish.check(model_copy)
+
+
+def test_a_folder_without_metadata_of_keras_is_published_as_before(model_copy):
+    config = json.loads((model_copy / CONFIG).read_text())
+    del config["files"][KERAS_METADATA]
+    change(model_copy / CONFIG, files=config["files"])
+    (model_copy / KERAS_METADATA).unlink()
+    assert set(publish.check(model_copy)) == set(FILES) - {KERAS_METADATA}
 
 
 def test_metrics_of_another_model(model_copy):

@@ -11,14 +11,16 @@ import pytest
 import soundfile
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from click.testing import CliRunner
 from sounds import hiss
 
 from yamnet_cry import Classifier, CryDetector, export
 from yamnet_cry.audioset import CRY_CLASSES, NUM_CLASSES, class_names
+from yamnet_cry.cli import main
 from yamnet_cry.demo import nursery
 from yamnet_cry.errors import ExportError
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.model import waveform
+from yamnet_cry.model import tflite_join, waveform
 from yamnet_cry.model.runtime import embedding_scale
 
 TIME = np.arange(YAMNET.patch_samples) / YAMNET.sample_rate
@@ -223,6 +225,62 @@ def test_the_folder_for_frigate_says_how_to_install_it(folder):
     assert all(re.fullmatch("[a-z][a-z0-9_]*", label) for label in labels)
     # What Frigate listens to by default goes by the same names.
     assert {"bark", "fire_alarm", "speech", "yell"} <= set(labels)
+
+
+def converted_yamnet(shared: Path, out: Path) -> Path:
+    """YAMNet as a TFLite file that takes samples, like Frigate's."""
+    import tensorflow as tf
+
+    from yamnet_cry.distill.teachers import yamnet
+
+    teacher = yamnet.YamnetTeacher(shared / "teacher" / "yamnet" / yamnet.WEIGHTS_FILE).model
+
+    def heard(samples):
+        return tf.sigmoid(teacher(waveform.log_mel(samples, YAMNET)[None, :, :, None]))
+
+    out.write_bytes(waveform.converted(heard, YAMNET.patch_samples))
+    return out
+
+
+def test_yamnets_own_answers_are_kept_beside_our_crying(detector, file, windows, shared, tmp_path):
+    theirs = converted_yamnet(shared, tmp_path / "yamnet.tflite")
+    out = tmp_path / "frigate"
+    said = CliRunner().invoke(
+        main, ["export", "--format", "frigate", "--with", str(theirs), "--out", str(out)]
+    )
+    assert said.exit_code == 0, said.output
+    found = waveform.answers((out / "cpu_audio_model.tflite").read_bytes(), windows)
+    others = np.delete(np.arange(NUM_CLASSES), CRY_CLASSES)
+    yamnets = waveform.answers(theirs.read_bytes(), windows)
+    assert np.array_equal(found[:, others], yamnets[:, others])
+    crying = waveform.answers(file, windows)[:, CRY_CLASSES]
+    np.testing.assert_allclose(found[:, CRY_CLASSES], crying, rtol=0, atol=1e-6)
+    assert np.abs(yamnets[:, CRY_CLASSES] - crying).max() > 0.1
+    readme = (out / "README.md").read_text()
+    assert "The other 519 classes are YAMNet's" in readme
+    assert "on the side" not in readme
+    scene = (nursery() * 32_767).astype("<i2").tobytes()
+    assert any(label == "crying" for label, _ in frigate_detections(out, scene))
+
+
+def test_files_that_cannot_stand_beside_ours(detector, file, tmp_path):
+    (tmp_path / "text.tflite").write_bytes(b"no model" * 10)
+    out = tmp_path / "out"
+    with pytest.raises(ExportError, match="text.tflite is no TFLite file that runs here"):
+        export.write(detector, "frigate", out, yamnet=tmp_path / "text.tflite")
+    student = tmp_path / "student.tflite"
+    student.write_bytes(detector.model)
+    with pytest.raises(
+        ExportError, match=r"is not YAMNet as Frigate has it. Expected: .* \[15600\] .*\[1, 521\]"
+    ):
+        export.write(detector, "frigate", out, yamnet=student)
+    with pytest.raises(ExportError, match="can be joined for Frigate alone. Received: format waveform"):
+        export.write(detector, "waveform", out, yamnet=student)
+    with pytest.raises(
+        ExportError, match=r"do not fit together. Expected: \(15600,\). Received: \(15600,\) and \(1, "
+    ):
+        tflite_join.joined(file, file)
+    assert not out.exists()
 
 
 def test_mediapipe_says_the_same(folder, file, windows):

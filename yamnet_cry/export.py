@@ -1,5 +1,6 @@
 """Other formats of a model, each checked against the model after it was written."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +32,14 @@ _WITHOUT_MICRO = (
 _TOLERANCE = 0.1
 
 
-def write(classifier: Classifier, name: str, out: Path) -> str:
+def write(classifier: Classifier, name: str, out: Path, *, yamnet: Path | None = None) -> str:
     """Writes a model in another format.
 
     Args:
         classifier: Or a detector, of a model folder or repository.
         name: One of `FORMATS`.
         out: File to write, or the folder for those of several files; must not exist.
+        yamnet: With the format ``frigate``: YAMNet as a TFLite file; answers other than crying are its.
 
     Returns:
         What was written and how it was checked, in a sentence or some lines.
@@ -49,10 +51,15 @@ def write(classifier: Classifier, name: str, out: Path) -> str:
     """
     if out.exists():
         raise ExportError(f"{out} exists; name another, or move it away first")
+    writer = FORMATS[name]
+    if yamnet is not None:
+        if name != "frigate":
+            raise ExportError(f"{yamnet} can be joined for Frigate alone. Received: format {name}")
+        writer = functools.partial(_frigate, yamnet=yamnet)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole(out) as unfinished:
-            return FORMATS[name](classifier, unfinished)
+            return writer(classifier, unfinished)
     except ImportError as error:
         missing = (error.name or "Keras").partition(".")[0]
         raise ExportError(
@@ -132,13 +139,15 @@ def _waveform(classifier: Classifier, out: Path) -> str:
     return f"a TFLite file in float32, {summary}"
 
 
-def _frigate(classifier: Classifier, out: Path) -> str:
+def _frigate(classifier: Classifier, out: Path, yamnet: Path | None = None) -> str:
     frigate.check(classifier.config)
-    model, summary = _from_samples(classifier)
+    model, summary = _from_samples(classifier, yamnet)
     out.mkdir()
     (out / frigate.MODEL).write_bytes(model)
     (out / frigate.LABELS).write_text("".join(f"{label}\n" for label in frigate.labels(classifier.config)))
-    (out / "README.md").write_text(frigate.readme(classifier.config, summary), encoding="utf-8")
+    (out / "README.md").write_text(
+        frigate.readme(classifier.config, summary, joined=yamnet is not None), encoding="utf-8"
+    )
     return f"a folder for Frigate, see its README.md: {frigate.MODEL} in float32, {summary}"
 
 
@@ -168,13 +177,16 @@ def _float_model(classifier: Classifier) -> "keras.Model":
     return context_keras.over_time(student, context_keras.dequantized(classifier.context, scale))
 
 
-def _from_samples(classifier: Classifier) -> tuple[bytes, str]:
-    """Returns a TFLite file that takes samples, and in words its size, operators and how it was checked."""
+def _from_samples(classifier: Classifier, yamnet: Path | None = None) -> tuple[bytes, str]:
+    """Returns a TFLite file that takes samples, and in words its size, operators and how it was checked.
+
+    With a file of YAMNet, what is none of the target's group is YAMNet's answer.
+    """
     # All of it is asked for before any work.
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
 
-    from yamnet_cry.model import context_keras, tflite_metadata, waveform
+    from yamnet_cry.model import context_keras, tflite_join, tflite_metadata, waveform
 
     config, model, context = classifier.config, classifier.model, None
     waveform.check(config)
@@ -183,8 +195,14 @@ def _from_samples(classifier: Classifier) -> tuple[bytes, str]:
         context = context_keras.dequantized(classifier.context, scale)
     front_end, labels = config.front_end, config.task.labels
     network = waveform.network(config, classifier.keras_model, context)
+    if yamnet is None:
+        graph = waveform.converted(network, front_end.patch_samples)
+    else:
+        theirs = _yamnet(yamnet, front_end.patch_samples, len(labels))
+        own = waveform.converted(network, front_end.patch_samples, len(labels))
+        graph = tflite_join.joined(theirs, own)
     written = tflite_metadata.described(
-        waveform.converted(network, front_end.patch_samples),
+        graph,
         name=f"yamnet-cry, recipe {config.recipe}",
         version=config.package_version,
         sample_rate=front_end.sample_rate,
@@ -192,12 +210,39 @@ def _from_samples(classifier: Classifier) -> tuple[bytes, str]:
     )
     windows = front_end.waveforms(nursery())
     found = waveform.answers(written, windows)
-    agrees = _differing(np.abs(found - _of_windows_alone(classifier)).mean(axis=0).max())
+    expected = _of_windows_alone(classifier)
+    if yamnet is not None:
+        others = np.delete(np.arange(len(labels)), config.task.group_indices)
+        expected[:, others] = waveform.answers(theirs, windows)[:, others]
+        if not np.array_equal(found[:, others], expected[:, others]):
+            raise ExportError(f"joined with ours, {yamnet} answers otherwise than alone")
+    agrees = _differing(np.abs(found - expected).mean(axis=0).max())
     return written, (
         f"{len(written):,} bytes, from {front_end.patch_samples:,} samples at {front_end.sample_rate:,} Hz "
         f"to {len(labels):,} probabilities, by the operators {', '.join(waveform.operators(written))}; "
         f"{agrees}"
     )
+
+
+def _yamnet(path: Path, samples: int, classes: int) -> bytes:
+    """Reads a file of YAMNet that takes the samples of a window, as Frigate's does."""
+    from yamnet_cry.model import waveform
+
+    content = path.read_bytes()
+    try:
+        made = waveform.interpreter(content)
+        given, said = made.get_input_details(), made.get_output_details()
+        shapes = [list(map(int, details[0]["shape"])) for details in (given, said)]
+    # LiteRT says of a file that is none, or of operators that it lacks, no more than these.
+    except (ValueError, RuntimeError) as error:
+        raise ExportError(f"{path} is no TFLite file that runs here ({error})") from None
+    if len(given) != 1 or shapes != [[samples], [1, classes]]:
+        raise ExportError(
+            f"{path} is not YAMNet as Frigate has it. Expected: one input of shape {[samples]} and an "
+            f"output of shape {[1, classes]}. Received: {len(given)} inputs, the first of shape {shapes[0]}, "
+            f"and an output of shape {shapes[1]}"
+        )
+    return content
 
 
 def _of_windows_alone(classifier: Classifier) -> NDArray[Any]:

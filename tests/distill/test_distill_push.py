@@ -6,6 +6,7 @@ import pytest
 from loopback_hub import LoopbackHub, Machine
 
 from yamnet_cry.model import publish
+from yamnet_cry.model.folder import KERAS_METADATA
 
 SETTINGS = ("train.epochs=6", "train.batch_size=8", "augmentation.views=4", "augmentation.seconds=2")
 
@@ -56,7 +57,7 @@ def test_a_push_that_fails_after_training_loses_nothing(command, tmp_path):
         server.dead, server.dies_at = False, None
         again = here.run("push", str(out), "user/tiny")
         assert again.returncode == 0, again.stderr
-        assert set(server.files("user/tiny")) == {*publish.RELEASE_FILES, ".gitattributes"}
+        assert set(server.files("user/tiny")) == {*publish.RELEASE_FILES, KERAS_METADATA, ".gitattributes"}
 
 
 def test_a_student_that_hears_nothing_is_written_but_not_pushed(command, tmp_path):

@@ -23,6 +23,7 @@ from yamnet_cry.model.folder import (
     CARD,
     CONFIG,
     KERAS,
+    KERAS_METADATA,
     METRICS,
     RECIPE,
     RELEASE_FILES,
@@ -62,7 +63,7 @@ def contents(folder: Path) -> dict[str, object]:
 
 
 def test_a_run_leaves_a_whole_model_folder(finished):
-    assert {path.name for path in finished.iterdir()} == set(RELEASE_FILES)
+    assert {path.name for path in finished.iterdir()} == {*RELEASE_FILES, KERAS_METADATA}
     assert not finished.with_name("model.partial").exists()
 
 

@@ -13,7 +13,7 @@ from yamnet_cry.cli import main
 from yamnet_cry.distill import distill, recipes
 from yamnet_cry.errors import CorpusError, RecipeError, TeacherError
 from yamnet_cry.model import publish
-from yamnet_cry.model.folder import CARD, METRICS, RECIPE, RELEASE_FILES
+from yamnet_cry.model.folder import CARD, KERAS_METADATA, METRICS, RECIPE, RELEASE_FILES
 
 RATE = 16_000
 SETTINGS = (
@@ -68,8 +68,8 @@ def test_it_learns_to_tell_them_apart(classifier, beeps):
 
 def test_the_folder_is_whole_and_can_be_published(classifier):
     _, out = classifier
-    assert {path.name for path in out.iterdir()} == set(RELEASE_FILES)
-    assert set(publish.check(out)) == set(RELEASE_FILES)
+    assert {path.name for path in out.iterdir()} == {*RELEASE_FILES, KERAS_METADATA}
+    assert set(publish.check(out)) == {*RELEASE_FILES, KERAS_METADATA}
     card = (out / CARD).read_text()
     for words in (
         "Tells 3 sounds apart: high, low, middle.",

@@ -17,8 +17,14 @@ from yamnet_cry.cli.options import REVISION
     help="What to write.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File or folder to make.")
+@click.option(
+    "--with",
+    "yamnet",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="With --format frigate: YAMNet as a TFLite file, as in Frigate; it answers for all but crying.",
+)
 @REVISION
-def export(model: str | None, name: str, out: Path, revision: str | None) -> None:
+def export(model: str | None, name: str, out: Path, yamnet: Path | None, revision: str | None) -> None:
     """Write MODEL, a model folder or a repository, in another format; the bundled model by default.
 
     \b
@@ -46,4 +52,4 @@ def export(model: str | None, name: str, out: Path, revision: str | None) -> Non
         loaded = CryDetector.from_pretrained(revision=revision)
     else:
         loaded = Classifier.from_pretrained(model, revision=revision)
-    click.echo(f"{out}: {export.write(loaded, name, out)}")
+    click.echo(f"{out}: {export.write(loaded, name, out, yamnet=yamnet)}")

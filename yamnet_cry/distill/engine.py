@@ -53,6 +53,7 @@ from yamnet_cry.model.folder import (
     CONTEXT,
     EVALUATION_PLOT,
     KERAS,
+    KERAS_METADATA,
     KERAS_WEIGHTS,
     LARGEST,
     METRICS,
@@ -332,9 +333,10 @@ def _write(
         student.save(folder / KERAS)
         for name, content in networks.items():
             (folder / name).write_bytes(content)
-        of_keras, weights = unpack_keras(folder / KERAS)
+        of_keras, weights, metadata = unpack_keras(folder / KERAS)
         (folder / KERAS_WEIGHTS).write_bytes(weights)
-        models = (*networks, KERAS, KERAS_WEIGHTS)
+        (folder / KERAS_METADATA).write_bytes(metadata)
+        models = (*networks, KERAS, KERAS_WEIGHTS, KERAS_METADATA)
         files = {name: model_folder.fingerprint((folder / name).read_bytes()) for name in models}
         config = replace(measured.config, files=files, keras=of_keras)
         (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")

@@ -6,6 +6,7 @@ One layout serves as the result of a training run, as the bundled model and as a
     context.npz         the network that reads what the student heard in the last seconds, of models with one
     model.keras         the same student in float32, to fine-tune or convert
     model.weights.h5    its weights alone: with config.json, what keras.models.load_model("hf://...") reads
+    metadata.json       by which Keras it was saved, and when: what Keras puts beside the two; since 0.2.0
     config.json         task, front end, calibration, threshold, size and hash of the models; and Keras's
                         own description of the student, which Keras looks for in a file of this name
     recipe.json         how it was trained, in full
@@ -31,6 +32,7 @@ TFLITE = "model_int8.tflite"
 CONTEXT = "context.npz"
 KERAS = "model.keras"
 KERAS_WEIGHTS = "model.weights.h5"
+KERAS_METADATA = "metadata.json"
 CONFIG = "config.json"
 RECIPE = "recipe.json"
 METRICS = "metrics.json"
@@ -57,6 +59,9 @@ RELEASE_FILES = (
     CARD,
 )
 
+#: What is published besides, of models that have it.
+OPTIONAL_RELEASE_FILES = (*OPTIONAL_FILES, KERAS_METADATA)
+
 #: Size limits in bytes: larger files are neither downloaded nor read.
 LARGEST = {
     CONFIG: 2**20,
@@ -64,6 +69,7 @@ LARGEST = {
     CONTEXT: 2**20,
     KERAS: 2**27,
     KERAS_WEIGHTS: 2**27,
+    KERAS_METADATA: 2**16,
     RECIPE: 2**20,
     METRICS: 2**24,
     CARD: 2**20,
@@ -120,7 +126,7 @@ def student(config: ModelConfig, model: bytes, context: Context | None = None) -
 
 def release_files(config: ModelConfig) -> tuple[str, ...]:
     """Names all that is published of a model folder."""
-    return (*RELEASE_FILES, *(name for name in OPTIONAL_FILES if name in config.files))
+    return (*RELEASE_FILES, *(name for name in OPTIONAL_RELEASE_FILES if name in config.files))
 
 
 def _read_described(folder: Path, name: str, config: ModelConfig) -> bytes:

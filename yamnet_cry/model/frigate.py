@@ -48,12 +48,13 @@ def labels(config: ModelConfig) -> list[str]:
     ]
 
 
-def readme(config: ModelConfig, summary: str) -> str:
+def readme(config: ModelConfig, summary: str, *, joined: bool = False) -> str:
     """Returns ``README.md``: how the folder is installed, and what the scores are.
 
     Args:
         config: The model's configuration.
         summary: Size, operators and how the model was checked.
+        joined: Whether the answers other than crying are those of YAMNet, from a file of its own.
     """
     threshold = min(max(config.threshold, _LEAST_THRESHOLD), _MOST_THRESHOLD)
     classes = " and ".join(
@@ -63,6 +64,20 @@ def readme(config: ModelConfig, summary: str) -> str:
     others = len(config.task.labels) - len(config.task.group)
     prior = config.calibration.prior
     holds = "" if prior is None else f", where {prior:.0%} of what is heard is crying"
+    own = f"The other {others} classes are"
+    if joined:
+        rest = f"""{own} YAMNet's, as in the file that was given to `export --with`. They are
+called by AudioSet's names and not by Frigate's, which gives one name to several classes, such as `{CRYING}`
+to class 21 too, here `whimper`. To keep Frigate's names, leave out the line that mounts `{LABELS}`;
+then what YAMNet takes for a whimper is `{CRYING}` too.
+"""
+    else:
+        rest = f"""{own} what the student has learnt of YAMNet on the side: softmax, rough, unmeasured.
+They are called by AudioSet's names and not by Frigate's, which gives one name to several classes, such as
+`{CRYING}` to class 21 too, here `whimper`. Where `bark`, `speech`, `fire_alarm` or `yell` matter, keep
+Frigate's own answers to them: `yamnet-cry export --format frigate --with {MODEL}`, with the
+file that lies at the root of Frigate's container.
+"""
     return f"""# yamnet-cry as Frigate's audio detector, recipe `{config.recipe}`
 
 `{MODEL}`: {summary}.
@@ -112,8 +127,4 @@ threshold of 0.8; begin with {threshold:g}, and raise it if something else in yo
 events that know what came before, let `yamnet-cry listen --frigate http://frigate:5000/CAMERA` hear the
 camera: it makes events in Frigate, and leaves Frigate's own detector as it is.
 
-The other {others} classes are what the student has learnt of YAMNet on the side: softmax, rough, unmeasured.
-They are called by AudioSet's names and not by Frigate's, which gives one name to several classes, such as
-`{CRYING}` to class 21 too, here `whimper`. Where `bark`, `speech`, `fire_alarm` or `yell` matter, keep
-Frigate's own model.
-"""
+{rest}"""

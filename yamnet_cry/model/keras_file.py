@@ -6,20 +6,21 @@ from typing import Any
 
 from yamnet_cry.errors import ModelError
 from yamnet_cry.fields import parse, shortened
-from yamnet_cry.model.folder import CONFIG, KERAS_WEIGHTS, read
+from yamnet_cry.model.folder import CONFIG, KERAS_METADATA, KERAS_WEIGHTS, read
 
 # What Keras writes into its own files, and how large each may be.
-_PARTS = {"metadata.json": 2**16, CONFIG: 2**20, KERAS_WEIGHTS: 2**27}
+_PARTS = {KERAS_METADATA: 2**16, CONFIG: 2**20, KERAS_WEIGHTS: 2**27}
 
 
-def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes]:
+def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
     """Takes a saved Keras model apart, without Keras.
 
     Args:
         path: A ``.keras`` file.
 
     Returns:
-        Keras's description of the model, and the bytes of its weights in HDF5.
+        Keras's description of the model, the bytes of its weights in HDF5, and in JSON by which Keras it was
+        saved, and when.
 
     Raises:
         ModelError: If it is no such file, or too large once decompressed.
@@ -42,7 +43,8 @@ def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes]:
                         f"{path}: {part} exceeds the size limit. Expected: at most {limit:,} bytes. "
                         f"Received: {size:,}"
                     )
-            return parse(archive.read(CONFIG)), archive.read(KERAS_WEIGHTS)
+            description, *rest = (archive.read(name) for name in (CONFIG, KERAS_WEIGHTS, KERAS_METADATA))
+            return parse(description), rest[0], rest[1]
     except ModelError:
         raise
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

@@ -14,9 +14,10 @@ from yamnet_cry.model.folder import (
     CONFIG,
     CONTEXT,
     KERAS,
+    KERAS_METADATA,
     KERAS_WEIGHTS,
     METRICS,
-    OPTIONAL_FILES,
+    OPTIONAL_RELEASE_FILES,
     RECIPE,
     RELEASE_FILES,
     TFLITE,
@@ -57,12 +58,15 @@ def check(folder: Path) -> dict[str, Path]:
         metrics = model_folder.read_json(folder, METRICS)
         differing = [
             f"{name} is not the file that {CONFIG} describes"
-            for name in (TFLITE, KERAS, KERAS_WEIGHTS)
+            for name in (TFLITE, KERAS, KERAS_WEIGHTS, *_optional(folder))
             if model_folder.fingerprint(model_folder.read(folder, name)) != config.files.get(name)
         ]
         weights = model_folder.read(folder, KERAS_WEIGHTS)
-        if unpack_keras(folder / KERAS) != (config.keras, weights):
+        description, of_archive, metadata = unpack_keras(folder / KERAS)
+        if (description, of_archive) != (config.keras, weights):
             differing.append(f"{KERAS} is not the model of {CONFIG} and {KERAS_WEIGHTS}")
+        if KERAS_METADATA in config.files and model_folder.read(folder, KERAS_METADATA) != metadata:
+            differing.append(f"{KERAS_METADATA} is not that of {KERAS}")
         differing += _contradictions(folder, config, recipe, metrics)
     except ModelError as error:
         raise HubError(str(error)) from None
@@ -164,7 +168,7 @@ def _optional(folder: Path) -> list[str]:
         named = model_folder.read_json(folder, CONFIG).get("files")
     except ModelError:
         return []
-    return [name for name in OPTIONAL_FILES if isinstance(named, dict) and name in named]
+    return [name for name in OPTIONAL_RELEASE_FILES if isinstance(named, dict) and name in named]
 
 
 def _contradictions(

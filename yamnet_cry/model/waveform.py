@@ -77,7 +77,7 @@ def log_mel(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
 
 def network(
     config: ModelConfig, student: keras.Model, context: keras.Model | None
-) -> Callable[[tf.Tensor], tf.Tensor]:
+) -> Callable[..., tf.Tensor]:
     """Returns what a model hears in the samples under one patch, if there was nothing before.
 
     Args:
@@ -87,7 +87,8 @@ def network(
 
     Returns:
         A function from float32 samples of shape (``patch_samples``,) to the probability of each label,
-        (1, labels); those of a task's group are all the calibrated probability of its target.
+        (1, labels); those of a task's group are all the calibrated probability of its target. What another
+        network says of all labels, (1, labels), may follow: then the others are its.
     """
     task, front_end, calibration = config.task, config.front_end, config.calibration
     of_group = np.zeros((1, len(task.labels)), np.float32)
@@ -96,7 +97,7 @@ def network(
         student = context_keras.with_embedding(student)
         *inner, last = _newest_taps(context)
 
-    def heard(samples: tf.Tensor) -> tf.Tensor:
+    def heard(samples: tf.Tensor, others: tf.Tensor | None = None) -> tf.Tensor:
         patch = log_mel(samples, front_end)[tf.newaxis, :, :, tf.newaxis]
         if context is None:
             logits = student(patch, training=False)
@@ -114,7 +115,8 @@ def network(
             score = tf.clip_by_value(score, _SMALLEST, 1.0 - _SMALLEST)
             log_odds = tf.math.log(score) - tf.math.log(1.0 - score)
         of_target = tf.sigmoid(calibration.slope * log_odds + calibration.intercept)
-        return probabilities * (1.0 - of_group) + of_target * of_group
+        rest = probabilities if others is None else others
+        return rest * (1.0 - of_group) + of_target * of_group
 
     return heard
 
@@ -125,19 +127,22 @@ def _newest_taps(context: keras.Model) -> list[list[NDArray[np.float32]]]:
     return [[kernel[-1], bias] for kernel, bias in (layer.get_weights() for layer in convolutions)]
 
 
-def converted(function: Callable[[tf.Tensor], tf.Tensor], samples: int) -> bytes:
+def converted(function: Callable[..., tf.Tensor], samples: int, others: int = 0) -> bytes:
     """Turns a function of samples into a TFLite file in float32.
 
     Args:
         function: From float32 of shape (samples,), by operators that TFLite has.
         samples: How many it takes.
+        others: As many values of another network, (1, others), if it takes these too.
 
     Raises:
         ExportError: If TensorFlow cannot convert it.
     """
     # A batch dimension would be one too many: Frigate gives a row of samples, and all others take one.
-    taken = tf.TensorSpec((samples,), tf.float32, name="samples")
-    graph = tf.function(function, input_signature=[taken], autograph=False).get_concrete_function()
+    taken = [tf.TensorSpec((samples,), tf.float32, name="samples")]
+    if others:
+        taken.append(tf.TensorSpec((1, others), tf.float32, name="others"))
+    graph = tf.function(function, input_signature=taken, autograph=False).get_concrete_function()
     # Left as variables, weights would be empty where no host fills them.
     frozen = convert_variables_to_constants_v2(graph)
     with warnings.catch_warnings():
