@@ -100,11 +100,12 @@ def sizes(kit: Path, flags: tuple[str, ...], folder: Path) -> tuple[int, int]:
 
 def chain_rows(detector: CryDetector, kit: Path, folder: Path, audio: str) -> list[str]:
     """Compares the whole chain with Python's detector, on real recordings."""
-    heard = firmware_chain.recordings(audio)
+    waves, is_cry = firmware_chain.recordings(audio)
+    heard = firmware_chain.heard(detector, waves)
     rows = []
     for build, name in NAMES.items():
         library = firmware_chain.Firmware.compiled(kit, build, folder)
-        result = firmware_chain.compare(library, detector, *heard)
+        result = firmware_chain.compare(library, detector, heard, is_cry)
         rows.append(
             [
                 name,

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from yamnet_cry import CryDetector
+from yamnet_cry import CryDetector, Detection
 from yamnet_cry.distill import corpus, sources
 from yamnet_cry.events import Event, find_events, trigger
 from yamnet_cry.firmware.golden import micro_outputs
@@ -148,19 +148,46 @@ def inputs_of(detector: CryDetector, samples: np.ndarray) -> np.ndarray:
     return YAMNET.patches(detector._student.quantize(log_mel))
 
 
+@dataclass
+class Heard:
+    """A recording as Python hears it.
+
+    Attributes:
+        samples: int16.
+        inputs: Of the network, int8 of shape (patches, 96, 64).
+        outputs: What TFLite-Micro makes of them: logits and embeddings, int8.
+        detected: What the detector says, which runs on XNNPACK.
+    """
+
+    samples: np.ndarray
+    inputs: np.ndarray
+    outputs: tuple[np.ndarray, np.ndarray]
+    detected: Detection
+
+
+def heard(detector: CryDetector, waves: list[np.ndarray]) -> list[Heard]:
+    """Lets Python hear recordings; whatever the build of the C code, this is what it is held against."""
+    found = []
+    for samples in waves:
+        inputs = inputs_of(detector, samples)
+        outputs = micro_outputs(detector._student, detector.model, inputs)
+        found.append(Heard(samples, inputs, outputs, detector((samples, YAMNET.sample_rate))))
+    return found
+
+
 def compare(
-    firmware: Firmware, detector: CryDetector, waves: list[np.ndarray], is_cry: np.ndarray
+    firmware: Firmware, detector: CryDetector, recordings: list[Heard], is_cry: np.ndarray
 ) -> Comparison:
-    """Lets both hear all recordings."""
+    """Lets the C code hear all recordings too."""
     from sklearn.metrics import roc_auc_score
 
-    result = Comparison(len(waves))
+    result = Comparison(len(recordings))
     found, expected, differing, total = [], [], 0, 0
-    for samples in waves:
+    for each in recordings:
+        samples, inputs = each.samples, each.inputs
         # Whole patches as Python pads them, and whole hops as a microphone gives them.
         missing = len(YAMNET.pad(samples.astype(np.float32))) - len(samples) + YAMNET.frame_hop // 2
         patches = firmware.patches(np.concatenate([samples, np.zeros(missing, np.int16)]))
-        inputs = inputs_of(detector, samples)
         steps = np.abs(patches.astype(int) - inputs)
         result.largest_step = max(result.largest_step, int(steps.max()))
         differing, total = differing + int((steps > 0).sum()), total + steps.size
@@ -168,14 +195,13 @@ def compare(
         student = detector._student
         track = firmware.probabilities(firmware.log_odds(*micro_outputs(student, detector.model, patches)))
         here = _spans(firmware.events(track, detector.threshold))
-        heard = detector((samples, YAMNET.sample_rate))
         found.append(float(trigger(track, detector.config.events).max()))
-        expected.append(heard.probability)
+        expected.append(each.detected.probability)
         # A microcontroller hears on, and does not know that a recording ends within its last window.
-        endless = find_events(heard.probabilities, detector.threshold, detector.config.events)
+        endless = find_events(each.detected.probabilities, detector.threshold, detector.config.events)
         result.unlike_detector += here != _spans(endless)
 
-        outputs = student.said(*micro_outputs(student, detector.model, inputs))
+        outputs = student.said(*each.outputs)
         probabilities = detector.config.calibration.of_log_odds(
             detector._log_odds(outputs, detector._listen())
         )

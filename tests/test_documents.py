@@ -1,9 +1,11 @@
 """What is written down agrees with what was measured, and with what the programs say."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
+import hosts_report
 import pytest
 import update_documents
 
@@ -15,6 +17,18 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_documents_are_those_of_the_released_model(name):
     expected = update_documents.documents()[ROOT / name]
     assert (ROOT / name).read_text(encoding="utf-8") == expected
+
+
+def test_the_report_of_hosts_is_that_of_its_figures():
+    content = json.loads((hosts_report.HERE / "hosts.json").read_text(encoding="utf-8"))
+    report = (hosts_report.HERE / "hosts.md").read_text(encoding="utf-8")
+    assert report == hosts_report.text(content)
+    assert {host["name"] for host in content["hosts"] if host["difference"] is None} == {
+        "ESP-IDF",
+        "Arduino, PlatformIO",
+        "ESPHome",
+    }
+    assert not [host["name"] for host in content["hosts"] if "failed" in host["tests"]]
 
 
 def test_every_option_in_the_readme_exists():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
 
 from yamnet_cry.calibration import Calibration, log_odds
 from yamnet_cry.distill import evaluate, metrics, sources
@@ -168,6 +168,23 @@ def test_a_calibration_is_that_of_what_users_get():
     raw = evaluate.clip_probabilities(tracks, Calibration(1.0, 0.0), settings)
     assert metrics.expected_calibration_error(is_cry, right, np.ones(1_000)) < 0.04
     assert metrics.expected_calibration_error(is_cry, raw, np.ones(1_000)) > 0.1
+
+
+@given(st.data(), st.integers(2, 30))
+def test_the_roc_curve_is_that_of_scikit_learn(data, count):
+    def drawn(values):
+        return np.array(data.draw(st.lists(st.sampled_from(values), min_size=count, max_size=count)))
+
+    scores, weights, is_cry = (
+        drawn([0.0, 0.2, 0.5, 0.7, 1.0]),
+        drawn([0.0, 1.0, 2.0, 3.0]),
+        drawn([False, True]),
+    )
+    assume(weights[is_cry].sum() and weights[~is_cry].sum())
+    found = metrics.roc_curve(is_cry, scores, weights)
+    expected = roc_curve(is_cry, scores, sample_weight=weights, drop_intermediate=False)
+    for own, theirs in zip(found, expected, strict=True):
+        assert own.tolist() == theirs.tolist()
 
 
 def test_a_calibration_that_is_known_is_found():

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from firmware_chain import compare, inputs_of, recordings
+from firmware_chain import Heard, compare, heard, recordings
 
 from yamnet_cry import CryDetector
-from yamnet_cry.firmware.golden import micro_outputs
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +14,12 @@ def detector() -> CryDetector:
 
 
 @pytest.fixture(scope="module")
-def heard(shared) -> tuple[list[np.ndarray], np.ndarray]:
-    return recordings(str(shared / "audio"))
+def test_split(micro, detector, shared) -> tuple[list[Heard], np.ndarray]:
+    waves, is_cry = recordings(str(shared / "audio"))
+    return heard(detector, waves), is_cry
 
 
-def test_tflite_micro_is_litert_to_one_step(micro, detector, heard):
+def test_tflite_micro_is_litert_to_one_step(detector, test_split):
     kernels = Interpreter(
         model_content=detector.model,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -28,20 +28,20 @@ def test_tflite_micro_is_litert_to_one_step(micro, detector, heard):
     given = kernels.get_input_details()[0]["index"]
     outputs = kernels.get_output_details()
     found = [outputs[number]["index"] for number in detector._student.output_numbers]
-    patches = np.concatenate([inputs_of(detector, samples) for samples in heard[0]])
+    patches = np.concatenate([each.inputs for each in test_split[0]])
     expected = []
     for patch in patches:
         kernels.set_tensor(given, patch[None, :, :, None])
         kernels.invoke()
         expected.append([kernels.get_tensor(number)[0] for number in found])
     assert len(patches) > 4_000
-    here = micro_outputs(detector._student, detector.model, patches)
+    here = [np.concatenate(parts) for parts in zip(*(each.outputs for each in test_split[0]), strict=True)]
     for own, of_litert in zip(here, zip(*expected, strict=True), strict=False):
         assert np.abs(own.astype(int) - np.array(of_litert)).max() <= 1
 
 
-def test_the_chain_hears_what_python_hears(firmware, build, detector, heard):
-    result = compare(firmware, detector, *heard)
+def test_the_chain_hears_what_python_hears(firmware, build, detector, test_split):
+    result = compare(firmware, detector, *test_split)
     assert result.largest_step <= 1
     assert result.share <= 0.005
     assert abs(result.auc[0] - result.auc[1]) <= 0.002

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import auc, roc_curve
 
 Float64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -53,11 +52,11 @@ def detection(
     metrics: dict[str, float] = {}
     if cry and other:
         # Every point at which the counts change, from the highest threshold, which catches nothing, down.
-        fpr, tpr, thresholds = roc_curve(is_cry, scores, sample_weight=weights, drop_intermediate=False)
+        fpr, tpr, thresholds = roc_curve(is_cry, scores, weights)
         f1 = _f1(tpr * cry, fpr * other, cry)
         precision = tpr[1:] * cry / (tpr[1:] * cry + fpr[1:] * other)
         best = int(np.argmax(f1))
-        metrics["auc"] = float(auc(fpr, tpr))
+        metrics["auc"] = float(np.trapezoid(tpr, fpr))
         metrics["average_precision"] = float(np.sum(np.diff(tpr) * precision))
         metrics["best_f1"] = float(f1[best])
         metrics["best_f1_threshold"] = float(thresholds[best])
@@ -74,6 +73,27 @@ def detection(
     if other:
         metrics["fpr"] = float(alarms / other)
     return metrics
+
+
+def roc_curve(is_cry: Bools, scores: Float64, weights: Float64) -> tuple[Float64, Float64, Float64]:
+    """Returns false positive rates, recalls and thresholds, from the highest threshold down.
+
+    It is scikit-learn's `roc_curve` without dropping points, in a tenth of the time, most of which goes there
+    into checking arguments: a bootstrap asks a thousand times.
+
+    Example:
+        >>> fpr, tpr, thresholds = roc_curve(np.array([False, True]), np.array([0.2, 0.6]), np.ones(2))
+        >>> fpr.tolist(), tpr.tolist(), thresholds.tolist()
+        ([0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [inf, 0.6, 0.2])
+    """
+    counted = np.flatnonzero(weights)
+    order = counted[np.argsort(scores[counted], kind="stable")[::-1]]
+    is_cry, scores, weights = is_cry[order], scores[order], weights[order]
+    # The last of each run of equal scores: no threshold lies between them.
+    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    caught, alarms = np.cumsum(weights * is_cry)[last], np.cumsum(weights * ~is_cry)[last]
+    fpr, tpr = np.append(0.0, alarms / alarms[-1]), np.append(0.0, caught / caught[-1])
+    return fpr, tpr, np.append(np.inf, scores[last])
 
 
 def at_prior(is_cry: Bools, weights: Float64, prior: float) -> Float64:
