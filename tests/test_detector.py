@@ -249,13 +249,14 @@ def noisy_room(seconds: int) -> np.ndarray:
 
 def test_a_noisy_room_raises_the_threshold(tmp_path):
     detector = CryDetector.from_pretrained()
-    before = detector((noisy_room(600), 16_000))
-    report = detector.calibrate((noisy_room(600), 16_000), false_alarms_per_hour=6.0, min_recall=0.0)
+    room = noisy_room(600)
+    before = detector((room, 16_000))
+    report = detector.calibrate((room, 16_000), false_alarms_per_hour=6.0, min_recall=0.0)
     assert before.events
     assert report.before > 6.0 == pytest.approx(report.false_alarms_per_hour)
     assert detector.threshold == report.threshold > 0.5
     assert report.hours == pytest.approx(1 / 6, rel=0.01)
-    assert len(detector((noisy_room(600), 16_000)).events) < len(before.events)
+    assert len(detector((room, 16_000)).events) < len(before.events)
     assert report.recall < 0.8 < report.recall_before
 
     detector.save_pretrained(tmp_path / "room")
