@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,12 +24,9 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     uploads = tmp_path_factory.mktemp("uploads")
     process = subprocess.Popen(
-        [sys.executable, "-m", "yamnet_cry", "space", "--port", str(port)],
+        [sys.executable, "-m", "yamnet_cry", "space", "--port", "0"],
         env={
             **os.environ,
             **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),

@@ -1,6 +1,7 @@
 """yamnet-cry space."""
 
 import os
+import socket
 import threading
 import webbrowser
 
@@ -18,7 +19,13 @@ _MODEL_VARIABLE = "YAMNET_CRY_MODEL"
 @MODEL
 @REVISION
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=7860, show_default=True, help="Its port.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=7860,
+    show_default=True,
+    help="Its port; 0 for any free one.",
+)
 @click.option("--open", "in_browser", is_flag=True, help="Open it in a browser.")
 def space(
     static: bool, model: str | None, revision: str | None, host: str, port: int, in_browser: bool
@@ -73,7 +80,7 @@ def _serve_gradio(model: str | None, revision: str | None, host: str, port: int,
         _, address, _ = serve(
             page,
             server_name=host,
-            server_port=port,
+            server_port=port or _free_port(host),
             inbrowser=in_browser,
             quiet=True,
             prevent_thread_lock=True,
@@ -87,3 +94,10 @@ def _serve_gradio(model: str | None, revision: str | None, host: str, port: int,
         pass
     finally:
         page.close(verbose=False)
+
+
+def _free_port(host: str) -> int:
+    """A port that nobody listens on: Gradio takes 0 for the port itself."""
+    with socket.socket() as free:
+        free.bind((host, 0))
+        return int(free.getsockname()[1])
