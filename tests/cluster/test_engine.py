@@ -7,11 +7,14 @@ import sys
 
 import pytest
 from small_cluster import SMALL
-from tiny_workers import Doubling, Dying, refuse
+from tiny_workers import Doubling, Dying, DyingJudge, refuse
 
 from yamnet_cry import cluster as clusters
-from yamnet_cry.cluster import engine
+from yamnet_cry.cluster import engine, passes
+from yamnet_cry.cluster.partitions import Partitions
+from yamnet_cry.cluster.passes import Item
 from yamnet_cry.errors import AudioError, ClusterError
+from yamnet_cry.locations import Location
 
 
 def test_the_extra_that_is_missing(monkeypatch):
@@ -48,7 +51,9 @@ def test_none_on_this_machine(monkeypatch, tmp_path):
     # In a process of its own, for what Ray remembers of addresses here.
     code = """
 import ray
-from yamnet_cry.cluster import engine
+from yamnet_cry.cluster import engine, passes
+from yamnet_cry.cluster.partitions import Partitions
+from yamnet_cry.cluster.passes import Item
 from yamnet_cry.errors import ClusterError
 try:
     with engine.connected("auto"):
@@ -83,13 +88,22 @@ def test_a_worker_that_cannot_be_made(address):
         list(connection.run([1, 2], refuse))
 
 
-def test_what_kills_every_worker_ends_the_pass(address, monkeypatch):
-    monkeypatch.setattr(engine, "_MOST_DEATHS", 1)
-    with (
-        engine.connected(address) as connection,
-        pytest.raises(ClusterError, match="the cluster failed .*; what is done stays done, and the same"),
-    ):
-        list(connection.run([1], Dying))
+def test_a_task_whose_process_dies_is_begun_again(address):
+    with engine.connected(address) as connection:
+        assert sorted(connection.run(["deadly", "other"], Dying)) == [1, 4]
+
+
+def test_a_recording_that_ends_processes_is_found_among_the_errors(address, tmp_path):
+    partitions = Partitions(Location.of(tmp_path), "judge")
+    items = [Item(name, f"origin of {name}", None) for name in ("a", "torn", "b", "deadly", "c", "d")]
+    with engine.connected(address) as connection:
+        passes.run(connection, items, DyingJudge, partitions, most=6, tell=lambda now: None)
+    judged = [entry.name for partition in partitions.results() for entry in partition.entries]
+    assert sorted(judged) == ["a", "b", "c", "d"]
+    assert partitions.reasons() == {
+        "origin of torn": "torn",
+        "origin of deadly": "deadly: every process that read it died; it may be damaged, or too long",
+    }
 
 
 def test_another_version_on_a_machine(head, address, tmp_path):

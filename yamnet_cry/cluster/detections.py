@@ -137,12 +137,12 @@ class _Detecting:
                 yield error
 
     def _hear(self, place: Location) -> tuple[Detection, list[str]]:
-        options = {"explain": self._explain, "strict": self._strict}
+        heard = partial(hear, self._detector, explain=self._explain, strict=self._strict)
         if not is_url(place.name):
-            return hear(self._detector, place.name, **options)
+            return heard(place.name)
         try:
             with place.open() as file:
-                return hear(self._detector, file, **options)
+                return heard(file)
         except OSError as error:
             raise AudioError(f"{place.name} cannot be read: {error.strerror or error}") from None
 
@@ -155,19 +155,9 @@ def rows_of(name: str, result: Detection, heard: Sequence[str]) -> pa.Table:
         "probability": result.probability,
         "truncated": result.truncated,
     }
-    rows = [
-        {
-            **common,
-            "event": number,
-            "start": event.start,
-            "end": event.end,
-            "seconds": event.seconds,
-            "peak": event.peak,
-            "mean": event.mean,
-            "heard": sounds,
-        }
-        for number, (event, sounds) in enumerate(
-            zip(result.events, heard or [None] * len(result.events), strict=True), start=1
-        )
-    ]
+    rows = []
+    for number, event in enumerate(result.events, start=1):
+        times = {"start": event.start, "end": event.end, "seconds": event.seconds}
+        sure = {"peak": event.peak, "mean": event.mean, "heard": heard[number - 1] if heard else None}
+        rows.append({**common, "event": number, **times, **sure})
     return pa.Table.from_pylist(rows or [common], schema=COLUMNS)

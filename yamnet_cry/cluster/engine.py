@@ -5,6 +5,7 @@ import os
 import pickle
 import socket
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -22,8 +23,8 @@ _PACKAGE = "yamnet-cry"
 # Ray itself would try for minutes, and end the program.
 _PATIENCE_SECONDS = 10.0
 
-# How often work begins again whose machine or process has died: what kills every worker ends the pass.
-_MOST_DEATHS = 10
+# How often a task begins whose process or machine dies each time: what kills all of them ends the pass.
+_MOST_ATTEMPTS = 20
 
 # One thread for each worker, and as many workers as there are cores: less waiting than the other way round.
 _ONE_THREAD = {name: "1" for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
@@ -32,8 +33,13 @@ _ONE_THREAD = {name: "1" for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_
 class Worker(Protocol):
     """Does the tasks of a pass, one after the other, in a process on some machine."""
 
-    def __call__(self, task: Any) -> Any:
-        """Does one; what it returns can be pickled."""
+    def __call__(self, task: Any, attempt: int, /) -> Any:
+        """Does one; what it returns can be pickled.
+
+        Args:
+            task: What to do.
+            attempt: 1 for the first time, more if the process or machine has died that did it before.
+        """
         ...
 
 
@@ -60,7 +66,7 @@ class Engine:
         from ray import cloudpickle
         from ray.data import ActorPoolStrategy
 
-        rows = [{"task": cloudpickle.dumps(task)} for task in tasks]
+        rows = [{"number": n, "task": cloudpickle.dumps(task)} for n, task in enumerate(tasks)]
         if not rows:
             return
         there = ray.cluster_resources()
@@ -70,7 +76,11 @@ class Engine:
         most = accelerators or max(1, processors)
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Actor,
-            fn_constructor_args=(cloudpickle.dumps(make), version(_PACKAGE)),
+            fn_constructor_args=(
+                cloudpickle.dumps(make),
+                version(_PACKAGE),
+                ray.remote(num_cpus=0, max_restarts=-1)(_Attempts).remote(),
+            ),
             batch_size=1,
             # Fewer than at first may be left when machines go, more come with machines.
             compute=ActorPoolStrategy(
@@ -91,10 +101,22 @@ class Engine:
                 yield came
 
 
+class _Attempts:
+    """Counts, in a process of its own that outlives workers, how often each task was begun."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, number: int) -> int:
+        self._begun[number] += 1
+        return self._begun[number]
+
+
 class _Actor:
     """What runs in a process of Ray Data's."""
 
-    def __init__(self, make: bytes, wanted: str) -> None:
+    def __init__(self, make: bytes, wanted: str, attempts: Any) -> None:
+        self._attempts = attempts
         self._worker: Worker | YamnetCryError
         try:
             if (here := version(_PACKAGE)) != wanted:
@@ -107,13 +129,23 @@ class _Actor:
             self._worker = ClusterError(f"{socket.gethostname()}: {error}")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        came: Any = self._worker
-        if not isinstance(came, YamnetCryError):
-            try:
-                came = self._worker(pickle.loads(batch["task"][0]))  # type: ignore[operator]
-            except YamnetCryError as error:
-                came = error
-        return {"came": [pickle.dumps(came)]}
+        return {"came": [pickle.dumps(self._came(int(batch["number"][0]), batch["task"][0]))]}
+
+    def _came(self, number: int, task: bytes) -> Any:
+        import ray
+
+        if isinstance(self._worker, YamnetCryError):
+            return self._worker
+        attempt = ray.get(self._attempts.begin.remote(number))
+        if attempt > _MOST_ATTEMPTS:
+            return ClusterError(
+                f"{attempt - 1} processes of the cluster died one after the other over the same task; look "
+                "at Ray's log files whether memory runs out. What is done stays done"
+            )
+        try:
+            return self._worker(pickle.loads(task), attempt)
+        except YamnetCryError as error:
+            return error
 
 
 @contextmanager

@@ -124,7 +124,7 @@ class Partitions:
             LocationError: If it cannot be written.
         """
         made_by = _repeated(self.maker, len(rows))
-        return self._write(self._name(entries), entries, rows.append_column("maker", made_by))
+        return self._write(self.name_of(entries), entries, rows.append_column("maker", made_by))
 
     def write_errors(self, failed: Sequence[tuple[Entry, str]]) -> str:
         """Writes which recordings could not be read, and why, as one file; returns its name in the folder."""
@@ -132,7 +132,7 @@ class Partitions:
         names = [entry.name for entry in entries]
         columns = [pa.array(names), pa.array(reasons), _repeated(self.maker, len(names))]
         rows = pa.Table.from_arrays(columns, schema=_ERROR_COLUMNS)
-        return self._write(f"{ERRORS}/{self._name(entries)}", entries, rows)
+        return self._write(f"{ERRORS}/{self.name_of(entries)}", entries, rows)
 
     def _write(self, name: str, entries: Sequence[Entry], rows: pa.Table) -> str:
         about = {
@@ -150,7 +150,8 @@ class Partitions:
         self.folder.child(name).write(content.getvalue())
         return name
 
-    def _name(self, entries: Iterable[Entry]) -> str:
+    def name_of(self, entries: Iterable[Entry]) -> str:
+        """Returns the name of the file for some recordings, within the folder or that of errors."""
         said = json.dumps([self.maker, [entry.origin for entry in entries]])
         return f"part-{hashlib.sha256(said.encode()).hexdigest()[:24]}{_SUFFIX}"
 

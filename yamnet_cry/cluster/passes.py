@@ -8,8 +8,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from yamnet_cry.cluster.engine import Engine
-from yamnet_cry.cluster.partitions import Entry, Partitions
+from yamnet_cry.cluster.partitions import ERRORS, Entry, Partitions
 from yamnet_cry.errors import AudioError, ClusterError
+
+# From this attempt on, recordings of a task whose processes die are judged one by one.
+_ALONE = 3
 
 # A night takes as long as hundreds of clips.
 _BYTES_PER_PARTITION = 256_000_000
@@ -132,6 +135,14 @@ class _Came:
     failed: int
     files: tuple[str, ...]
 
+    def __add__(self, other: "_Came") -> "_Came":
+        return _Came(
+            self.items + other.items,
+            self.rows + other.rows,
+            self.failed + other.failed,
+            self.files + other.files,
+        )
+
 
 class _Judging:
     """What a process of the cluster does: judges recordings and writes a partition of the answers."""
@@ -139,7 +150,28 @@ class _Judging:
     def __init__(self, make: Callable[[], Judge], partitions: Partitions) -> None:
         self._judge, self._partitions = make(), partitions
 
-    def __call__(self, items: Sequence[Item]) -> _Came:
+    def __call__(self, items: Sequence[Item], attempt: int) -> _Came:
+        if attempt < _ALONE:
+            return self._judged(items)
+        # Something here ends processes: one by one, it can be told from what does not.
+        came = _Came(0, 0, 0, ())
+        there = self._partitions.names()
+        for item in items:
+            name = self._partitions.name_of([Entry(item.name, item.origin)])
+            if name in there:
+                came += _Came(1, 0, 0, (name,))
+            elif f"{ERRORS}/{name}" in there:
+                came += _Came(1, 0, 0, (f"{ERRORS}/{name}",))
+            elif attempt > _ALONE and not came.rows + came.failed:
+                # The attempt before has ended here.
+                reason = f"{item.name}: every process that read it died; it may be damaged, or too long"
+                failed = self._partitions.write_errors([(Entry(item.name, item.origin), reason)])
+                came += _Came(1, 0, 1, (failed,))
+            else:
+                came += self._judged([item])
+        return came
+
+    def _judged(self, items: Sequence[Item]) -> _Came:
         failed: list[tuple[Entry, str]] = []
         entries: list[Entry] = []
         tables: list[pa.Table] = []
