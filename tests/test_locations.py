@@ -1,6 +1,8 @@
 """Files here and in buckets, by path or URL."""
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,51 @@ def test_a_folder_without_rights(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(LocationError, match=r"must not be written with the rights there are \(Permission"):
         Location.of(tmp_path / "locked" / "a").write(b"")
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers as S3 does whoever has no rights."""
+
+    def _refuse(self):
+        content = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_PUT = do_POST = _refuse
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket of S3 without permission."""
+    pytest.importorskip("s3fs")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+            "AWS_ACCESS_KEY_ID": "nobody",
+            "AWS_SECRET_ACCESS_KEY": "nothing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield Location.of("s3://private/clips")
+        server.shutdown()
+
+
+def test_a_bucket_without_permission(bucket):
+    message = "s3://private/clips.* must not be {} with the rights there are .*; what is done stays done"
+    with pytest.raises(LocationError, match=message.format("listed")):
+        bucket.listed()
+    for read in (bucket.child("a.wav").read, bucket.child("a.wav").open):
+        with pytest.raises(LocationError, match=message.format("read")):
+            read()
+    with pytest.raises(LocationError, match=message.format("written")):
+        bucket.child("a.wav").write(b"a")
 
 
 def test_a_package_that_is_missing(monkeypatch):

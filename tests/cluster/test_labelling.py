@@ -17,7 +17,7 @@ import soundfile
 from small_cluster import SMALL, cluster
 from tiny_teacher import TinyTeacher
 
-from yamnet_cry.distill import labelling, sources, targets
+from yamnet_cry.distill import labelling, sources, targets, teachers
 from yamnet_cry.errors import ClusterError, PartitionError, TeacherError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.locations import Location
@@ -75,7 +75,19 @@ def test_the_same_bits_as_here(address, clips, folder, tmp_path):
     assert labelled_once(folder)
 
 
-def test_a_second_pass_does_what_is_new(address, clips, folder, tmp_path):
+def test_yamnet_gives_the_same_bits_as_here(address, clips, folder, shared, tmp_path):
+    make = partial(teachers.load, shared / "teacher" / "yamnet")
+    teacher, some = make(), clips[:6]
+    told = labelling.found(
+        address, some, [teacher], [make], YAMNET, folder, clips_per_partition=4, progress=False
+    )
+    asked = [(teacher, "windows", 1.0)]
+    here = targets.teacher_pass(some, asked, YAMNET, tmp_path / "c.sqlite", progress=False)
+    there = np.concatenate([told.known[0](clip) for clip in some])
+    np.testing.assert_array_equal(there.view(np.uint32), here.opinions[0].logits.view(np.uint32))
+
+
+def test_a_second_pass_does_what_is_new_or_was_damaged(address, clips, folder, tmp_path):
     (tmp_path / "notes").mkdir()
     found(address, clips[:9], folder, TinyTeacher())
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.parquet")}
@@ -84,6 +96,15 @@ def test_a_second_pass_does_what_is_new(address, clips, folder, tmp_path):
     assert labelled_once(folder)
     found(address, clips, folder, TinyTeacher(tmp_path / "notes"))
     assert list((tmp_path / "notes").iterdir()) == []
+    victim, *others = sorted(folder.rglob("*.parquet"))
+    before = {file: file.stat().st_mtime_ns for file in others}
+    victim.write_bytes(victim.read_bytes()[:-100])
+    with pytest.raises(PartitionError, match=f"{victim} is damaged .*; delete it"):
+        found(address, clips, folder, TinyTeacher())
+    victim.unlink()
+    told = found(address, clips, folder, TinyTeacher())
+    assert all(told.known[0](clip) is not None for clip in clips)
+    assert {file: file.stat().st_mtime_ns for file in others} == before
 
 
 def test_unreadable_clips_are_left_out_and_remembered(address, folder, tmp_path, caplog):
@@ -106,19 +127,6 @@ def test_a_teacher_with_other_weights_on_the_machines(address, clips, folder):
     make = partial(TinyTeacher, fingerprint="tiny-2")
     with pytest.raises(TeacherError, match="expected the same tiny on every machine of the cluster"):
         labelling.found(address, clips, [TinyTeacher()], [make], YAMNET, folder, progress=False)
-
-
-def test_a_damaged_partition_is_named_and_all_others_stay(address, clips, folder, tmp_path):
-    found(address, clips, folder, TinyTeacher())
-    victim, *others = sorted(folder.rglob("*.parquet"))
-    before = {file: file.stat().st_mtime_ns for file in others}
-    victim.write_bytes(victim.read_bytes()[:-100])
-    with pytest.raises(PartitionError, match=f"{victim} is damaged .*; delete it"):
-        found(address, clips, folder, TinyTeacher())
-    victim.unlink()
-    told = found(address, clips, folder, TinyTeacher())
-    assert all(told.known[0](clip) is not None for clip in clips)
-    assert {file: file.stat().st_mtime_ns for file in others} == before
 
 
 def test_machines_come_and_go_and_processes_die(clips, folder, tmp_path, monkeypatch):

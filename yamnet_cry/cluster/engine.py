@@ -26,8 +26,13 @@ _PATIENCE_SECONDS = 10.0
 # How often a task begins whose process or machine dies each time: what kills all of them ends the pass.
 _MOST_ATTEMPTS = 20
 
-# One thread for each worker, and as many workers as there are cores: less waiting than the other way round.
-_ONE_THREAD = {name: "1" for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
+# As many workers as there are cores use them best with one thread each. TensorFlow gets two: with one it sums
+# in another order, and logits would not be those of a process that has any other number of threads.
+_FEW_THREADS = {
+    "TF_NUM_INTRAOP_THREADS": "2",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 class Worker(Protocol):
@@ -286,7 +291,7 @@ def _environment(threads: int, accelerated: bool) -> dict[str, str]:
     chosen = os.environ.get("KERAS_BACKEND")
     backend = chosen or ("jax" if accelerated else None)
     return {
-        **({} if threads > 1 else _ONE_THREAD),
+        **({} if threads > 1 else _FEW_THREADS),
         **({} if backend is None else {"KERAS_BACKEND": backend}),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
