@@ -52,6 +52,15 @@ class Location:
         given = os.fspath(name)
         return cls(given.rstrip("/") if is_url(given) else os.path.abspath(given))
 
+    @classmethod
+    def of_file(cls, path: str | os.PathLike[str]) -> "Location":
+        """Takes a file here, with its size and version; one that is not there has none."""
+        place = cls.of(path)
+        with suppress(OSError):
+            status = os.stat(place.name)
+            return cls(place.name, status.st_size, str(status.st_mtime_ns))
+        return place
+
     @property
     def origin(self) -> str:
         """By what its content is known again without being read."""

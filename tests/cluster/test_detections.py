@@ -1,5 +1,11 @@
 """yamnet-cry detect on a cluster: the events of any number of recordings, as this machine would hear them."""
 
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -73,6 +79,29 @@ def test_a_url_a_pattern_and_going_on(address, recordings, tmp_path):
         expected([*recordings.glob("?.wav"), recordings / "late" / "quiet.flac"])
     )
     assert run(pattern, "--cluster", address, "--out", out).stderr.startswith("8 of 8 recordings are done")
+
+
+def test_ctrl_c_keeps_what_is_done_and_nothing_of_ray_is_printed(address, recordings, tmp_path):
+    (tmp_path / "many").mkdir()
+    for number in range(600):
+        shutil.copy(recordings / "0.wav", tmp_path / "many" / f"{number}.wav")
+    command = [sys.executable, "-m", "yamnet_cry", "detect", tmp_path / "many", "--cluster", address]
+    command += ["--out", tmp_path / "out"]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out").glob("*.parquet")):
+        assert started.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    out, errors = started.communicate(timeout=60)
+    assert (started.returncode, out) == (2, "")
+    assert re.fullmatch(
+        r"Error: stopped after \d+ of 600 recordings; the same command goes on from here\n", errors
+    )
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert again.stdout == f"600 recordings, crying in 600 of them: {tmp_path / 'out'}\n"
+    assert re.fullmatch(r"\d+ of 600 recordings are done already\n", again.stderr)
 
 
 def test_another_threshold_needs_another_folder(address, recordings, tmp_path):

@@ -29,7 +29,7 @@ ray = pytest.importorskip("ray", reason="needs the extra cluster")
 @pytest.mark.parametrize("address", ["nowhere", "host:port", ":6379", "10.0.0.1"])
 def test_what_is_no_address(address):
     with (
-        pytest.raises(ClusterError, match=f"a cluster is auto, HOST:PORT .*Received: '{address}'"),
+        pytest.raises(ClusterError, match=f"a cluster is auto, or HOST:PORT .*Received: '{address}'"),
         engine.connected(address),
     ):
         pass

@@ -1,6 +1,5 @@
 """A detector hears any number of recordings on a cluster, into Parquet files of events."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -46,7 +45,8 @@ def recordings(names: Sequence[str]) -> list[Location]:
     for name in names:
         place = Location.of(name)
         if not is_url(name) and "*" not in name:
-            listed = [each for path in find([name])[0] for each in _file(path)]
+            # One that is not there is heard as well, and found among the errors.
+            listed = [Location.of_file(path) for path in find([name])[0]]
         else:
             listed = place.listed()
             if [each.name for each in listed] != [place.name]:
@@ -55,12 +55,6 @@ def recordings(names: Sequence[str]) -> list[Location]:
             raise AudioError(f"{name} holds no audio files. Looked for {', '.join(sorted(suffixes()))}")
         found.update((each.name, each) for each in listed)
     return list(found.values())
-
-
-def _file(path: os.PathLike[str]) -> list[Location]:
-    place = Location.of(path)
-    # One that is not there is heard as well, and found among the errors.
-    return place.listed() or [place]
 
 
 def detect(

@@ -71,6 +71,7 @@ class Engine:
         from ray import cloudpickle
         from ray.data import ActorPoolStrategy
 
+        counting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Attempts)
         rows = [{"number": n, "task": cloudpickle.dumps(task)} for n, task in enumerate(tasks)]
         if not rows:
             return
@@ -81,11 +82,7 @@ class Engine:
         most = accelerators or max(1, processors)
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Actor,
-            fn_constructor_args=(
-                cloudpickle.dumps(make),
-                version(_PACKAGE),
-                ray.remote(num_cpus=0, max_restarts=-1)(_Attempts).remote(),
-            ),
+            fn_constructor_args=(cloudpickle.dumps(make), version(_PACKAGE), counting.remote()),
             batch_size=1,
             # Fewer than at first may be left when machines go, more come with machines.
             compute=ActorPoolStrategy(
@@ -158,7 +155,7 @@ def connected(address: str) -> Iterator[Engine]:
     """Connects to a cluster, unless this process is connected already, and looks whether it fits.
 
     Args:
-        address: `AUTO`, or ``HOST:PORT`` as ``ray start --head`` prints it, or ``ray://HOST:PORT``.
+        address: `AUTO`, or ``HOST:PORT`` as ``ray start --head`` prints it.
 
     Raises:
         ClusterError: If there is none, it is of another version of Ray or Python, or its machines have
@@ -205,10 +202,7 @@ def _check_reachable(address: str) -> None:
     except ValueError:
         host = port = None
     if host is None or port is None:
-        raise ClusterError(
-            f"a cluster is {AUTO}, HOST:PORT such as 10.0.0.1:6379, or ray://HOST:10001. "
-            f"Received: {address!r}"
-        )
+        raise ClusterError(f"a cluster is {AUTO}, or HOST:PORT such as 10.0.0.1:6379. Received: {address!r}")
     try:
         socket.create_connection((host, port), _PATIENCE_SECONDS).close()
     except OSError as error:
@@ -275,14 +269,19 @@ def _explained() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Holds back what Ray says of itself, on the console; its own log files have it."""
+    """Holds back what Ray says of itself on the console; its log files have it."""
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # Ray warns of settings of its own.
         warnings.filterwarnings("ignore", module=r"ray(\.|$)")
+        # Its handlers are there once it is imported.
+        import ray.data  # noqa: F401
+
+        for name in ("ray", "ray.data"):
+            for handler in logging.getLogger(name).handlers:
+                if isinstance(handler, logging.StreamHandler):
+                    handler.setLevel(logging.CRITICAL)
         yield
 
 
