@@ -36,7 +36,7 @@ from model_parts import ABSURD, mutated_model
 from yamnet_cry import CryDetector, audio
 from yamnet_cry.audio import capture
 from yamnet_cry.demo import nursery
-from yamnet_cry.distill import sources
+from yamnet_cry.distill import layouts, sources
 from yamnet_cry.errors import YamnetCryError
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.space import live as space_live
@@ -126,7 +126,7 @@ def manifest(data: bytes) -> None:
     """Lists a corpus."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.wav").write_bytes(b"")
-        (Path(folder) / sources.MANIFEST).write_bytes(data)
+        (Path(folder) / layouts.MANIFEST).write_bytes(data)
         sources.load(folder)
 
 

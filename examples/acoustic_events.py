@@ -28,8 +28,8 @@ import soundfile
 from tqdm import tqdm
 
 from yamnet_cry import audio
+from yamnet_cry.distill.layouts import MANIFEST
 from yamnet_cry.distill.recipes import AED
-from yamnet_cry.distill.sources import MANIFEST
 from yamnet_cry.errors import AudioError
 from yamnet_cry.files import whole
 from yamnet_cry.task import NONE

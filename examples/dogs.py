@@ -34,8 +34,8 @@ from tqdm import tqdm
 
 from yamnet_cry import audio
 from yamnet_cry.distill import corpus, teachers
+from yamnet_cry.distill.layouts import MANIFEST
 from yamnet_cry.distill.recipes import DOGS
-from yamnet_cry.distill.sources import MANIFEST
 from yamnet_cry.errors import AudioError, TeacherError, YamnetCryError
 from yamnet_cry.files import whole
 from yamnet_cry.frontend import YAMNET, Float32

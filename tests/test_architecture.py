@@ -18,6 +18,7 @@ FLOORS = [
         "errors",
         "files",
         "fields",
+        "cluster.__init__",
         "mel",
         "model.check_lstm",
         "model.tflite_metadata",
@@ -28,9 +29,12 @@ FLOORS = [
         "model.__init__",
         "report.__init__",
     },
-    {"frontend", "task", "audio.wav", "audio.ffmpeg_words", "model.tflite_join"},
-    {"audio.ffmpeg"},
-    {"patches", "audioset", "audio.decode", "events", "model.check", "model.context"},
+    {
+        *("frontend", "task", "locations", "audio.wav", "audio.ffmpeg_words", "model.tflite_join"),
+        "cluster.engine",
+    },
+    {"audio.ffmpeg", "cluster.partitions"},
+    {"patches", "audioset", "audio.decode", "events", "model.check", "model.context", "cluster.passes"},
     {"audio.recording", "model.runtime", "model.config"},
     {"audio.__init__", "audio.files"},
     {
@@ -45,7 +49,7 @@ FLOORS = [
     {"firmware.golden", "firmware.readme"},
     {"firmware.kit", "firmware.__init__"},
     {"jobs", "report.table", "space.recording", "export"},
-    {"work"},
+    {"work", "cluster.detections"},
     {"space.live"},
     {"space.page"},
     {"space.__init__"},
@@ -68,6 +72,8 @@ FLOORS = [
         "distill.cache",
         "distill.weight_bits",
         "distill.corpus",
+        "distill.origins",
+        "distill.teachers.batches",
         "distill.metrics",
         "distill.checkpoint_process",
         "distill.teachers.kinds",
@@ -79,6 +85,7 @@ FLOORS = [
         "distill.quantize",
         "distill.fitness",
         "distill.speech_commands",
+        "distill.layouts",
         "distill.augment",
         "distill.plots",
         "distill.intervals",
@@ -86,7 +93,7 @@ FLOORS = [
     },
     {
         "distill.recipe",
-        "distill.sources",
+        "distill.buckets",
         "distill.students",
         "distill.views",
         "distill.evaluate",
@@ -98,15 +105,15 @@ FLOORS = [
         "distill.teachers.renamed",
         "distill.teachers.checkpoint",
     },
-    {"distill.recipes", "distill.teachers.__init__"},
+    {"distill.recipes", "distill.sources", "distill.teachers.__init__"},
     {"distill.targets", "distill.nights", "distill.record"},
-    {"distill.sampling", "distill.losses"},
-    {"distill.training", "distill.measuring", "distill.sequences", "distill.probe"},
+    {"distill.sampling", "distill.losses", "distill.labelling"},
+    {"distill.training", "distill.measuring", "distill.sequences", "distill.probe", "distill.scoring"},
     {"distill.context"},
     {"distill.engine"},
     {"distill.__init__"},
     {"cli.options", "cli.status", "cli.interruption", "cli.outputs", "cli.cache"},
-    {"cli.printer"},
+    {"cli.printer", "cli.detect_cluster"},
     {"cli.listening"},
     {
         "cli.calibrate",
@@ -129,7 +136,7 @@ FLOORS = [
 ROOMS = {
     "values": {
         *("errors", "fields", "files", "native_notes", "ahead", "demo", "mel", "frontend", "patches", "task"),
-        *("audioset", "calibration", "events"),
+        *("audioset", "calibration", "events", "locations"),
     },
     "hearing": {"classification", "classifier", "results", "detector", "streaming", "false_alarms"},
     "work": {"jobs", "work", "export"},
@@ -219,6 +226,7 @@ def test_no_module_is_long(name):
         "import yamnet_cry.home.mqtt",
         "from yamnet_cry.distill import recipes; recipes.get('cry', ['train.epochs=5'])",
         "from yamnet_cry.cli import main; main(['cache', '--cache', 'none'], standalone_mode=False)",
+        "import yamnet_cry.locations",
     ],
 )
 def test_light_imports_stay_light(statement):
@@ -232,6 +240,9 @@ def test_light_imports_stay_light(statement):
         "scipy",
         "huggingface_hub",
         "paho",
+        "ray",
+        "pyarrow",
+        "fsspec",
     ]
     code = f"import sys; {statement}; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -24,7 +24,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from yamnet_cry.distill import distill, evaluate, intervals, recipes, sources
-from yamnet_cry.distill.sources import MANIFEST
+from yamnet_cry.distill.layouts import MANIFEST
 from yamnet_cry.files import write_whole
 from yamnet_cry.task import Task
 

@@ -25,7 +25,7 @@ from typing import Any
 from yamnet_cry import CryDetector
 from yamnet_cry.distill import distill, recipes, sources
 from yamnet_cry.distill.corpus import CRY, NOT_CRY, SPLITS, Clip
-from yamnet_cry.distill.sources import MANIFEST
+from yamnet_cry.distill.layouts import MANIFEST
 from yamnet_cry.files import write_whole
 from yamnet_cry.model.folder import CONFIG, METRICS, TFLITE
 

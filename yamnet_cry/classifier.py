@@ -1,5 +1,6 @@
 """The classifier: audio in, how probable each label of a model is out."""
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
@@ -198,6 +199,13 @@ class Classifier:
             float32 array of shape (patches, labels): logits of the labels of ``config.task``.
         """
         return self._student.logits(log_mel)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of whatever decides what is heard: the networks, and what was set since they were loaded."""
+        parts = [self._present_config().to_json().encode(), self.model]
+        parts += [] if self.context is None else [self.context.to_bytes()]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def _present_config(self) -> ModelConfig:
         """What is saved and pushed: the configuration, with whatever was changed since it was loaded."""

@@ -52,5 +52,17 @@ class RunError(YamnetCryError, RuntimeError):
     """A distillation run that cannot start, resume or write its result."""
 
 
+class LocationError(YamnetCryError, RuntimeError):
+    """A file, folder or bucket that cannot be listed, read or written with the rights there are."""
+
+
+class ClusterError(YamnetCryError, RuntimeError):
+    """A cluster that cannot be reached, or whose machines are not what a run needs."""
+
+
+class PartitionError(YamnetCryError, ValueError):
+    """A partition of results that is damaged, or of another program."""
+
+
 class OutletError(YamnetCryError, ValueError):
     """A place for what was heard that cannot be used as it was named."""

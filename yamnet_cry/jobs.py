@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yamnet_cry.audio import AudioSource
 from yamnet_cry.detector import CryDetector
 from yamnet_cry.errors import AudioError
 from yamnet_cry.events import Event
@@ -108,15 +109,31 @@ class Outcome:
         return {**name, **data}
 
 
+def hear(
+    detector: CryDetector,
+    source: AudioSource,
+    *,
+    explain: bool = False,
+    strict: bool = False,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[Detection, list[str]]:
+    """Scores one recording, and names the sounds in each event if they are to be explained.
+
+    Raises:
+        AudioError: If it cannot be read.
+    """
+    with warnings.catch_warnings():
+        # The result says whether it is cut short.
+        warnings.simplefilter("ignore", UserWarning)
+        result = detector(source, classes=explain, progress=progress, strict=strict)
+    return result, [_heard(result, event) for event in result.events] if explain else []
+
+
 def process(job: Job, detector: CryDetector, progress: Callable[[float], object] | None = None) -> Outcome:
     """Scores one recording and writes its files, each whole or not at all."""
     name = os.fspath(job.recording)
     try:
-        with warnings.catch_warnings():
-            # The result says whether it is cut short.
-            warnings.simplefilter("ignore", UserWarning)
-            result = detector(job.source, classes=job.explain, progress=progress, strict=job.strict)
-        heard = [_heard(result, event) for event in result.events] if job.explain else []
+        result, heard = hear(detector, job.source, explain=job.explain, strict=job.strict, progress=progress)
         writers: dict[str, Callable[[], str | bytes]] = {
             "labels": lambda: label_track(result.events),
             "vtt": lambda: web_vtt(result.events),

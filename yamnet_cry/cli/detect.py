@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from yamnet_cry.cli.interruption import Stopped, StopSignals
-from yamnet_cry.cli.options import MODEL, PRIOR, REVISION, THRESHOLD
+from yamnet_cry.cli.options import CLUSTER, MODEL, PRIOR, REVISION, THRESHOLD
 from yamnet_cry.cli.outputs import OVERWRITE, check_outputs
 from yamnet_cry.cli.status import Progress, StatusLine
 from yamnet_cry.errors import RunError
@@ -51,6 +51,12 @@ def _output(name: str, what: str) -> Callable[[Command], Command]:
 @OVERWRITE
 @click.option("--strict", is_flag=True, help="Refuse recordings that are cut short, as by a power cut.")
 @click.option("--workers", type=click.IntRange(1), help="Processes to use; chosen by the work by default.")
+@CLUSTER
+@click.option(
+    "--out",
+    metavar="DIR|URL",
+    help="With --cluster: folder for Parquet files of all events, and of what could not be read, in errors/.",
+)
 @click.option(
     "--exit-code", is_flag=True, help="Exit with 0 if crying was found in any recording, with 1 if in none."
 )
@@ -70,6 +76,8 @@ def detect(
     overwrite: bool,
     strict: bool,
     workers: int | None,
+    cluster: str | None,
+    out: str | None,
     exit_code: bool,
 ) -> None:
     """Say of each recording whether a baby cries in it, and when.
@@ -79,7 +87,29 @@ def detect(
     is reported on stderr, and the exit code is then 2; the others are still done. What is cut short is
     scored as far as it goes, with a warning. Files that are there already are replaced with --overwrite
     only, and recordings never. Ctrl-C keeps finished results.
+
+    With --cluster and --out, PATH may also be a pattern with * or a URL such as s3://bucket/clips/**, and
+    only a summary is printed. The same command goes on where it was stopped.
     """
+    if cluster is not None or out is not None:
+        from yamnet_cry.cli import detect_cluster
+
+        local = {
+            "--json": as_json,
+            "--csv": table,
+            "--labels": labels,
+            "--vtt": vtt,
+            "--plot": plot,
+            "--workers": workers,
+            "--skip-done": skip_done,
+            "--overwrite": overwrite,
+        }
+        detect_cluster.check(cluster, out, [name for name, value in local.items() if value])
+        load = partial(_load, model, revision, threshold, prior)
+        found = detect_cluster.run(str(cluster), paths, load, str(out), explain=explain, strict=strict)
+        if exit_code:
+            raise SystemExit(0 if found else 1)
+        return
     from yamnet_cry.audio.files import copy_pipe, find, need_ffmpeg
     from yamnet_cry.jobs import PICTURE_SUFFIXES, Job, Outputs
     from yamnet_cry.report.table import Table

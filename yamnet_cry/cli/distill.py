@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from yamnet_cry.cli.options import PRIVATE, REVISION
+from yamnet_cry.cli.options import CLUSTER, PARTITIONS, PRIVATE, REVISION
 from yamnet_cry.cli.outputs import OVERWRITE, check_outputs
 from yamnet_cry.cli.push import again, summary
 from yamnet_cry.errors import HubError, RunError
@@ -72,6 +72,8 @@ from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
 @click.option(
     "--license", metavar="ID", help="The model's licence for its card, such as cc-by-4.0; none by default."
 )
+@CLUSTER
+@PARTITIONS
 @click.option("--push", "repo", metavar="REPO", help="Push the result to this repository on the Hub.")
 @PRIVATE
 def distill(
@@ -86,6 +88,8 @@ def distill(
     cache_limit: float | None,
     license: str | None,
     start: str | None,
+    cluster: str | None,
+    partitions: str | None,
     repo: str | None,
     private: bool | None,
 ) -> None:
@@ -103,7 +107,7 @@ def distill(
     With --push, the folder then goes to the Hugging Face Hub, unless there was such a warning; whether you
     are logged in is asked before the work begins.
     """
-    _require_extra()
+    _require_extra(cluster)
     from yamnet_cry.distill import recipes
 
     # First of all: what follows takes seconds to import.
@@ -130,6 +134,8 @@ def distill(
             cache_limit=limit,
             license=license,
             start=start,
+            cluster=cluster,
+            partitions=partitions,
         )
     except KeyboardInterrupt:
         raise RunError("stopped; the same command with --resume goes on from here") from None
@@ -169,6 +175,8 @@ def distill(
 )
 @OVERWRITE
 @REVISION
+@CLUSTER
+@PARTITIONS
 def evaluate(
     model: str,
     audio: tuple[str, ...],
@@ -177,6 +185,8 @@ def evaluate(
     out: Path | None,
     overwrite: bool,
     revision: str | None,
+    cluster: str | None,
+    partitions: str | None,
 ) -> None:
     """Measure MODEL, a model folder or a repository, on a corpus or on nights without crying.
 
@@ -187,7 +197,11 @@ def evaluate(
     """
     if bool(audio) == (nights is not None):
         raise click.UsageError("name a corpus with --audio, or long recordings with --nights")
-    _require_extra()
+    if cluster is None and partitions is not None:
+        raise click.UsageError("--partitions needs --cluster, which fills them.")
+    if nights is not None and cluster is not None:
+        raise click.UsageError("--cluster hears a corpus; nights are heard on this machine.")
+    _require_extra(cluster)
     if nights is not None:
         _evaluate_nights(model, nights, out, overwrite, revision)
         return
@@ -204,8 +218,14 @@ def evaluate(
     classifier = Classifier.from_pretrained(model, revision=revision)
     task = classifier.config.task
     clips = corpus.labelled(sources.load(*audio, task=task), split, task)
+    heard = None
+    if cluster is not None:
+        from yamnet_cry.distill import scoring
+
+        _log_to_stderr()
+        clips, heard = scoring.heard(cluster, classifier, clips, partitions)
     try:
-        metrics = evaluation.evaluate(classifier, clips, split, plot=plot)
+        metrics = evaluation.evaluate(classifier, clips, split, heard=heard, plot=plot)
         text = json.dumps(metrics, indent=2) + "\n"
         if out is None:
             click.echo(text, nl=False)
@@ -238,11 +258,14 @@ def _evaluate_nights(
     click.echo(nights.summary(measured))
 
 
-def _require_extra() -> None:
+def _require_extra(cluster: str | None) -> None:
+    from yamnet_cry import cluster as clusters
     from yamnet_cry.distill import require_extra
 
     try:
         require_extra()
+        if cluster is not None:
+            clusters.require_extra()
     except ImportError as error:
         raise RunError(str(error)) from None
 

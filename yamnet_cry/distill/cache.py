@@ -27,6 +27,17 @@ def default_cache() -> Path:
     return Path(base) / "yamnet-cry" / "teacher_logits.sqlite"
 
 
+def in_half_precision(logits: Float32) -> Float32:
+    """Rounds logits to those that float16 has: what partitions keep, and so what every student learns from.
+
+    Example:
+        >>> in_half_precision(np.float32([0.1, -1e6])).tolist()
+        [0.0999755859375, -65504.0]
+    """
+    limit = np.finfo(np.float16).max
+    return np.clip(logits, -limit, limit).astype(np.float16).astype(np.float32)
+
+
 class LogitsCache:
     """A teacher's logits on disk, by the content of the audio and the teacher's identity.
 

@@ -38,7 +38,8 @@ class Clip:
         group: What must not cross splits and is resampled as one: a household, an uploader, a speaker.
         source: The collection it comes from, for metrics by source.
         extra: Further columns of a manifest, carried along.
-        open: Returns what `audio.read` takes.
+        open: Returns what `audio.read` takes. If it has an attribute ``origin``, the audio is known again by
+            that, without being read: where it lies, its size and when it changed, or what it is made of.
     """
 
     name: str
@@ -48,6 +49,11 @@ class Clip:
     source: str
     open: Callable[[], audio.AudioSource] = field(repr=False, compare=False)
     extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """By what its audio is known again without being read; its name, if ``open`` says nothing else."""
+        return str(getattr(self.open, "origin", self.name))
 
     def read(self) -> Float32:
         """Decodes the clip: float32 samples at 16 kHz, of shape (samples,).

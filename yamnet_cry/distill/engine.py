@@ -1,11 +1,12 @@
 """One command from audio and a teacher to a model folder: prepare, fit, export, evaluate, write."""
 
+import functools
 import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from yamnet_cry.distill import (
     context,
     corpus,
     fitness,
+    labelling,
     measuring,
     plots,
     probe,
@@ -39,7 +41,7 @@ from yamnet_cry.distill.measuring import Measured
 from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.recipes import CRY
 from yamnet_cry.distill.sampling import select
-from yamnet_cry.distill.targets import Windows
+from yamnet_cry.distill.targets import Known, Windows
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.errors import ModelError, RecipeError, RunError
 from yamnet_cry.files import write_whole
@@ -84,6 +86,8 @@ def distill(
     cache_limit: float = DEFAULT_LIMIT,
     license: str | None = None,
     start: str | os.PathLike[str] | None = None,
+    cluster: str | None = None,
+    partitions: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> Classifier:
     """Distils teachers into a student, and writes the model folder.
@@ -108,6 +112,10 @@ def distill(
             depends on the audio. By default the card names none.
         start: Model folder or repository whose weights a recipe with ``student.start=released`` begins with;
             the released model by default.
+        cluster: Address of a cluster of Ray that asks the teachers, or ``"auto"`` for that of this machine;
+            by default, they are asked here. Clips that cannot be read are then left out, with a warning.
+        partitions: Folder or URL of the logits that a cluster has found, which is looked at before teachers
+            are asked; with ``cluster``, `labelling.default_partitions` by default.
         progress: Whether to show progress bars.
 
     Returns:
@@ -131,18 +139,29 @@ def distill(
     untrained = _of_usable_size(recipe)
     _say_what_there_is(clips, recipe)
     corpus.check(clips, recipe.task)
-    loaded = _loaded(teacher, recipe)
+    loaded = [_loaded(each, recipe) for each in _several(teacher)]
     teacher_labels = teachers.check(loaded, recipe)
     begun = _started(start, recipe, untrained)
     _begin(partial, record.identity(recipe, seed, clips, loaded, begun))
 
     roles = zip(loaded, recipe.teaching.roles, recipe.teaching.weights, strict=False)
+    judged = [*clips, *views.make(clips, recipe.augmentation, seed, recipe.task)]
+    known: list[Known] = []
+    if cluster is not None or partitions is not None:
+        makers = [_maker(each, recipe) for each in _several(teacher)]
+        found = labelling.found(
+            cluster, judged, loaded, makers, recipe.front_end, partitions, progress=progress
+        )
+        known, judged = found.known, found.readable
+        clips = [clip for clip in judged if clip.source != views.SOURCE]
+        corpus.check(clips, recipe.task)
     windows = targets.teacher_pass(
-        [*clips, *views.make(clips, recipe.augmentation, seed, recipe.task)],
+        judged,
         list(roles),
         recipe.front_end,
         Path(cache or default_cache()),
         cache_limit=cache_limit,
+        known=known,
         progress=progress,
     )
     windows = probe.fitted(windows, recipe.task)
@@ -229,16 +248,24 @@ def _started(start: str | os.PathLike[str] | None, recipe: Recipe, student: kera
     return model
 
 
-def _loaded(teacher: Source | Sequence[Source] | None, recipe: Recipe) -> list[Teacher]:
+def _several(teacher: Source | Sequence[Source] | None) -> list[Source]:
     if teacher is None:
         return []
-    several = [teacher] if isinstance(teacher, str) or not isinstance(teacher, Sequence) else teacher
-    return [
-        teachers.load(each, recipe.front_end, recipe.task.labels, recipe.teaching.prompts)
-        if isinstance(each, str | os.PathLike)
-        else each
-        for each in several
-    ]
+    alone = isinstance(teacher, str) or not isinstance(teacher, Sequence)
+    return [teacher] if alone else list(teacher)  # type: ignore[list-item, arg-type]
+
+
+def _loaded(source: Source, recipe: Recipe) -> Teacher:
+    if isinstance(source, str | os.PathLike):
+        return teachers.load(source, recipe.front_end, recipe.task.labels, recipe.teaching.prompts)
+    return source
+
+
+def _maker(source: Source, recipe: Recipe) -> Callable[[], Teacher]:
+    """Returns what makes a teacher in another process, which works in another folder."""
+    if isinstance(source, str | os.PathLike) and Path(source).exists():
+        source = os.path.abspath(source)
+    return functools.partial(_loaded, source, recipe)
 
 
 def _say_what_there_is(clips: Sequence[Clip], recipe: Recipe) -> None:

@@ -1,6 +1,6 @@
 """Metrics of clip scores, each with an interval; and the scores of a detector as its users get them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from yamnet_cry.distill.intervals import CONFIDENCE, REPLICATES, poisson
 from yamnet_cry.distill.metrics import Float64
 from yamnet_cry.events import EventSettings, trigger
 from yamnet_cry.files import whole
-from yamnet_cry.frontend import YAMNET
+from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.task import Task
 
 _INTERVALS = {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"}
@@ -39,6 +39,7 @@ def evaluate(
     clips: Sequence[Clip],
     split: str,
     *,
+    heard: Float64 | None = None,
     plot: Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def evaluate(
         classifier: The model; one of crying may be a detector, or is made one.
         clips: Labelled clips.
         split: The split they are from, for the record.
+        heard: float64 of shape (clips, n), what `hear` gives for each; by default, they are heard now.
         plot: PNG to draw the evaluation to, if any.
         progress: Whether to show a progress bar.
 
@@ -58,20 +60,19 @@ def evaluate(
         CorpusError: If clips have labels that the model does not know.
         OSError: If the plot cannot be written.
     """
-    bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
     task = classifier.config.task
     if not task.group:
         corpus.check_labels(clips, task)
-        shares = np.stack([classifier((clip.read(), YAMNET.sample_rate)).label_probabilities for clip in bar])
-        measured = classification_report(clips, shares, task, progress=progress)
+    if heard is None:
+        bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
+        heard = np.stack([hear(classifier, clip) for clip in bar])
+    if not task.group:
+        measured = classification_report(clips, heard, task, progress=progress)
         how, draw = classification_method(split), partial(draw_classification, measured, task)
     else:
-        detector = _as_detector(classifier)
-        results = [detector((clip.read(), YAMNET.sample_rate)) for clip in bar]
-        probabilities = np.array([result.probability for result in results])
+        detector, probabilities = as_detector(classifier), heard[:, 0]
         measured = report(clips, probabilities, detector.threshold, detector.prior, progress=progress)
-        found = np.array([result.is_cry for result in results])
-        measured["events"] = event_report(detector, clips, found)
+        measured["events"] = event_report(detector, clips, heard[:, 1] != 0)
         how = method(split)
         draw = partial(
             plots.evaluation,
@@ -85,7 +86,25 @@ def evaluate(
     return {"evaluation": how, "models": {"int8": measured}}
 
 
-def _as_detector(classifier: Classifier) -> CryDetector:
+def hear(classifier: Classifier, clip: Clip) -> Float64:
+    """Lets a model hear a clip.
+
+    Returns:
+        float64 of shape (n,): of a detector the probability that a baby cries in it, and 1 if there is an
+        event; of any other model the probability of each label.
+
+    Raises:
+        AudioError: If it cannot be read.
+    """
+    audio = clip.read(), YAMNET.sample_rate
+    if not classifier.config.task.group:
+        return classifier(audio).label_probabilities
+    result = as_detector(classifier)(audio)
+    return np.array([result.probability, float(result.is_cry)])
+
+
+def as_detector(classifier: Classifier) -> CryDetector:
+    """Returns a model of crying as a detector, which it may be already."""
     if isinstance(classifier, CryDetector):
         return classifier
     return CryDetector(classifier.config, classifier.model, classifier.context)
@@ -137,9 +156,18 @@ def event_report(detector: CryDetector, clips: Sequence[Clip], found: NDArray[np
     cry = [clip for clip in clips if CRY in clip.labels]
     other = [clip for clip in clips if CRY not in clip.labels]
     order = np.random.default_rng(_SEED).permutation(len(other))
-    joined = np.concatenate([other[index].read() for index in order])
-    hours = len(joined) / YAMNET.sample_rate / 3600
-    alarms = len(detector((joined, YAMNET.sample_rate)).events)
+    samples = 0
+
+    def joined() -> Iterator[Float32]:
+        nonlocal samples
+        for index in order:
+            wave = other[index].read()
+            samples += len(wave)
+            yield wave
+
+    # A stream has the events of a recording, and never all of its audio in memory.
+    alarms = sum(len(update.finished) for update in detector.stream(joined(), YAMNET.sample_rate))
+    hours = samples / YAMNET.sample_rate / 3600
     return {
         "hours": hours,
         "false_alarms": alarms,

@@ -8,6 +8,7 @@ import numpy as np
 
 from yamnet_cry import audio
 from yamnet_cry.distill.corpus import SPLITS, Clip
+from yamnet_cry.distill.origins import File
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.task import SILENCE, UNKNOWN, Task
@@ -72,7 +73,7 @@ def _number(name: str) -> int:
 
 
 def _clip(name: str, label: str, split: str, group: str, folder: Path, path: Path) -> Clip:
-    return Clip(name, (label,), split, group, folder.resolve().name, open=lambda: path)
+    return Clip(name, (label,), split, group, folder.resolve().name, open=File(path))
 
 
 def _silence(folder: Path, listed: list[Clip], words: int) -> Iterator[Clip]:
@@ -98,7 +99,11 @@ class _Second:
     """A second of a recording, at a place that follows from a number."""
 
     def __init__(self, recording: Path, number: float) -> None:
-        self._recording, self._number = recording, number
+        self._recording, self._number = recording.absolute(), number
+
+    @property
+    def origin(self) -> str:
+        return f"{File(self._recording).origin} {self._number!r}"
 
     def __call__(self) -> tuple[Float32, int]:
         wave = audio.read(self._recording)

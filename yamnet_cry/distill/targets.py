@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yamnet_cry.distill.cache import DEFAULT_LIMIT, LogitsCache
+from yamnet_cry.distill.cache import DEFAULT_LIMIT, LogitsCache, in_half_precision
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.sections import Role
 from yamnet_cry.distill.teachers import Teacher
@@ -27,6 +27,9 @@ from yamnet_cry.frontend import Float32, FrontEnd
 Number = TypeVar("Number", bound=np.number[Any])
 
 _LOG = logging.getLogger(__name__)
+
+#: What a teacher has said of a clip, float32 of shape (windows, labels), or None if it was not asked yet.
+Known = Callable[[Clip], Float32 | None]
 
 # What a killed pass loses at most: a second or two of work.
 _CLIPS_PER_CHUNK = 64
@@ -42,7 +45,7 @@ class Opinion:
         labels: What it tells apart.
         kind: Whether its probabilities are those of softmax, ``exclusive``, or sigmoids, ``independent``; or
             whether these are embeddings yet, see `probe`.
-        logits: float32 of shape (windows, labels) or (clips, labels).
+        logits: float32 of shape (windows, labels) or (clips, labels), rounded as float16 is.
     """
 
     role: Role
@@ -120,9 +123,10 @@ def teacher_pass(
     cache: Path,
     *,
     cache_limit: float = DEFAULT_LIMIT,
+    known: Sequence[Known] = (),
     progress: bool = True,
 ) -> Windows:
-    """Decodes every clip, and asks each teacher about every clip that the cache does not know yet.
+    """Decodes every clip, and asks each teacher about every clip that nobody knows yet.
 
     Args:
         clips: The corpus.
@@ -130,6 +134,7 @@ def teacher_pass(
         front_end: Makes the student's spectrograms.
         cache: SQLite file of logits, made if there is none.
         cache_limit: Gigabytes beyond which it forgets what was not used for longest, and not by this pass.
+        known: What each teacher has said already, as a cluster has found it; looked at before the cache.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -149,13 +154,15 @@ def teacher_pass(
             )
             for teacher, _, _ in teachers
         ]
+        for each, of_teacher in zip(asked, known, strict=False):
+            each.known = of_teacher
         bar = stack.enter_context(
             tqdm(
                 total=len(clips), desc="teacher pass" if asked else "clips", unit="clip", disable=not progress
             )
         )
-        for chunk in _decoded_chunks(clips, front_end):
-            usable = []
+        for chunk in decoded_chunks(clips, front_end):
+            usable: list[tuple[Clip, Float32]] = []
             for clip, waveform in chunk:
                 if isinstance(waveform, AudioError):
                     failures.append(str(waveform))
@@ -166,7 +173,7 @@ def teacher_pass(
                         f"{other.name} ({other.split}) and {clip.name} ({clip.split}) are the same recording"
                     )
                 spectrograms.append(front_end.log_mel(waveform))
-                usable.append(waveform)
+                usable.append((clip, waveform))
             for each in asked:
                 each.about(usable)
             bar.update(len(chunk))
@@ -209,9 +216,17 @@ class _Asked:
     def __init__(self, teacher: Teacher, cache: LogitsCache) -> None:
         self.teacher, self.cache = teacher, cache
         self.logits: list[Float32] = []
+        self.known: Known = _nothing
         self._rows, self._seconds = 0, 0.0
 
-    def about(self, waveforms: Sequence[Float32]) -> None:
+    def about(self, clips: Sequence[tuple[Clip, Float32]]) -> None:
+        before = [self.known(clip) for clip, _ in clips]
+        waves = [wave for (_, wave), rows in zip(clips, before, strict=True) if rows is None]
+        fresh = iter(self._asked(waves))
+        # Whoever is asked, and whenever: the numbers are those of partitions.
+        self.logits += [in_half_precision(next(fresh) if rows is None else rows) for rows in before]
+
+    def _asked(self, waveforms: Sequence[Float32]) -> list[Float32]:
         keys = [self.cache.key(waveform) for waveform in waveforms]
         found = {key: known for key in keys if (known := self.cache.get(key)) is not None}
         missing = {key: wave for key, wave in zip(keys, waveforms, strict=True) if key not in found}
@@ -223,17 +238,25 @@ class _Asked:
             self.cache.put(fresh)
             found |= fresh
         self.cache.mark(keys)
-        self.logits += [found[key] for key in keys]
+        return [found[key] for key in keys]
 
     def note(self) -> str:
         fresh = f"{self._rows:,} windows at {self._rows / max(self._seconds, 1e-9):,.0f} a second"
-        return f"; {self.teacher.name}: {fresh if self._rows else 'all from the cache'}"
+        return f"; {self.teacher.name}: {fresh if self._rows else 'all known before'}"
 
 
-def _decoded_chunks(
+def _nothing(_clip: Clip) -> None:
+    return None
+
+
+def decoded_chunks(
     clips: Sequence[Clip], front_end: FrontEnd
 ) -> Iterator[list[tuple[Clip, Float32 | AudioError]]]:
-    """Decodes the next chunk in the background while the teachers work on this one."""
+    """Decodes the next clips in the background while teachers work on these.
+
+    Yields:
+        Some clips at a time, each with its float32 waveform padded by the front end, or why there is none.
+    """
     chunks = [clips[start : start + _CLIPS_PER_CHUNK] for start in range(0, len(clips), _CLIPS_PER_CHUNK)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         ahead: Iterator[Float32 | AudioError] = iter(())

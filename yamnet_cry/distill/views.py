@@ -96,6 +96,13 @@ class _Render:
         self._settings = settings
         self._key = (seed, number, 1)
 
+    @property
+    def origin(self) -> str:
+        made_of = [None if clip is None else clip.origin for clip in self._clips]
+        # How many views there are besides is nothing of this one.
+        settings = {name: value for name, value in vars(self._settings).items() if name != "views"}
+        return f"{made_of} {settings} {self._key}"
+
     def __call__(self) -> tuple[Float32, int]:
         generator = np.random.default_rng(self._key)
         foreground, background, room = (None if clip is None else clip.read() for clip in self._clips)

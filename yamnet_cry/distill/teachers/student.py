@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from yamnet_cry.classifier import Classifier
+from yamnet_cry.distill.teachers.batches import predicted
 from yamnet_cry.distill.teachers.fingerprint import fingerprint
 from yamnet_cry.errors import ModelError, TeacherError
 from yamnet_cry.frontend import Float32
 from yamnet_cry.model.folder import CONFIG, KERAS
-
-_BATCH = 256
 
 
 class StudentTeacher:
@@ -39,6 +36,4 @@ class StudentTeacher:
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
         """Classifies every window; see `Teacher`."""
         each = [self._front_end.patches(self._front_end.log_mel(waveform)) for waveform in waveforms]
-        ends = np.cumsum([len(patches) for patches in each])
-        result = self._model.predict(np.concatenate(each)[..., None], batch_size=_BATCH, verbose=0)
-        return np.split(np.asarray(result, np.float32), ends[:-1])
+        return predicted(self._model, each)

@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers
 
 from yamnet_cry.audioset import NUM_CLASSES, class_names
+from yamnet_cry.distill.teachers.batches import predicted
 from yamnet_cry.distill.teachers.fingerprint import fingerprint
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import YAMNET, Float32
@@ -28,8 +29,6 @@ _SEPARABLE_LAYERS = (
     (1024, 2),
     (1024, 1),
 )
-
-_BATCH = 64
 
 
 class YamnetTeacher:
@@ -57,14 +56,7 @@ class YamnetTeacher:
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
         """Classifies every window; see `Teacher`."""
         each = [YAMNET.patches(YAMNET.log_mel(waveform)) for waveform in waveforms]
-        ends = np.cumsum([len(patches) for patches in each])
-        # Kernels are chosen by batch size: whole batches make a window's logits independent of its company.
-        inputs = np.zeros(
-            (-(-ends[-1] // _BATCH) * _BATCH, YAMNET.patch_frames, YAMNET.mel_bands, 1), np.float32
-        )
-        np.concatenate(each, out=inputs[: ends[-1], ..., 0])
-        result = self.model.predict(inputs, batch_size=_BATCH, verbose=0)
-        return np.split(result[: ends[-1]], ends[:-1])
+        return predicted(self.model, each)
 
 
 def yamnet(weights: dict[str, np.ndarray]) -> keras.Model:

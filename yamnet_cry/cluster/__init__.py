@@ -1,0 +1,19 @@
+"""Passes over audio on a cluster of Ray, into Parquet files that any later run reads.
+
+Needs the extra ``cluster``: ``pip install "yamnet-cry[cluster]"``.
+"""
+
+from importlib.util import find_spec
+
+__all__ = ["require_extra"]
+
+
+def require_extra() -> None:
+    """Checks that the extra is installed.
+
+    Raises:
+        ImportError: If it is not; the message says how to install it.
+    """
+    missing = [name for name in ("ray", "pyarrow", "pandas") if find_spec(name) is None]
+    if missing:
+        raise ImportError(f'--cluster needs {", ".join(missing)}: pip install "yamnet-cry[cluster]"')

@@ -1,0 +1,301 @@
+"""Ray: where a cluster is, whether it fits, and work that its machines do."""
+
+import logging
+import os
+import pickle
+import socket
+import warnings
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from yamnet_cry.cluster import require_extra
+from yamnet_cry.errors import ClusterError, YamnetCryError
+
+#: What stands for the cluster that runs on this machine, or is named by ``RAY_ADDRESS``.
+AUTO = "auto"
+
+_PACKAGE = "yamnet-cry"
+
+# Ray itself would try for minutes, and end the program.
+_PATIENCE_SECONDS = 10.0
+
+# How often a task begins whose process or machine dies each time: what kills all of them ends the pass.
+_MOST_ATTEMPTS = 20
+
+# As many workers as there are cores use them best with one thread each. TensorFlow gets two: with one it sums
+# in another order, and logits would not be those of a process that has any other number of threads.
+_FEW_THREADS = {
+    "TF_NUM_INTRAOP_THREADS": "2",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class Worker(Protocol):
+    """Does the tasks of a pass, one after the other, in a process on some machine."""
+
+    def __call__(self, task: Any, attempt: int, /) -> Any:
+        """Does one; what it returns can be pickled.
+
+        Args:
+            task: What to do.
+            attempt: 1 for the first time, more if the process or machine has died that did it before.
+        """
+        ...
+
+
+class Engine:
+    """A cluster of Ray that this process is connected to, see `connected`."""
+
+    def run(self, tasks: Iterable[Any], make: Callable[[], Worker]) -> Generator[Any, None, None]:
+        """Does tasks on all machines, also those that come while it goes on.
+
+        Tasks of machines and processes that die are done again by others.
+
+        Args:
+            tasks: What to do; each can be pickled.
+            make: Makes what does them, once a process; can be pickled.
+
+        Yields:
+            What came of each, in the order in which they end.
+
+        Raises:
+            YamnetCryError: What a worker raised; others end what they have begun, or are told to stop.
+            ClusterError: If workers die again and again.
+        """
+        import ray
+        from ray import cloudpickle
+        from ray.data import ActorPoolStrategy
+
+        counting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Attempts)
+        rows = [{"number": n, "task": cloudpickle.dumps(task)} for n, task in enumerate(tasks)]
+        if not rows:
+            return
+        there = ray.cluster_resources()
+        processors, accelerators = int(there.get("CPU", 1)), int(there.get("GPU", 0))
+        # A worker with an accelerator decodes on its share of the processors.
+        each = max(1, processors // accelerators) if accelerators else 1
+        most = accelerators or max(1, processors)
+        done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            _Actor,
+            fn_constructor_args=(cloudpickle.dumps(make), version(_PACKAGE), counting.remote()),
+            batch_size=1,
+            # Fewer than at first may be left when machines go, more come with machines.
+            compute=ActorPoolStrategy(
+                min_size=1,
+                initial_size=min(most, len(rows)),
+                max_size=len(rows),
+                max_tasks_in_flight_per_actor=2,
+            ),
+            num_cpus=each,
+            num_gpus=1 if accelerators else None,
+            runtime_env={"env_vars": _environment(each, bool(accelerators))},
+        )
+        with _explained():
+            for row in done.iter_rows():
+                came = pickle.loads(row["came"])
+                if isinstance(came, YamnetCryError):
+                    raise came
+                yield came
+
+
+class _Attempts:
+    """Counts, in a process of its own that outlives workers, how often each task was begun."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, number: int) -> int:
+        self._begun[number] += 1
+        return self._begun[number]
+
+
+class _Actor:
+    """What runs in a process of Ray Data's."""
+
+    def __init__(self, make: bytes, wanted: str, attempts: Any) -> None:
+        self._attempts = attempts
+        self._worker: Worker | YamnetCryError
+        try:
+            if (here := version(_PACKAGE)) != wanted:
+                raise ClusterError(_other_versions({socket.gethostname(): here}, wanted))
+            self._worker = pickle.loads(make)()
+        except YamnetCryError as error:
+            # Raised here, Ray would start the process again and again.
+            self._worker = error
+        except ImportError as error:
+            self._worker = ClusterError(f"{socket.gethostname()}: {error}")
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        return {"came": [pickle.dumps(self._came(int(batch["number"][0]), batch["task"][0]))]}
+
+    def _came(self, number: int, task: bytes) -> Any:
+        import ray
+
+        if isinstance(self._worker, YamnetCryError):
+            return self._worker
+        attempt = ray.get(self._attempts.begin.remote(number))
+        if attempt > _MOST_ATTEMPTS:
+            return ClusterError(
+                f"{attempt - 1} processes of the cluster died one after the other over the same task; look "
+                "at Ray's log files whether memory runs out. What is done stays done"
+            )
+        try:
+            return self._worker(pickle.loads(task), attempt)
+        except YamnetCryError as error:
+            return error
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Engine]:
+    """Connects to a cluster, unless this process is connected already, and looks whether it fits.
+
+    Args:
+        address: `AUTO`, or ``HOST:PORT`` as ``ray start --head`` prints it.
+
+    Raises:
+        ClusterError: If there is none, it is of another version of Ray or Python, or its machines have
+            another version of this package.
+        ImportError: If Ray is not installed.
+    """
+    require_extra()
+    with _quiet():
+        import ray
+
+        ours = not ray.is_initialized()
+        if ours:
+            _connect(address)
+        try:
+            _check_versions()
+            yield Engine()
+        finally:
+            if ours:
+                ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    if address != AUTO:
+        _check_reachable(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except ConnectionError as error:
+        if address == AUTO:
+            raise ClusterError(
+                "no cluster of Ray runs on this machine; start one with `ray start --head`, or name the "
+                "address of one, --cluster HOST:PORT"
+            ) from None
+        raise ClusterError(f"no cluster of Ray at {address} ({_first_line(error)})") from None
+    except Exception as error:
+        raise ClusterError(f"the cluster at {address} cannot be used ({_first_line(error)})") from None
+
+
+def _check_reachable(address: str) -> None:
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if host is None or port is None:
+        raise ClusterError(f"a cluster is {AUTO}, or HOST:PORT such as 10.0.0.1:6379. Received: {address!r}")
+    try:
+        socket.create_connection((host, port), _PATIENCE_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"no cluster of Ray at {address} ({error.strerror or error}); `ray start --head` prints the "
+            "address of one"
+        ) from None
+
+
+def _check_versions() -> None:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def found() -> str | None:
+        # Sent by value, for the package itself may be missing there.
+        from importlib import metadata
+
+        try:
+            return metadata.version("yamnet-cry")
+        except metadata.PackageNotFoundError:
+            return None
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    asked = [
+        ray.remote(found)
+        .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote()
+        for node in nodes
+    ]
+    with _explained():
+        answers = ray.get(asked)
+    here = version(_PACKAGE)
+    differing = {
+        node["NodeManagerHostname"]: there
+        for node, there in zip(nodes, answers, strict=True)
+        if there != here
+    }
+    if differing:
+        raise ClusterError(_other_versions(differing, here))
+
+
+def _other_versions(found: dict[str, str | None], wanted: str) -> str:
+    named = [f"{there or 'none'} on {host}" for host, there in sorted(found.items())[:3]]
+    return (
+        f"expected yamnet-cry {wanted} on all machines of the cluster, as here. Received: "
+        f"{', '.join(named)}{', ...' if len(found) > 3 else ''}; install the same version there"
+    )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns what Ray raises, with dozens of lines, into one."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        raise ClusterError(
+            f"the cluster failed ({_first_line(cause or error)}); what is done stays done, and the same "
+            "command goes on from here"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Holds back what Ray says of itself on the console; its log files have it."""
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with warnings.catch_warnings():
+        # Ray warns of settings of its own.
+        warnings.filterwarnings("ignore", module=r"ray(\.|$)")
+        # Its handlers are there once it is imported.
+        import ray.data  # noqa: F401
+
+        for name in ("ray", "ray.data"):
+            for handler in logging.getLogger(name).handlers:
+                if isinstance(handler, logging.StreamHandler):
+                    handler.setLevel(logging.CRITICAL)
+        yield
+
+
+def _environment(threads: int, accelerated: bool) -> dict[str, str]:
+    """What processes of workers find in their environment."""
+    chosen = os.environ.get("KERAS_BACKEND")
+    backend = chosen or ("jax" if accelerated else None)
+    return {
+        **({} if threads > 1 else _FEW_THREADS),
+        **({} if backend is None else {"KERAS_BACKEND": backend}),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,28 @@
+"""Keras networks asked in batches of one size, so that what they say of a window is the same bits always."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from yamnet_cry.frontend import Float32
+
+# Kernels are chosen by batch size: whole batches make a window's logits independent of its company.
+_BATCH = 64
+
+
+def predicted(model: Any, each: Sequence[Float32]) -> list[Float32]:
+    """Asks a network about the windows of several recordings.
+
+    Args:
+        model: A Keras model from patches of shape (batch, frames, bands, 1) to logits.
+        each: float32 of shape (windows, frames, bands) for each recording.
+
+    Returns:
+        float32 of shape (windows, labels) for each.
+    """
+    ends = np.cumsum([len(patches) for patches in each])
+    inputs = np.zeros((-(-ends[-1] // _BATCH) * _BATCH, *each[0].shape[1:], 1), np.float32)
+    np.concatenate(each, out=inputs[: ends[-1], ..., 0])
+    result = np.asarray(model.predict(inputs, batch_size=_BATCH, verbose=0), np.float32)
+    return np.split(result[: ends[-1]], ends[:-1])
