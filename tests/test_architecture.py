@@ -66,6 +66,7 @@ FLOORS = [
     {
         "distill.settings",
         "distill.cache",
+        "distill.rows",
         "distill.weight_bits",
         "distill.corpus",
         "distill.metrics",
@@ -83,9 +84,11 @@ FLOORS = [
         "distill.plots",
         "distill.intervals",
         "distill.event_metrics",
+        "distill.store",
     },
     {
         "distill.recipe",
+        "distill.windows",
         "distill.sources",
         "distill.students",
         "distill.views",
@@ -99,7 +102,7 @@ FLOORS = [
         "distill.teachers.checkpoint",
     },
     {"distill.recipes", "distill.teachers.__init__"},
-    {"distill.targets", "distill.nights", "distill.record"},
+    {"distill.targets", "distill.nights", "distill.record", "distill.devices"},
     {"distill.sampling", "distill.losses"},
     {"distill.training", "distill.measuring", "distill.sequences", "distill.probe"},
     {"distill.context"},
