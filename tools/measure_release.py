@@ -11,6 +11,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import keras
 from update_documents import HUB, documents
@@ -40,15 +41,20 @@ def main() -> None:
     every = sources.load(*arguments.corpus, task=config.task)
     clips = [clip for clip in every if clip.split in ("val", "test") and clip.labels]
     teacher = teachers.load(arguments.teacher)
-    windows = targets.teacher_pass(clips, [(teacher, "windows", 1.0)], config.front_end, arguments.cache)
-    student = keras.models.load_model(HUB / model_folder.KERAS, compile=False)
-    networks = None
-    if quantized is not None:
-        scale = embedding_scale(tflite, quantized.inputs)
-        networks = context_keras.dequantized(quantized, scale), quantized
-    prior = config.calibration.prior
-    previous = CryDetector.from_pretrained(PREVIOUS)
-    measured = measuring.measure(clips, windows, student, config, tflite, networks, prior, previous=previous)
+    with TemporaryDirectory() as folder:
+        windows = targets.teacher_pass(
+            clips, [(teacher, "windows", 1.0)], config.front_end, arguments.cache, Path(folder, "windows")
+        )
+        student = keras.models.load_model(HUB / model_folder.KERAS, compile=False)
+        networks = None
+        if quantized is not None:
+            scale = embedding_scale(tflite, quantized.inputs)
+            networks = context_keras.dequantized(quantized, scale), quantized
+        prior = config.calibration.prior
+        previous = CryDetector.from_pretrained(PREVIOUS)
+        measured = measuring.measure(
+            clips, windows, student, config, tflite, networks, prior, previous=previous
+        )
     path = HUB / model_folder.METRICS
     metrics = {**json.loads(path.read_text(encoding="utf-8")), **measured.results}
     write_whole(path, json.dumps(metrics, indent=2) + "\n")

@@ -47,8 +47,9 @@ def vars_of(teacher):
 
 def opinion(clips, cache, known=()):
     asked = [(TinyTeacher(), "windows", 1.0)]
-    windows = targets.teacher_pass(clips, asked, YAMNET, cache, known=known, progress=False)
-    return windows.opinions[0].logits
+    folder = cache.with_suffix(".windows")
+    windows = targets.teacher_pass(clips, asked, YAMNET, cache, folder, known=known, progress=False)
+    return windows.opinions[0].logits[:]
 
 
 def labelled_once(folder: Path) -> bool:
@@ -82,9 +83,10 @@ def test_yamnet_gives_the_same_bits_as_here(address, clips, folder, shared, tmp_
         address, some, [teacher], [make], YAMNET, folder, clips_per_partition=4, progress=False
     )
     asked = [(teacher, "windows", 1.0)]
-    here = targets.teacher_pass(some, asked, YAMNET, tmp_path / "c.sqlite", progress=False)
+    cache = tmp_path / "c.sqlite"
+    here = targets.teacher_pass(some, asked, YAMNET, cache, tmp_path / "windows", progress=False)
     there = np.concatenate([told.known[0](clip) for clip in some])
-    np.testing.assert_array_equal(there.view(np.uint32), here.opinions[0].logits.view(np.uint32))
+    np.testing.assert_array_equal(there.view(np.uint32), here.opinions[0].logits[:].view(np.uint32))
 
 
 def test_a_second_pass_does_what_is_new_or_was_damaged(address, clips, folder, tmp_path):

@@ -135,7 +135,9 @@ def test_it_is_measured_beside_the_release_before(
     finished, detector, synthetic_corpus, release_0_1_0, tmp_path
 ):
     clips = [clip for clip in sources.load(str(synthetic_corpus)) if clip.split != "train" and clip.labels]
-    windows = targets.teacher_pass(clips, [], YAMNET, tmp_path / "cache.sqlite", progress=False)
+    windows = targets.teacher_pass(
+        clips, [], YAMNET, tmp_path / "cache.sqlite", tmp_path / "windows", progress=False
+    )
     scale = embedding_scale(detector.model, detector.context.inputs)
     measured = measuring.measure(
         clips,

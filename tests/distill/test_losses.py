@@ -5,7 +5,7 @@ import pytest
 from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.sections import Loss
-from yamnet_cry.distill.targets import Opinion
+from yamnet_cry.distill.windows import Opinion
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.task import Task
 

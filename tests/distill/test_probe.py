@@ -9,7 +9,7 @@ import soundfile
 
 from yamnet_cry.distill import distill, probe, recipes
 from yamnet_cry.distill.corpus import Clip
-from yamnet_cry.distill.targets import Opinion, Windows
+from yamnet_cry.distill.windows import Opinion, Windows
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import METRICS, RECIPE

@@ -7,7 +7,7 @@ from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.sampling import UNKNOWN, Epochs, labels, select, targets, teacher_score
 from yamnet_cry.distill.sections import Sampling, Selection
-from yamnet_cry.distill.targets import Opinion, Windows
+from yamnet_cry.distill.windows import Opinion, Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.task import Task

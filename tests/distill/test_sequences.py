@@ -10,7 +10,7 @@ from yamnet_cry.distill import recipes, sampling
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.sections import ContextSettings
 from yamnet_cry.distill.sequences import Known, Sequences
-from yamnet_cry.distill.targets import Opinion, Windows
+from yamnet_cry.distill.windows import Opinion, Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import YAMNET
 

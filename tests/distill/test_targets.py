@@ -1,6 +1,11 @@
+import itertools
+
 import numpy as np
+import pyarrow
 import pytest
 import soundfile
+from disk import full_after
+from pyarrow import dataset, parquet
 
 from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.distill import corpus, sources, targets
@@ -34,15 +39,22 @@ def alone(teacher):
     return [(teacher, "windows", 1.0)]
 
 
+NUMBERS = itertools.count()
+
+
+def passed(clips, teachers, cache, folder=None, **more):
+    """A pass that remembers nothing of others but what is in the cache, unless a folder is named."""
+    folder = folder or cache.with_name(f"windows-{next(NUMBERS)}")
+    return targets.teacher_pass(clips, teachers, YAMNET, cache, folder, progress=False, **more)
+
+
 @pytest.fixture
 def clips(synthetic_corpus):
     return sources.load(str(synthetic_corpus))
 
 
 def test_every_window_of_every_clip(clips, tmp_path):
-    windows = targets.teacher_pass(
-        clips, alone(CountingTeacher()), YAMNET, tmp_path / "c.sqlite", progress=False
-    )
+    windows = passed(clips, alone(CountingTeacher()), tmp_path / "c.sqlite")
     assert windows.clips == clips
     for number, clip in enumerate(clips):
         own = np.flatnonzero(windows.clip_index == number)
@@ -58,18 +70,18 @@ def test_every_window_of_every_clip(clips, tmp_path):
 
 def test_the_teacher_is_asked_once(clips, tmp_path):
     teacher = CountingTeacher()
-    first = targets.teacher_pass(clips, alone(teacher), YAMNET, tmp_path / "c.sqlite", progress=False)
+    first = passed(clips, alone(teacher), tmp_path / "c.sqlite")
     assert teacher.asked == len(clips)
-    second = targets.teacher_pass(clips, alone(teacher), YAMNET, tmp_path / "c.sqlite", progress=False)
+    second = passed(clips, alone(teacher), tmp_path / "c.sqlite")
     assert teacher.asked == len(clips)
     np.testing.assert_array_equal(first.opinions[0].logits, second.opinions[0].logits)
 
 
 def test_another_teacher_is_asked_again(clips, tmp_path):
-    targets.teacher_pass(clips, alone(CountingTeacher()), YAMNET, tmp_path / "c.sqlite", progress=False)
+    passed(clips, alone(CountingTeacher()), tmp_path / "c.sqlite")
     other = CountingTeacher()
     other.fingerprint = "counting-2"
-    targets.teacher_pass(clips, alone(other), YAMNET, tmp_path / "c.sqlite", progress=False)
+    passed(clips, alone(other), tmp_path / "c.sqlite")
     assert other.asked == len(clips)
 
 
@@ -83,9 +95,9 @@ def test_a_pass_that_dies_keeps_its_chunks(clips, tmp_path, monkeypatch):
             return super().logits(waveforms)
 
     with pytest.raises(KeyboardInterrupt):
-        targets.teacher_pass(clips, alone(Dying()), YAMNET, tmp_path / "c.sqlite", progress=False)
+        passed(clips, alone(Dying()), tmp_path / "c.sqlite")
     teacher = CountingTeacher()
-    targets.teacher_pass(clips, alone(teacher), YAMNET, tmp_path / "c.sqlite", progress=False)
+    passed(clips, alone(teacher), tmp_path / "c.sqlite")
     assert teacher.asked == len(clips) - 16
 
 
@@ -102,9 +114,7 @@ def test_clips_that_cannot_be_decoded_are_all_named(tmp_path):
     with pytest.raises(
         CorpusError, match=r"(?s)2 of 3 clips cannot be used.*empty.wav.*0 bytes.*text.wav.*not audio"
     ):
-        targets.teacher_pass(
-            sources.load(str(tmp_path)), alone(teacher), YAMNET, tmp_path / "c.sqlite", progress=False
-        )
+        passed(sources.load(str(tmp_path)), alone(teacher), tmp_path / "c.sqlite")
     assert teacher.asked == 1
 
 
@@ -114,13 +124,7 @@ def test_the_same_recording_in_two_splits(tmp_path):
     soundfile.write(tmp_path / "b.flac", wave, 16_000)
     write_manifest(tmp_path, ["a.wav,cry,train,a", "b.flac,cry,test,b"])
     with pytest.raises(CorpusError, match=r"a.wav \(train\) and b.flac \(test\) are the same recording"):
-        targets.teacher_pass(
-            sources.load(str(tmp_path)),
-            alone(CountingTeacher()),
-            YAMNET,
-            tmp_path / "c.sqlite",
-            progress=False,
-        )
+        passed(sources.load(str(tmp_path)), alone(CountingTeacher()), tmp_path / "c.sqlite")
 
 
 def test_a_teacher_with_other_windows(clips, tmp_path):
@@ -129,24 +133,24 @@ def test_a_teacher_with_other_windows(clips, tmp_path):
             return [logits[:-1] for logits in super().logits(waveforms)]
 
     with pytest.raises(RunError, match=r"expected \d+ rows of logits .*Received: \d+ from counting; .* role"):
-        targets.teacher_pass(clips, alone(Other()), YAMNET, tmp_path / "c.sqlite", progress=False)
+        passed(clips, alone(Other()), tmp_path / "c.sqlite")
 
 
 def test_a_cache_that_cannot_be_used(clips, tmp_path):
     (tmp_path / "c.sqlite").write_text("not a database, but long enough to look like one\n" * 50)
     with pytest.raises(RunError, match="cannot be used .*; name another with --cache"):
-        targets.teacher_pass(clips, alone(CountingTeacher()), YAMNET, tmp_path / "c.sqlite", progress=False)
+        passed(clips, alone(CountingTeacher()), tmp_path / "c.sqlite")
 
 
 def test_the_views_of_earlier_seeds_are_forgotten(clips, tmp_path, caplog):
     caplog.set_level("INFO")
     cache = tmp_path / "c.sqlite"
     corpus_of = clips[:-4]
-    targets.teacher_pass(clips, alone(CountingTeacher()), YAMNET, cache, progress=False)
-    targets.teacher_pass(corpus_of, alone(CountingTeacher()), YAMNET, cache, cache_limit=0, progress=False)
+    passed(clips, alone(CountingTeacher()), cache)
+    passed(corpus_of, alone(CountingTeacher()), cache, cache_limit=0)
     assert "the cache forgot 4 recordings and views of earlier runs" in caplog.text
     teacher = CountingTeacher()
-    targets.teacher_pass(clips, alone(teacher), YAMNET, cache, progress=False)
+    passed(clips, alone(teacher), cache)
     assert teacher.asked == 4
 
 
@@ -163,7 +167,7 @@ def test_several_teachers_share_a_cache_and_keep_their_roles(clips, tmp_path):
     teacher = CountingTeacher()
     asked = [(teacher, "windows", 2.0), (Judge(), "clips", 0.5)]
     for _ in range(2):
-        windows = targets.teacher_pass(clips, asked, YAMNET, tmp_path / "c.sqlite", progress=False)
+        windows = passed(clips, asked, tmp_path / "c.sqlite")
     assert teacher.asked == len(clips)
     of_windows, of_clips = windows.opinions
     assert (of_windows.role, of_windows.weight, of_windows.logits.shape) == (
@@ -172,28 +176,133 @@ def test_several_teachers_share_a_cache_and_keep_their_roles(clips, tmp_path):
         (len(windows), 521),
     )
     assert (of_clips.role, of_clips.weight, of_clips.labels) == ("clips", 0.5, ("cat", "dog"))
-    assert of_clips.logits.tolist() == [[-1, 1]] * len(clips)
+    assert of_clips.logits[:].tolist() == [[-1, 1]] * len(clips)
 
 
 def test_a_teacher_of_windows_may_judge_clips(clips, tmp_path):
     asked = [(CountingTeacher(), "clips", 1.0)]
-    windows = targets.teacher_pass(clips, asked, YAMNET, tmp_path / "c.sqlite", progress=False)
+    windows = passed(clips, asked, tmp_path / "c.sqlite")
     teacher = CountingTeacher()
-    for clip, row in zip(clips, windows.opinions[0].logits, strict=True):
+    for clip, row in zip(clips, windows.opinions[0].logits[:], strict=True):
         expected = in_half_precision(teacher.logits([YAMNET.pad(clip.read())])[0]).mean(axis=0)
         np.testing.assert_allclose(row, expected, rtol=1e-5)
     assert windows.opinions[0].logits.shape == (len(clips), 521)
 
 
 def test_no_teacher_at_all(clips, tmp_path):
-    windows = targets.teacher_pass(clips, [], YAMNET, tmp_path / "c.sqlite", progress=False)
+    windows = passed(clips, [], tmp_path / "c.sqlite")
     assert windows.opinions == []
     assert not (tmp_path / "c.sqlite").exists()
 
 
 def test_spectrograms_are_those_of_the_labelled_clips(clips, tmp_path):
-    windows = targets.teacher_pass(clips, [], YAMNET, tmp_path / "c.sqlite", progress=False)
+    windows = passed(clips, [], tmp_path / "c.sqlite")
     labelled = [clip for clip in clips if clip.split == "test" and clip.labels]
     for clip, own in zip(labelled, windows.spectrograms("test"), strict=True):
         np.testing.assert_array_equal(own, YAMNET.log_mel(YAMNET.pad(clip.read()))[: len(own)])
         assert YAMNET.patch_hop > len(YAMNET.log_mel(YAMNET.pad(clip.read()))) - len(own) >= 0
+
+
+def same(first, second):
+    assert first.clips == second.clips
+    for name in ("first_frame", "clip_index"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    for one, other in zip(
+        [first.log_mel, *(opinion.logits for opinion in first.opinions)],
+        [second.log_mel, *(opinion.logits for opinion in second.opinions)],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one[:], other[:])
+
+
+def test_finished_windows_are_used_again(clips, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    folder, asked = tmp_path / "windows", [(CountingTeacher(), "windows", 1.0), (Judge(), "clips", 0.5)]
+    first = passed(clips, asked, tmp_path / "c.sqlite", folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(corpus.Clip, "read", None)
+        again = passed(clips, asked, tmp_path / "none.sqlite", folder)
+    same(first, again)
+    assert f"going on with the windows of {len(clips)} clips in {folder}" in caplog.text
+    assert not (tmp_path / "none.sqlite").exists()
+
+
+@pytest.mark.parametrize("damage", ["log_mel.f32", "logits-1.f32", "index.json", "clips", "teacher"])
+def test_windows_that_are_damaged_or_of_others_are_made_anew(clips, tmp_path, caplog, damage):
+    caplog.set_level("INFO")
+    folder, asked, expected = tmp_path / "windows", alone(CountingTeacher()), clips
+    passed(clips, asked, tmp_path / "c.sqlite", folder)
+    if damage == "clips":
+        expected = clips[:-1]
+    elif damage == "teacher":
+        asked[0][0].fingerprint = "another"
+    else:
+        content = (folder / damage).read_bytes()
+        (folder / damage).write_bytes(content[: len(content) // 2])
+    again = passed(expected, asked, tmp_path / "c.sqlite", folder)
+    same(again, passed(expected, asked, tmp_path / "c.sqlite"))
+    assert f"{folder} is damaged or of another run, and made anew" in caplog.text
+
+
+def test_what_a_killed_pass_has_written_is_removed(clips, tmp_path):
+    folder = tmp_path / "windows"
+    folder.mkdir()
+    (folder / "logits-7.f32").write_bytes(b"half")
+    passed(clips[:2], alone(CountingTeacher()), tmp_path / "c.sqlite", folder)
+    assert {path.name for path in folder.iterdir()} == {"log_mel.f32", "logits-1.f32", "index.json"}
+
+    class Dying(CountingTeacher):
+        def logits(self, waveforms):
+            assert folder.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        passed(clips, alone(Dying()), tmp_path / "other.sqlite", folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("size", [100, 20_000])
+def test_a_full_disk_is_named_and_nothing_is_left(clips, tmp_path, size):
+    with (
+        full_after(size),
+        pytest.raises(
+            RunError, match=r"windows of the corpus cannot be written to .*windows \(.*too large\); make room"
+        ),
+    ):
+        passed(clips, [], tmp_path / "c.sqlite", tmp_path / "windows")
+    assert not (tmp_path / "windows").exists()
+
+
+class Partitions:
+    """What an earlier pass has left of some clips: Parquet files, with a row of float16 for each window."""
+
+    def __init__(self, folder, clips, teacher):
+        self.asked = []
+        for number, start in enumerate(range(0, len(clips), 5)):
+            rows = [
+                {"clip": clip.name, "window": window, "logits": logits.astype(np.float16)}
+                for clip in clips[start : start + 5]
+                for window, logits in enumerate(teacher.logits([YAMNET.pad(clip.read())])[0])
+            ]
+            parquet.write_table(pyarrow.Table.from_pylist(rows), folder / f"part-{number}.parquet")
+        self.partitions = dataset.dataset(folder, format="parquet")
+
+    def __call__(self, clip):
+        self.asked.append(clip.name)
+        found = self.partitions.to_table(filter=dataset.field("clip") == clip.name).sort_by("window")
+        return np.float32(found["logits"].to_pylist()) if len(found) else None
+
+
+def test_what_another_pass_has_left_comes_before_the_cache(clips, tmp_path):
+    (tmp_path / "partitions").mkdir()
+    known = Partitions(tmp_path / "partitions", clips[::2], CountingTeacher())
+    teacher = CountingTeacher()
+    found = passed(clips, alone(teacher), tmp_path / "c.sqlite", known=[known])
+    assert teacher.asked == len(clips[1::2])
+    assert known.asked == [clip.name for clip in clips]
+    expected = passed(clips, alone(teacher), tmp_path / "fresh.sqlite")
+    rounded = expected.opinions[0].logits[:]
+    of_others = expected.clip_index % 2 == 0
+    rounded[of_others] = rounded[of_others].astype(np.float16)
+    np.testing.assert_array_equal(found.opinions[0].logits[:], rounded)
+    np.testing.assert_array_equal(found.log_mel[:], expected.log_mel[:])

@@ -70,6 +70,15 @@ from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
     help="Model whose weights a recipe with student.start=released begins with; the bundled one by default.",
 )
 @click.option(
+    "--devices",
+    "device_count",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="GPUs, or other devices, that share every step of training; more than one with KERAS_BACKEND=jax "
+    "only. Results differ by rounding.",
+)
+@click.option(
     "--license", metavar="ID", help="The model's licence for its card, such as cc-by-4.0; none by default."
 )
 @CLUSTER
@@ -86,10 +95,11 @@ def distill(
     resume: bool,
     cache: Path | None,
     cache_limit: float | None,
-    license: str | None,
     start: str | None,
     cluster: str | None,
     partitions: str | None,
+    device_count: int,
+    license: str | None,
     repo: str | None,
     private: bool | None,
 ) -> None:
@@ -136,6 +146,7 @@ def distill(
             start=start,
             cluster=cluster,
             partitions=partitions,
+            device_count=device_count,
         )
     except KeyboardInterrupt:
         raise RunError("stopped; the same command with --resume goes on from here") from None

@@ -11,12 +11,13 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from yamnet_cry.distill import devices
 from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.sections import Train
 from yamnet_cry.distill.sequences import Known, Sequences
-from yamnet_cry.distill.targets import Windows
-from yamnet_cry.distill.training import Checkpoints, History, callbacks, seeded
+from yamnet_cry.distill.training import Checkpoints, History, fitted, seeded
+from yamnet_cry.distill.windows import Windows
 from yamnet_cry.model.context_keras import CONTEXT, STUDENT, build, with_embedding
 
 _LOG = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def fit(
     seed: int,
     folder: Path,
     *,
+    device_count: int = 1,
     progress: bool = True,
 ) -> tuple[keras.Model, keras.Model, History]:
     """Trains a student and a context network over it, from where the folder's checkpoints left off.
@@ -42,6 +44,7 @@ def fit(
             no more, for the head that matched them is cut off by now.
         seed: Seed of weights and draws.
         folder: Where checkpoints are, or will be.
+        device_count: How many devices share every step, see `devices`.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -63,7 +66,7 @@ def fit(
         "cosine",
         dropped_learning_rate=settings.dropped_learning_rate,
     )
-    with seeded(seed):
+    with seeded(seed), devices.sharing(device_count):
         checkpoints = Checkpoints(folder)
         if checkpoints.history:
             model = checkpoints.load_last()
@@ -83,14 +86,15 @@ def fit(
             )
             model.compile(keras.optimizers.AdamW(train.learning_rate, train.weight_decay), loss)
         start = len(checkpoints.history)
-        model.fit(
+        fitted(
+            model,
             Sequences(windows, known, "train", settings, seed, start),
-            validation_data=Sequences(windows, known, "val", settings, seed),
-            initial_epoch=start,
-            epochs=train.epochs,
-            shuffle=False,
-            verbose=0,
-            callbacks=callbacks(checkpoints, train, "context", disable=not progress),
+            Sequences(windows, known, "val", settings, seed),
+            checkpoints,
+            train,
+            "context",
+            device_count=device_count,
+            progress=progress,
         )
         best = checkpoints.load_best()
     both = best.get_layer(STUDENT)

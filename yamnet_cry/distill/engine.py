@@ -20,6 +20,7 @@ from yamnet_cry.detector import CryDetector
 from yamnet_cry.distill import (
     context,
     corpus,
+    devices,
     fitness,
     labelling,
     measuring,
@@ -41,8 +42,9 @@ from yamnet_cry.distill.measuring import Measured
 from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.recipes import CRY
 from yamnet_cry.distill.sampling import select
-from yamnet_cry.distill.targets import Known, Windows
+from yamnet_cry.distill.targets import Known
 from yamnet_cry.distill.teachers import Teacher
+from yamnet_cry.distill.windows import Windows
 from yamnet_cry.errors import ModelError, RecipeError, RunError
 from yamnet_cry.files import write_whole
 from yamnet_cry.model import card, context_keras
@@ -88,11 +90,13 @@ def distill(
     start: str | os.PathLike[str] | None = None,
     cluster: str | None = None,
     partitions: str | os.PathLike[str] | None = None,
+    device_count: int = 1,
     progress: bool = True,
 ) -> Classifier:
     """Distils teachers into a student, and writes the model folder.
 
-    Work in progress is kept in ``<out>.partial``; ``out`` itself appears whole, in one step, at the end. A
+    Work in progress is kept in ``<out>.partial``, the spectrograms and logits of all clips among it, which
+    may need more room than memory has; ``out`` itself appears whole, in one step, at the end. A
     student that is of no use, see `fitness.doubt`, is written as well, and a warning is logged.
 
     Afterwards the seeds of Keras and TensorFlow in this process are ``seed``, and TensorFlow's operations
@@ -116,6 +120,8 @@ def distill(
             by default, they are asked here. Clips that cannot be read are then left out, with a warning.
         partitions: Folder or URL of the logits that a cluster has found, which is looked at before teachers
             are asked; with ``cluster``, `labelling.default_partitions` by default.
+        device_count: How many devices share every step of training, see `devices`: on more than one, Keras's
+            backend must be JAX. A run may be resumed on another number.
         progress: Whether to show progress bars.
 
     Returns:
@@ -134,6 +140,7 @@ def distill(
     partial = out.with_name(out.name + ".partial")
     _check_free(out, partial, resume)
     kind = _kind_of_model(recipe)
+    devices.check(device_count, recipe)
     clips = sources.load(*([audio] if isinstance(audio, str) else audio), task=recipe.task)
     recipe = replace(recipe, task=corpus.completed(recipe.task, clips))
     untrained = _of_usable_size(recipe)
@@ -160,6 +167,7 @@ def distill(
         list(roles),
         recipe.front_end,
         Path(cache or default_cache()),
+        partial / "windows",
         cache_limit=cache_limit,
         known=known,
         progress=progress,
@@ -167,14 +175,28 @@ def distill(
     windows = probe.fitted(windows, recipe.task)
     checkpoints = partial / "checkpoints"
     student, history = training.fit(
-        windows, recipe, teacher_labels, seed, checkpoints, start=begun, progress=progress
+        windows,
+        recipe,
+        teacher_labels,
+        seed,
+        checkpoints,
+        start=begun,
+        device_count=device_count,
+        progress=progress,
     )
     representative = windows.patches(_calibration_windows(windows, recipe, seed))
     trained: dict[str, Any] = {"windows": _counts(windows, recipe), "history": history}
     heard, of_context = student, None
     if recipe.context is not None:
         student, of_context, later = context.fit(
-            windows, student, recipe, teacher_labels, seed, checkpoints / "context", progress=progress
+            windows,
+            student,
+            recipe,
+            teacher_labels,
+            seed,
+            checkpoints / "context",
+            device_count=device_count,
+            progress=progress,
         )
         heard, trained["context_history"] = context_keras.with_embedding(student), later
     tflite = quantize.to_int8(heard, representative, dense_per_channel=recipe.export.dense_per_channel)
@@ -206,7 +228,7 @@ def distill(
             "multiply_accumulates": quantize.multiply_accumulates(student),
         },
     }
-    recorded = record.record(recipe, seed, clips, loaded, license, begun)
+    recorded = record.record(recipe, seed, clips, loaded, license, begun, device_count)
     networks = {TFLITE: tflite} | ({} if both is None else {CONTEXT: both[1].to_bytes()})
     _write(partial / "model", student, networks, measured, recorded, metrics)
     try:

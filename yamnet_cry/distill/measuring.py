@@ -1,8 +1,10 @@
 """What a finished student is measured by: calibrated on validation, reported on test, beside its teacher."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from yamnet_cry.distill import corpus, evaluate, plots
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.evaluate import Track
 from yamnet_cry.distill.metrics import Float64
+from yamnet_cry.distill.rows import blocks
 from yamnet_cry.distill.sampling import teacher_score
-from yamnet_cry.distill.targets import Opinion, Windows
+from yamnet_cry.distill.windows import Opinion, Windows
 from yamnet_cry.frontend import Float32
 from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.context import Context
@@ -74,35 +77,37 @@ def measure(
     return _classifier(clips, windows, student, Classifier(config, tflite), progress=progress)
 
 
-def _predicted(student: keras.Model, windows: Windows) -> Float32:
-    """Returns what a network says of validation and test windows, and 0 of others."""
+def _predicted(network: keras.Model, windows: Windows) -> Iterator[tuple[Clip, Float32]]:
+    """Yields what a network says of the windows of each labelled clip of validation and test."""
     used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
-    said = np.zeros((len(windows), student.output_shape[-1]), np.float32)
-    said[used] = student.predict(windows.patches(used), batch_size=256, verbose=0)
-    return said
+    rows = chain.from_iterable(
+        network.predict(windows.patches(used[block]), batch_size=256, verbose=0)
+        for block in blocks(len(used))
+    )
+    of_windows = zip(windows.clip_index[used], rows, strict=True)
+    for number, of_clip in groupby(of_windows, key=itemgetter(0)):
+        said = np.stack([row for _, row in of_clip])
+        if windows.clips[number].labels:
+            yield windows.clips[number], said
 
 
 def _in_full_precision(
     windows: Windows, student: keras.Model, context: keras.Model | None, task: Task
 ) -> dict[str, list[Track]]:
     """Returns the log-odds of every labelled clip of validation and test, as Keras gives them."""
+    tracks: dict[str, list[Track]] = {split: [] for split in _SPLITS}
     if context is None:
-        scores = log_odds(task.score(_predicted(student, windows)))
-        return {split: windows.by_clip(scores, split) for split in _SPLITS}
-    embeddings = _predicted(keras.Model(student.input, student.get_layer(HEAD).output), windows)
-    rows = {split: windows.by_clip(np.arange(len(windows)), split) for split in _SPLITS}
-    return {
-        split: [np.asarray(context(embeddings[own][None]))[0] for own in of_split]
-        for split, of_split in rows.items()
-    }
+        for clip, logits in _predicted(student, windows):
+            tracks[clip.split].append(log_odds(task.score(logits)))
+        return tracks
+    for clip, embeddings in _predicted(keras.Model(student.input, student.get_layer(HEAD).output), windows):
+        tracks[clip.split].append(np.asarray(context(embeddings[None]))[0])
+    return tracks
 
 
 def _teacher(windows: Windows, labels: tuple[str, ...]) -> Opinion | None:
-    """Returns the first teacher of windows, if it knows the labels: its logits in their order."""
-    for opinion in windows.of("windows"):
-        if set(labels) <= set(opinion.labels):
-            return replace(opinion, labels=labels, logits=opinion.of_labels(labels))
-    return None
+    """Returns the first teacher of windows that knows the labels."""
+    return next((each for each in windows.of("windows") if set(labels) <= set(each.labels)), None)
 
 
 def _detector(
@@ -122,7 +127,9 @@ def _detector(
     is_cry = {split: evaluate.labels(own) for split, own in splits.items()}
     window_scores: dict[str, Float32] = {}
     if teacher := _teacher(windows, task.labels):
-        window_scores["teacher"] = task.score(teacher.logits)
+        window_scores["teacher"] = np.concatenate(
+            [task.score(teacher.of_labels(task.labels, block)) for block in blocks(len(windows))]
+        )
         if teacher.kind == "independent":
             # Their sum reaches 2; calibration takes scores up to 1.
             window_scores["teacher_sigmoid"] = teacher_score(teacher, task) * np.float32(0.5)
@@ -171,23 +178,22 @@ def _classifier(
     config = classifier.config
     task = config.task
     test = corpus.labelled(clips, "test", task)
-    of_clips = {
-        "int8": list(map(classifier.logits, windows.spectrograms("test"))),
-        "fp32": windows.by_clip(_predicted(student, windows), "test"),
+    of_windows = windows.by_clip(np.arange(len(windows)), "test")
+
+    def report(logits: Iterable[Float32]) -> dict[str, Any]:
+        means = [task.probabilities(own).mean(axis=0, dtype=np.float64) for own in logits]
+        return evaluate.classification_report(test, np.stack(means), task, progress=progress)
+
+    models = {
+        "int8": report(map(classifier.logits, windows.spectrograms("test"))),
+        "fp32": report(said for clip, said in _predicted(student, windows) if clip.split == "test"),
     }
     if teacher := _teacher(windows, task.labels):
-        of_clips["teacher"] = windows.by_clip(teacher.logits, "test")
+        models["teacher"] = report(teacher.of_labels(task.labels, own) for own in of_windows)
     for judge in windows.of("clips"):
         if set(task.labels) <= set(judge.labels):
-            of_clips["judge"] = windows.by_clip(judge.of_labels(task.labels)[windows.clip_index], "test")
-    models = {
-        name: evaluate.classification_report(
-            test,
-            np.stack([task.probabilities(own).mean(axis=0, dtype=np.float64) for own in each]),
-            task,
-            progress=progress,
-        )
-        for name, each in of_clips.items()
-    }
+            models["judge"] = report(
+                judge.of_labels(task.labels, windows.clip_index[own]) for own in of_windows
+            )
     results = {"evaluation": evaluate.classification_method("test"), "models": models}
     return Measured(config, results, partial(evaluate.draw_classification, models["int8"], task))

@@ -12,8 +12,8 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from yamnet_cry.distill.sampling import of_each
-from yamnet_cry.distill.targets import Opinion, Windows
 from yamnet_cry.distill.teachers.kinds import EMBEDDING
+from yamnet_cry.distill.windows import Opinion, Windows
 from yamnet_cry.frontend import Float32
 from yamnet_cry.task import Task
 
@@ -55,8 +55,10 @@ def _with_labels(opinion: Opinion, windows: Windows, task: Task) -> Opinion:
     train, val = (
         np.flatnonzero(used[of_window] & windows.in_split(split)[of_window]) for split in ("train", "val")
     )
-    scaler = StandardScaler().fit(opinion.logits[train])
-    scaled = scaler.transform(opinion.logits).astype(np.float32)
+    # Of all clips together, for the regression wants them so: embeddings are small beside spectrograms.
+    embeddings = opinion.logits[:]
+    scaler = StandardScaler().fit(embeddings[train])
+    scaled = scaler.transform(embeddings).astype(np.float32)
     if task.kind == "exclusive":
         logits = _best(scaled, known.argmax(axis=1), train, val, task.labels)
     else:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+import keras
+
 from yamnet_cry.classifier import Classifier
 from yamnet_cry.distill import corpus
 from yamnet_cry.distill.corpus import Clip
@@ -43,6 +45,7 @@ def record(
     teachers: Sequence[Teacher],
     license: str | None,
     start: Classifier | None,
+    device_count: int,
 ) -> dict[str, Any]:
     """What ``recipe.json`` says: enough to do it again, and to know whose audio went in."""
     settings = recipe.to_dict()
@@ -60,6 +63,7 @@ def record(
         "seed": seed,
         "teachers": [{"name": teacher.name, "fingerprint": teacher.fingerprint} for teacher in teachers],
         **({} if start is None else {"began_with": _began_with(start)}),
+        "trained_on": {"backend": keras.backend.backend(), "devices": device_count},
         "license": license,
         "sources": of_sources,
         "versions": {name: version(name) for name in ("yamnet-cry", "keras", "tensorflow", "numpy")},

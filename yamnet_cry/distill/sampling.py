@@ -6,13 +6,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from yamnet_cry.distill.rows import blocks
 from yamnet_cry.distill.sections import Sampling, Selection
-from yamnet_cry.distill.targets import Opinion, Windows
+from yamnet_cry.distill.windows import Indices, Opinion, Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
 from yamnet_cry.task import Task
-
-Indices = NDArray[np.int64]
 
 #: Stands for a label that nobody knows.
 UNKNOWN = np.float32(-1.0)
@@ -29,12 +28,17 @@ def teacher_score(opinion: Opinion, task: Task) -> Float32:
         >>> teacher_score(opinion, task).tolist()
         [1.0]
     """
-    if opinion.kind == "exclusive":
-        columns = list(map(opinion.labels.index, task.group))
-        return Task(opinion.labels).probabilities(opinion.logits)[:, columns].sum(axis=1)
-    chosen = opinion.of_labels(task.group).astype(np.float64)
-    # tanh keeps the sigmoid of large negative logits from overflowing.
-    return (0.5 * (1.0 + np.tanh(0.5 * chosen))).sum(axis=1).astype(np.float32)
+    scores = np.empty(len(opinion.logits), np.float32)
+    for block in blocks(len(scores)):
+        if opinion.kind == "exclusive":
+            columns = list(map(opinion.labels.index, task.group))
+            softmax = Task(opinion.labels).probabilities(opinion.logits[block])
+            scores[block] = softmax[:, columns].sum(axis=1)
+        else:
+            chosen = opinion.of_labels(task.group, block).astype(np.float64)
+            # tanh keeps the sigmoid of large negative logits from overflowing.
+            scores[block] = (0.5 * (1.0 + np.tanh(0.5 * chosen))).sum(axis=1)
+    return scores
 
 
 def select(windows: Windows, split: str, selection: Selection | None, task: Task) -> tuple[Indices, Indices]:
@@ -135,15 +139,21 @@ def _silent(windows: Windows) -> NDArray[np.bool_]:
     """Tells which windows are digital silence, as clips that were padded to a length hold."""
     front_end = windows.front_end
     lowest = front_end.log_mel(np.zeros(front_end.patch_samples, np.float32)).max()
-    loud = np.concatenate([[0], np.cumsum((windows.log_mel > lowest).any(axis=1))])
-    return loud[windows.first_frame + front_end.patch_frames] == loud[windows.first_frame]
+    silent = np.empty(len(windows), np.bool_)
+    for block in blocks(len(windows)):
+        first = windows.first_frame[block]
+        frames = windows.log_mel[first[0] : first[-1] + front_end.patch_frames]
+        loud = np.concatenate([[0], np.cumsum((frames > lowest).any(axis=1))])
+        silent[block] = loud[first - first[0] + front_end.patch_frames] == loud[first - first[0]]
+    return silent
 
 
 def judged(judge: Opinion, task: Task) -> Float32:
     """Returns what a teacher of clips says as a label: of shape (clips, 1) or (clips, labels)."""
     if task.group:
         return np.minimum(teacher_score(judge, task), np.float32(1.0))[:, None]
-    return task.probabilities(judge.of_labels(task.labels))
+    parts = (judge.of_labels(task.labels, block) for block in blocks(len(judge.logits)))
+    return np.concatenate([task.probabilities(part) for part in parts])
 
 
 def targets(windows: Windows, index: Indices, known: Float32, teacher_labels: tuple[str, ...]) -> Float32:
@@ -159,19 +169,48 @@ def targets(windows: Windows, index: Indices, known: Float32, teacher_labels: tu
         float32 of shape (windows, teachers * len(teacher_labels) + known.shape[1]): the logits of each
         teacher of windows, and what is known.
     """
-    parts = [_in_order(opinion, index, teacher_labels) for opinion in windows.of("windows")]
+    parts = [opinion.of_labels(teacher_labels, index) for opinion in windows.of("windows")]
     return np.concatenate([*parts, known[index]], axis=1, dtype=np.float32)
 
 
-def _in_order(opinion: Opinion, index: Indices, labels: tuple[str, ...]) -> Float32:
-    if opinion.labels == labels:
-        return opinion.logits[index]
-    columns = np.array([opinion.labels.index(label) for label in labels])
-    return opinion.logits[index[:, None], columns]
+class Batches(keras.utils.PyDataset):
+    """Batches of patches and targets, read as they are needed.
+
+    Args:
+        windows: The corpus.
+        order: Which of them, in their order.
+        known: What `labels` says of all windows.
+        teacher_labels: Those that the student matches.
+        batch_size: Windows in a batch; the last batch may be smaller.
+    """
+
+    def __init__(
+        self,
+        windows: Windows,
+        order: Indices,
+        known: Float32,
+        teacher_labels: tuple[str, ...],
+        batch_size: int,
+    ) -> None:
+        super().__init__()
+        self._windows, self._known, self._teacher_labels = windows, known, teacher_labels
+        self._order, self.batch_size = order, batch_size
+
+    @property
+    def total(self) -> int:
+        """How many windows are in all batches together."""
+        return len(self._order)
+
+    def __len__(self) -> int:
+        return -(-self.total // self.batch_size)
+
+    def __getitem__(self, number: int) -> tuple[Any, Any]:
+        index = self._order[number * self.batch_size : (number + 1) * self.batch_size]
+        return self._windows.patches(index), targets(self._windows, index, self._known, self._teacher_labels)
 
 
-class Epochs(keras.utils.PyDataset):
-    """Batches of patches and targets: some windows every time, and some freshly drawn.
+class Epochs(Batches):
+    """Batches of an epoch: some windows every time, and some freshly drawn.
 
     What an epoch holds depends on the seed and the number of the epoch alone, so a resumed run
     continues exactly as it would have.
@@ -198,26 +237,17 @@ class Epochs(keras.utils.PyDataset):
         seed: int,
         epoch: int = 0,
     ) -> None:
-        super().__init__()
-        self._windows, self._known, self._teacher_labels = windows, known, teacher_labels
         self._always, self._some = chosen
         self._count = min(len(self._some), sampling.negatives_per_positive * len(self._always))
-        self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
-        self._draw()
+        self._seed, self._epoch = seed, epoch
+        super().__init__(windows, self._drawn(), known, teacher_labels, batch_size)
 
-    def _draw(self) -> None:
+    def _drawn(self) -> Indices:
         generator = np.random.default_rng((self._seed, self._epoch))
         drawn = generator.choice(self._some, self._count, replace=False)
-        self._order = generator.permutation(np.concatenate([self._always, drawn]))
+        return generator.permutation(np.concatenate([self._always, drawn]))
 
     def on_epoch_end(self) -> None:
         """Draws the next epoch's windows; Keras calls it."""
         self._epoch += 1
-        self._draw()
-
-    def __len__(self) -> int:
-        return -(-len(self._order) // self._batch_size)
-
-    def __getitem__(self, number: int) -> tuple[Any, Any]:
-        index = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        return self._windows.patches(index), targets(self._windows, index, self._known, self._teacher_labels)
+        self._order = self._drawn()

@@ -9,17 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry.distill.recipe import Recipe
-from yamnet_cry.distill.sampling import (
-    UNKNOWN,
-    Indices,
-    judged,
-    labels,
-    of_clips,
-    targets,
-    teacher_score,
-)
+from yamnet_cry.distill.sampling import UNKNOWN, judged, labels, of_clips, targets, teacher_score
 from yamnet_cry.distill.sections import ContextSettings
-from yamnet_cry.distill.targets import Windows
+from yamnet_cry.distill.windows import Indices, Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
 
@@ -105,6 +97,7 @@ class Sequences(keras.utils.PyDataset):
     ) -> None:
         super().__init__()
         self._windows, self._known, self._settings = windows, known, settings
+        self.batch_size = settings.batch_size
         self._seed, self._epoch, self._draws = seed, epoch, split == "train"
         self._counts = np.bincount(windows.clip_index, minlength=len(windows.clips))
         self._starts = np.cumsum(self._counts) - self._counts
@@ -132,11 +125,16 @@ class Sequences(keras.utils.PyDataset):
         self._epoch += 1
         self._draw()
 
+    @property
+    def total(self) -> int:
+        """How many sequences are in all batches together."""
+        return len(self._order)
+
     def __len__(self) -> int:
-        return -(-len(self._order) // self._settings.batch_size)
+        return -(-self.total // self.batch_size)
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
-        size, length = self._settings.batch_size, self._settings.windows
+        size, length = self.batch_size, self._settings.windows
         clips = self._order[number * size : (number + 1) * size]
         generator = np.random.default_rng((self._seed, self._epoch, number))
         index = np.zeros((len(clips), length), np.int64)

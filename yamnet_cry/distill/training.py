@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,22 @@ import numpy as np
 from tqdm import tqdm
 
 from yamnet_cry.classifier import Classifier
-from yamnet_cry.distill import students, weight_bits
+from yamnet_cry.distill import devices, students, weight_bits
 from yamnet_cry.distill.losses import DistillationLoss
 from yamnet_cry.distill.recipe import Recipe
-from yamnet_cry.distill.sampling import Epochs, labels, select, targets
+from yamnet_cry.distill.sampling import Batches, Epochs, labels, select
 from yamnet_cry.distill.sections import Train
-from yamnet_cry.distill.targets import Windows
 from yamnet_cry.distill.weight_bits import HeldToBits
+from yamnet_cry.distill.windows import Windows
 from yamnet_cry.errors import RunError
 from yamnet_cry.files import write_whole
 
 _LOG = logging.getLogger(__name__)
 
 HISTORY = "history.json"
+
+# Windows in a batch of validation.
+_VALIDATED = 256
 
 History = list[dict[str, float]]
 
@@ -39,6 +42,7 @@ def fit(
     folder: Path,
     *,
     start: Classifier | None = None,
+    device_count: int = 1,
     progress: bool = True,
 ) -> tuple[keras.Model, History]:
     """Trains a student, from where the folder's checkpoints left off.
@@ -50,6 +54,7 @@ def fit(
         seed: Seed of weights and draws.
         folder: Where checkpoints are, or will be.
         start: The model whose weights it begins with; random ones by default.
+        device_count: How many devices share every step, see `devices`. A run may go on with another number.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -69,7 +74,7 @@ def fit(
     bits = recipe.export.weight_bits
     loss = DistillationLoss.of(task, recipe.loss, windows.of("windows"), teacher_labels)
 
-    with seeded(seed):
+    with seeded(seed), devices.sharing(device_count):
         checkpoints = Checkpoints(folder)
         history = checkpoints.history
         if history:
@@ -92,19 +97,18 @@ def fit(
             seed,
             epoch=first,
         )
-        model.fit(
+        validation = Batches(windows, checked, known, teacher_labels, _VALIDATED - _VALIDATED % device_count)
+        fitted(
+            model,
             epochs,
-            validation_data=(windows.patches(checked), targets(windows, checked, known, teacher_labels)),
-            validation_batch_size=256,
-            initial_epoch=first,
-            epochs=recipe.train.epochs,
-            shuffle=False,  # Epochs shuffles windows; Keras would shuffle batches, with a seed of its own
-            verbose=0,
-            callbacks=[
-                # Before the checkpoints, which keep weights in full precision.
-                *([HeldToBits(bits)] if bits else []),
-                *callbacks(checkpoints, recipe.train, "training", disable=not progress),
-            ],
+            validation,
+            checkpoints,
+            recipe.train,
+            "training",
+            # Before the checkpoints, which keep weights in full precision.
+            [HeldToBits(bits)] if bits else [],
+            device_count=device_count,
+            progress=progress,
         )
         student = students.without_second_head(checkpoints.load_best())
         if bits:
@@ -112,22 +116,52 @@ def fit(
         return student, checkpoints.history
 
 
-def callbacks(
-    checkpoints: "Checkpoints", train: Train, description: str, *, disable: bool
-) -> list[keras.callbacks.Callback]:
-    """Returns what goes with a fit: its learning rate, its checkpoints and its progress bar.
+def fitted(
+    model: keras.Model,
+    batches: devices.Batched,
+    validation: devices.Batched,
+    checkpoints: "Checkpoints",
+    train: Train,
+    description: str,
+    more: Sequence[keras.callbacks.Callback] = (),
+    *,
+    device_count: int,
+    progress: bool,
+) -> None:
+    """Fits a compiled model, from the epoch at which its checkpoints end.
 
     Args:
+        model: Is changed.
+        batches: What it is fitted to.
+        validation: What its loss is measured on after each epoch.
         checkpoints: With the epochs that are done already.
         train: Its settings.
-        description: Of the bar.
-        disable: Whether to show none.
+        description: Of the progress bar.
+        more: Callbacks that come before the checkpoints.
+        device_count: How many devices share every step.
+        progress: Whether to show a progress bar.
     """
-    return [
+    first = len(checkpoints.history)
+    callbacks = [
+        *more,
         keras.callbacks.LearningRateScheduler(lambda epoch, _rate: learning_rate(train, epoch)),
         checkpoints,
-        _Progress(len(checkpoints.history), train.epochs, description, disable=disable),
+        _Progress(first, train.epochs, description, disable=not progress),
     ]
+    data: list[Any] = [batches, validation]
+    if device_count > 1:
+        data = [devices.Shared(each, device_count) for each in data]
+        # First of all, for the others read losses.
+        callbacks.insert(0, devices.CountedOnce(*data))
+    model.fit(
+        data[0],
+        validation_data=data[1],
+        initial_epoch=first,
+        epochs=train.epochs,
+        shuffle=False,  # what is fitted to shuffles itself; Keras would shuffle batches, with its own seed
+        verbose=0,
+        callbacks=callbacks,
+    )
 
 
 def learning_rate(train: Train, epoch: int) -> float:
