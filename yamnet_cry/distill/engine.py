@@ -28,6 +28,7 @@ from yamnet_cry.distill import (
     probe,
     quantize,
     record,
+    sampling,
     sources,
     students,
     targets,
@@ -41,7 +42,6 @@ from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.measuring import Measured
 from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.recipes import CRY
-from yamnet_cry.distill.sampling import select
 from yamnet_cry.distill.targets import Known
 from yamnet_cry.distill.teachers import Teacher
 from yamnet_cry.distill.windows import Windows
@@ -185,7 +185,7 @@ def distill(
         progress=progress,
     )
     representative = windows.patches(_calibration_windows(windows, recipe, seed))
-    trained: dict[str, Any] = {"windows": _counts(windows, recipe), "history": history}
+    trained: dict[str, Any] = {"windows": sampling.counts(windows, recipe), "history": history}
     heard, of_context = student, None
     if recipe.context is not None:
         student, of_context, later = context.fit(
@@ -350,16 +350,6 @@ def _calibration_windows(windows: Windows, recipe: Recipe, seed: int) -> np.ndar
     available = np.flatnonzero(windows.in_split("val"))
     count = min(recipe.export.calibration_patches, len(available))
     return np.random.default_rng(seed).choice(available, count, replace=False)
-
-
-def _counts(windows: Windows, recipe: Recipe) -> dict[str, Any]:
-    counts = {}
-    for split in ("train", "val"):
-        chosen = select(windows, split, recipe.selection, recipe.task)
-        names = ("positive", "negative") if recipe.selection is not None else ("used",)
-        used = {name: len(part) for name, part in zip(names, chosen, strict=False)}
-        counts[split] = {**used, "all": int(windows.in_split(split).sum())}
-    return counts
 
 
 def _packed(student: keras.Model, bits: int) -> dict[str, int]:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.rows import blocks
 from yamnet_cry.distill.sections import Sampling, Selection
 from yamnet_cry.distill.windows import Indices, Opinion, Windows
@@ -66,6 +67,17 @@ def select(windows: Windows, split: str, selection: Selection | None, task: Task
             f"the {inside.sum()} of split {split!r}; training needs both"
         )
     return positive, negative
+
+
+def counts(windows: Windows, recipe: Recipe) -> dict[str, dict[str, int]]:
+    """Counts the windows of training and validation that a recipe uses, of each kind, and all there are."""
+    found = {}
+    for split in ("train", "val"):
+        chosen = select(windows, split, recipe.selection, recipe.task)
+        names = ("positive", "negative") if recipe.selection is not None else ("used",)
+        used = {name: len(part) for name, part in zip(names, chosen, strict=False)}
+        found[split] = {**used, "all": int(windows.in_split(split).sum())}
+    return found
 
 
 def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32:
