@@ -20,8 +20,9 @@ def cluster(processors: int) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
-    patient = {"PYTHONPATH": path, "RAY_raylet_start_wait_time_s": _PATIENCE_SECONDS}
-    with mock.patch.dict(os.environ, patient):
+    # Ray lets workers wait for all other programs, which on a busy machine is for ever.
+    patient = {"RAY_raylet_start_wait_time_s": _PATIENCE_SECONDS, "RAY_worker_niceness": "0"}
+    with mock.patch.dict(os.environ, {"PYTHONPATH": path, **patient}):
         started = Cluster(initialize_head=True, head_node_args={"num_cpus": processors, **SMALL})
         try:
             yield started
