@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 #: Of every node.
 SMALL = {"object_store_memory": 80_000_000, "include_dashboard": False}
+
+# On a busy machine a node takes longer to start than Ray waits.
+_PATIENCE_SECONDS = "300"
 
 
 @contextmanager
@@ -15,16 +19,12 @@ def cluster(processors: int) -> Iterator[Any]:
     """Starts one with a single node, whose processes can import what lies beside the tests."""
     from ray.cluster_utils import Cluster
 
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), before]))
-    try:
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    # Ray lets workers wait for all other programs, which on a busy machine is for ever.
+    patient = {"RAY_raylet_start_wait_time_s": _PATIENCE_SECONDS, "RAY_worker_niceness": "0"}
+    with mock.patch.dict(os.environ, {"PYTHONPATH": path, **patient}):
         started = Cluster(initialize_head=True, head_node_args={"num_cpus": processors, **SMALL})
         try:
             yield started
         finally:
             started.shutdown()
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
