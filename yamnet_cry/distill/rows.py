@@ -9,8 +9,8 @@ import numpy as np
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import Float32
 
-# A whole number of the batches in which windows are predicted; of spectrograms, 25 MB.
-_BLOCK = 2048
+# A whole number of the batches in which windows are predicted; as patches, 13 MB.
+_BLOCK = 512
 
 
 class Rows:
@@ -74,8 +74,8 @@ def blocks(count: int) -> Iterator[slice]:
     """Cuts so many rows, or windows, into blocks that fit in memory.
 
     Example:
-        >>> list(blocks(3000))
-        [slice(0, 2048, None), slice(2048, 3000, None)]
+        >>> list(blocks(800))
+        [slice(0, 512, None), slice(512, 800, None)]
     """
     for start in range(0, count, _BLOCK):
         yield slice(start, min(start + _BLOCK, count))
