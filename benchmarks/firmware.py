@@ -125,7 +125,7 @@ def chain_rows(detector: CryDetector, kit: Path, folder: Path, audio: str) -> li
     return [
         "## The whole chain",
         "",
-        f"C front end, TFLite-Micro and C events on {len(heard[0])} test recordings, beside Python: how many "
+        f"C front end, TFLite-Micro and C events on {len(waves)} test recordings, beside Python: how many "
         "inputs of the network differ; the AUC; in how many recordings an event begins or ends otherwise "
         "than with the same network behind Python's front end, and than with Python's detector, which runs "
         "on XNNPACK and so rounds between layers in a way of its own.",
