@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -113,16 +113,26 @@ def main() -> None:
         run(arguments.alone, arguments.folder)
         return
     print(f"{'clips':>8} {'hours':>7} {'spectrograms and logits':>24} {'peak of memory':>15} {'seconds':>8}")
-    for count in (arguments.clips, 10 * arguments.clips):
-        with TemporaryDirectory(dir=arguments.folder) as folder:
-            command = [sys.executable, __file__, "--alone", str(count), "--folder", folder]
-            child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
-        found = json.loads(child.stdout.splitlines()[-1])
+    for found in peaks(arguments.clips, arguments.folder):
         print(
-            f"{count:8,} {count * SECONDS / 3600:7.1f} {found['data'] / 1e6:21,.0f} MB "
+            f"{found['clips']:8,} {found['clips'] * SECONDS / 3600:7.1f} {found['data'] / 1e6:21,.0f} MB "
             f"{found['peak'] / 1e6:12,.0f} MB {found['seconds']:8.0f}",
             flush=True,
         )
+
+
+def peaks(clips: int, folder: Path | None = None) -> Iterator[dict[str, float]]:
+    """Yields what a run with so many clips took, and one with ten times as many.
+
+    Args:
+        clips: How many.
+        folder: With room for spectrograms and logits.
+    """
+    for count in (clips, 10 * clips):
+        with TemporaryDirectory(dir=folder) as temporary:
+            command = [sys.executable, __file__, "--alone", str(count), "--folder", temporary]
+            child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
+        yield json.loads(child.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

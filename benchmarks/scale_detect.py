@@ -14,14 +14,15 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import soundfile
 
 from yamnet_cry.demo import nursery
+from yamnet_cry.model.card import markdown_table
 
 _PER_FOLDER = 1_000
 _PROGRAM = (sys.executable, "-m", "yamnet_cry", "detect")
@@ -100,8 +101,69 @@ def crying(table: Path) -> set[tuple[str, str, str]]:
     if table.is_file():
         with table.open(newline="") as file:
             return {(row["file"], row["start"], row["end"]) for row in csv.DictReader(file) if row["start"]}
+    import pyarrow.parquet as pq
+
     rows = pq.read_table(table, columns=["file", "start", "end"]).to_pylist()
     return {(r["file"], f"{r['start']:.2f}", f"{r['end']:.2f}") for r in rows if r["start"] is not None}
+
+
+def compared(files: int, seconds: float, workers: int, folder: Path | None = None) -> dict[str, Any]:
+    """Hears recordings both ways, and once more on the cluster when all is done.
+
+    Args:
+        files: How many recordings.
+        seconds: How long each is.
+        workers: Processes that hear.
+        folder: With room for them.
+
+    Returns:
+        What was asked for, each `Run` by its way, and the size of the results.
+    """
+    from ray.cluster_utils import Cluster
+
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        clips, table, out = Path(temporary, "clips"), Path(temporary, "events.csv"), Path(temporary, "out")
+        make(clips, files, seconds)
+        here = run([str(clips), "--csv", str(table), "--workers", str(workers)], "spawn_main")
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": workers, "include_dashboard": False},
+        )
+        there, again = (
+            run([str(clips), "--cluster", cluster.address, "--out", str(out)], "ray::Map") for _ in range(2)
+        )
+        cluster.shutdown()
+        if crying(table) != crying(out):
+            raise SystemExit("the two ways have found other events")
+        size = sum(file.stat().st_size for file in out.rglob("*.parquet"))
+    ways = {"in processes": here, "cluster": there, "cluster, all done before": again}
+    return {
+        "files": files,
+        "seconds": seconds,
+        "workers": workers,
+        "ways": {name: asdict(each) for name, each in ways.items()},
+        "bytes": size,
+    }
+
+
+def tables(found: dict[str, Any]) -> str:
+    """Writes what `compared` gives, in Markdown."""
+    rows = [
+        [
+            name,
+            f"{each['seconds']:,.1f}",
+            f"{found['files'] / each['seconds']:,.0f}",
+            f"{each['driver'] / 1e6:,.0f} MB",
+            f"{each['workers'] / 1e6:,.0f} MB",
+        ]
+        for name, each in found["ways"].items()
+    ]
+    header = ["way", "seconds", "files a second", "first process", "workers together"]
+    return (
+        f"{found['files']:,} files of {found['seconds']:g} s, {found['workers']} workers:\n\n"
+        f"{markdown_table(header, rows)}\n\n"
+        f"The results have {found['bytes'] / found['files']:,.1f} bytes a file."
+    )
 
 
 def main() -> None:
@@ -112,29 +174,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
-    from ray.cluster_utils import Cluster
-
-    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
-        folder, table, out = Path(temporary, "clips"), Path(temporary, "events.csv"), Path(temporary, "out")
-        make(folder, options.files, options.seconds)
-        here = run([str(folder), "--csv", str(table), "--workers", str(options.workers)], "spawn_main")
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": options.workers, "include_dashboard": False},
-        )
-        there = run([str(folder), "--cluster", cluster.address, "--out", str(out)], "ray::Map")
-        again = run([str(folder), "--cluster", cluster.address, "--out", str(out)], "ray::Map")
-        cluster.shutdown()
-        if crying(table) != crying(out):
-            raise SystemExit("the two ways have found other events")
-        size = sum(file.stat().st_size for file in out.rglob("*.parquet"))
-    print(f"{options.files:,} files of {options.seconds:g} s, {options.workers} workers\n")
-    print("| way | s | files/s | first process | workers together |\n| --- | ---: | ---: | ---: | ---: |")
-    for name, each in (("in processes", here), ("cluster", there), ("cluster, all done", again)):
-        rate = options.files / each.seconds
-        memory = f"{each.driver / 1e6:,.0f} MB | {each.workers / 1e6:,.0f} MB"
-        print(f"| {name} | {each.seconds:,.1f} | {rate:,.0f} | {memory} |")
-    print(f"\nThe results have {size / options.files:,.1f} bytes a file.")
+    print(tables(compared(options.files, options.seconds, options.workers, options.folder)))
 
 
 if __name__ == "__main__":

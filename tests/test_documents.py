@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hosts_report
 import pytest
+import soak_report
 import update_documents
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,12 @@ def test_the_report_of_hosts_is_that_of_its_figures():
         "ESPHome",
     }
     assert not [host["name"] for host in content["hosts"] if "failed" in host["tests"]]
+
+
+def test_the_report_of_the_soak_is_that_of_its_figures():
+    result = json.loads((soak_report.HERE / "soak.json").read_text(encoding="utf-8"))
+    assert (soak_report.HERE / "soak.md").read_text(encoding="utf-8") == soak_report.text(result)
+    assert soak_report.PICTURE.is_file()
 
 
 def test_every_option_in_the_readme_exists():

@@ -42,6 +42,26 @@ def test_progress_reaches_the_end(job):
     assert heard[-1] == both.total
 
 
+def test_no_more_jobs_wait_in_the_pool_than_need_be(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "_AHEAD", 3)
+    submitted: list[int] = []
+    submit = work.ProcessPoolExecutor.submit
+
+    def counted(pool, function, number, *rest):
+        submitted.append(number)
+        return submit(pool, function, number, *rest)
+
+    monkeypatch.setattr(work.ProcessPoolExecutor, "submit", counted)
+    missing = [Job(tmp_path / f"{n}.wav", tmp_path / f"{n}.wav") for n in range(9)]
+    heard: list[float] = []
+    outcomes = Work([*missing, job], CryDetector.from_pretrained, 2).run(heard.append)
+    for number, outcome in enumerate(outcomes):
+        assert outcome.recording.name == ("a.wav" if number == 9 else f"{number}.wav")
+        assert len(submitted) <= number + 3
+    assert submitted == list(range(10))
+    assert heard[-1] == pytest.approx(20.0)
+
+
 @pytest.mark.parametrize(
     ("death", "traced"),
     [

@@ -5,12 +5,16 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any
+
+import numpy as np
 
 from yamnet_cry import native_notes
 from yamnet_cry.audio.files import seconds_of
@@ -23,6 +27,10 @@ _WORTH_PROCESSES = 64_000_000
 
 # As many as a program on Windows can wait for.
 _MOST_WORKERS = 61 if sys.platform == "win32" else 1_000
+
+
+# Behind a night of one recording, many short ones may be done already.
+_AHEAD = 1_000
 
 
 class Work:
@@ -71,16 +79,16 @@ class Work:
         heard = context.Array("d", len(self._jobs), lock=False)
         # Workers end when this end of the pipe is closed, or its process dies, by whatever signal.
         theirs, ours = context.Pipe(duplex=False)
-        futures: list[Future[Outcome]] = []
+        seconds_heard = np.frombuffer(heard, np.float64)
+        futures: deque[Future[Outcome]] = deque()
+        waiting = enumerate(self._jobs)
         broken = False
         with native_notes.shown() as hide:
             pool = ProcessPoolExecutor(
                 self._workers, context, _start_worker, (self._load, heard, theirs, hide)
             )
             try:
-                # A job starts a process if none is idle, and so any of them may.
-                with _interrupts_held():
-                    futures += [pool.submit(_in_worker, n, job) for n, job in enumerate(self._jobs)]
+                _submit(pool, waiting, futures)
             except BrokenProcessPool:
                 broken = True
             except BaseException:
@@ -89,10 +97,12 @@ class Work:
         try:
             if broken:
                 raise BrokenProcessPool
-            for number, future in enumerate(futures):
-                yield self._awaited(future, lambda: tell(sum(heard)))
-                heard[number] = self._seconds[number]
-                tell(sum(heard))
+            for number, seconds in enumerate(self._seconds):
+                yield self._awaited(futures[0], lambda: tell(float(seconds_heard.sum())))
+                futures.popleft()
+                _submit(pool, waiting, futures)
+                heard[number] = seconds
+                tell(float(seconds_heard.sum()))
         except BrokenProcessPool:
             raise RunError(
                 "a worker process crashed; memory may have run out. "
@@ -111,6 +121,15 @@ class Work:
                 return future.result(timeout=0.2)
             except TimeoutError:
                 meanwhile()
+
+
+def _submit(
+    pool: ProcessPoolExecutor, waiting: Iterator[tuple[int, Job]], futures: deque[Future[Outcome]]
+) -> None:
+    """Gives a pool so many jobs that it never waits, and no more: what came of each is held till its turn."""
+    # A job starts a process if none is idle, and so any of them may.
+    with _interrupts_held():
+        futures += [pool.submit(_in_worker, *each) for each in islice(waiting, _AHEAD - len(futures))]
 
 
 @contextmanager

@@ -247,7 +247,7 @@ class _Stream(Decoder):
         self._secrets = ffmpeg_words.secrets_of(address)
         safe = ("-protocol_whitelist", _NETWORK)
         arguments = [*_AT_ONCE, *safe, *_of_scheme(address), *options, "-i", address]
-        super().__init__(ffmpeg_words.redacted(name), arguments, output=(*_GATHERED, "-flush_packets", "1"))
+        super().__init__(ffmpeg_words.redacted(name), arguments, output=("-flush_packets", "1"))
 
     def blocks(self, frames: int | None = None) -> Iterator[Float32]:
         """Decodes the stream as `Decoder.blocks` does, by default in blocks of a tenth of a second.
@@ -305,10 +305,6 @@ def live(address: str, name: str, options: Sequence[str] = ()) -> Decoder:
 
 # At the rate and with the channels it has: averaging and resampling are the same for every format.
 _WAV = ("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-f", "wav", "-c:a", "pcm_f32le")
-
-
-# Packets of 20 ms would be written, and waited for, one by one: at 8 kHz these are 128 ms, at 48 kHz 21.
-_GATHERED = ("-af", "asetnsamples=n=1024:p=0")
 
 
 def _of_scheme(address: str) -> tuple[str, ...]:
