@@ -192,6 +192,8 @@ def draw_sizes(path: Path, runs: Runs) -> None:
         spread = [[value - low], [high - value]]
         axis.errorbar([packed / 1000], [value], yerr=spread, fmt="o", capsize=3, label=title)
     axis.set_xscale("log")
+    axis.set_xticks([10, 20, 50, 100], ["10", "20", "50", "100"])
+    axis.set_xticks([], minor=True)
     axis.set_xlabel("kilobytes, packed")
     axis.set_ylabel("error: 1 - macro average precision")
     axis.set_ylim(bottom=0)
