@@ -1,8 +1,10 @@
 """What tests share: real audio where it is there, and a synthetic corpus and teacher where it is not."""
 
+import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,16 @@ if (
     and threading.current_thread() is threading.main_thread()
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def logger_as_before() -> Iterator[None]:
+    """Commands send what is logged to stderr alone, and end with the process; here others come after them."""
+    logger = logging.getLogger("yamnet_cry")
+    before = logger.level, logger.propagate, logger.handlers[:]
+    yield
+    level, logger.propagate, logger.handlers[:] = before
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

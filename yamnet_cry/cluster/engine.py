@@ -280,7 +280,8 @@ def _quiet() -> Iterator[None]:
 
         for name in ("ray", "ray.data"):
             for handler in logging.getLogger(name).handlers:
-                if isinstance(handler, logging.StreamHandler):
+                # Ray's own; it also takes over those of the program.
+                if isinstance(handler, logging.StreamHandler) and handler not in logging.root.handlers:
                     handler.setLevel(logging.CRITICAL)
         yield
 
