@@ -27,6 +27,7 @@ class Rows:
         RunError: If it cannot be read, or does not hold whole rows.
 
     Example:
+        >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     np.float32([[1, 2], [3, 4], [5, 6]]).tofile(Path(folder, "rows"))
         ...     rows = Rows(Path(folder, "rows"), 2)
