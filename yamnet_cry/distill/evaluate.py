@@ -63,6 +63,8 @@ def evaluate(
     task = classifier.config.task
     if not task.group:
         corpus.check_labels(clips, task)
+    # Once: every detector makes a network ready.
+    classifier = as_detector(classifier) if task.group else classifier
     if heard is None:
         bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
         heard = np.stack([hear(classifier, clip) for clip in bar])

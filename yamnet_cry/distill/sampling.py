@@ -185,7 +185,29 @@ def targets(windows: Windows, index: Indices, known: Float32, teacher_labels: tu
     return np.concatenate([*parts, known[index]], axis=1, dtype=np.float32)
 
 
-class Batches(keras.utils.PyDataset):
+class InOrder(keras.utils.PyDataset):
+    """What is taken in some order, in batches of which the last may be smaller.
+
+    Args:
+        batch_size: How many are in a batch.
+    """
+
+    _order: Indices
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+
+    @property
+    def total(self) -> int:
+        """How many there are in all batches together."""
+        return len(self._order)
+
+    def __len__(self) -> int:
+        return -(-self.total // self.batch_size)
+
+
+class Batches(InOrder):
     """Batches of patches and targets, read as they are needed.
 
     Args:
@@ -204,17 +226,9 @@ class Batches(keras.utils.PyDataset):
         teacher_labels: tuple[str, ...],
         batch_size: int,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size)
         self._windows, self._known, self._teacher_labels = windows, known, teacher_labels
-        self._order, self.batch_size = order, batch_size
-
-    @property
-    def total(self) -> int:
-        """How many windows are in all batches together."""
-        return len(self._order)
-
-    def __len__(self) -> int:
-        return -(-self.total // self.batch_size)
+        self._order = order
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         index = self._order[number * self.batch_size : (number + 1) * self.batch_size]

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from yamnet_cry.distill.recipe import Recipe
-from yamnet_cry.distill.sampling import UNKNOWN, judged, labels, of_clips, targets, teacher_score
+from yamnet_cry.distill.sampling import UNKNOWN, InOrder, judged, labels, of_clips, targets, teacher_score
 from yamnet_cry.distill.sections import ContextSettings
 from yamnet_cry.distill.windows import Indices, Windows
 from yamnet_cry.errors import CorpusError
@@ -69,7 +68,7 @@ def _pauses(windows: Windows, recipe: Recipe) -> NDArray[np.bool_]:
     return sure[windows.clip_index] & quiet
 
 
-class Sequences(keras.utils.PyDataset):
+class Sequences(InOrder):
     """Batches of sequences: a part of a clip each, at its end, and perhaps something else before it.
 
     What an epoch holds depends on the seed and the number of the epoch alone.
@@ -95,9 +94,8 @@ class Sequences(keras.utils.PyDataset):
         seed: int,
         epoch: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(settings.batch_size)
         self._windows, self._known, self._settings = windows, known, settings
-        self.batch_size = settings.batch_size
         self._seed, self._epoch, self._draws = seed, epoch, split == "train"
         self._counts = np.bincount(windows.clip_index, minlength=len(windows.clips))
         self._starts = np.cumsum(self._counts) - self._counts
@@ -124,14 +122,6 @@ class Sequences(keras.utils.PyDataset):
         """Draws the next epoch's clips; Keras calls it."""
         self._epoch += 1
         self._draw()
-
-    @property
-    def total(self) -> int:
-        """How many sequences are in all batches together."""
-        return len(self._order)
-
-    def __len__(self) -> int:
-        return -(-self.total // self.batch_size)
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         size, length = self.batch_size, self._settings.windows
