@@ -116,7 +116,7 @@ def place_of(clip: Clip) -> tuple[str, str] | None:
 def loud_part(samples: Float32) -> tuple[int, int]:
     """Returns where the sound of a clip begins and ends.
 
-    Example:
+    Examples:
         >>> loud_part(np.concatenate([np.zeros(6400), np.ones(3200), np.zeros(640)]).astype(np.float32))
         (6400, 9600)
     """

@@ -29,7 +29,7 @@ def results(name: str) -> Runs:
 def percent(interval: dict[str, float]) -> str:
     """Writes a share and its interval.
 
-    Example:
+    Examples:
         >>> percent({"value": 0.5, "low": 0.25, "high": 0.75})
         '50.0 % (25.0-75.0)'
     """

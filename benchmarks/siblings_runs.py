@@ -45,7 +45,7 @@ class Run:
 def folder_name(run: str) -> str:
     """Returns the name of the model folder of a run.
 
-    Example:
+    Examples:
         >>> folder_name("speaker OAF/Wav2Tiny/T=2 alpha=0.5")
         'speaker-OAF-Wav2Tiny-T-2-alpha-0.5'
     """

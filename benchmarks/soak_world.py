@@ -347,7 +347,7 @@ class Hook:
 def spread(count: int, seconds: float, offset: float) -> list[float]:
     """Moments of a run, evenly apart, none near its ends.
 
-    Example:
+    Examples:
         >>> spread(2, 100.0, 0.5)
         [25.0, 65.0]
     """

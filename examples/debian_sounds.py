@@ -197,7 +197,7 @@ def consecutive_pieces(data: bytes) -> Iterator[Float32]:
 def kind_of(package: str, origin: str, seconds: float) -> str:
     """Says what a sound is: ``speech``, ``music``, ``room`` or ``effect``.
 
-    Example:
+    Examples:
         >>> kind_of("freecol", "./usr/share/freecol/audio/intro.ogg", 60.0)
         'music'
     """

@@ -25,7 +25,7 @@ Credits = dict[str, tuple[str, str]]
 def fits(stem: str, pattern: str) -> bool:
     """Says whether a file name is of a pattern such as ``ar_burst_0[1-2]`` or ``bat*``.
 
-    Example:
+    Examples:
         >>> fits("bat_01", "bat*"), fits("balloon_pop", "balloon_inflate")
         (True, False)
     """

@@ -208,7 +208,7 @@ def opened(source: Source, clones: Path) -> Repository | Package:
 def split_of(group: str) -> str:
     """Returns the split of a group, see the beginning of this file.
 
-    Example:
+    Examples:
         >>> [split_of(group) for group in ("olpc:violin", "olpc:train", "author:ivolipa")]
         ['test', 'train', 'test']
     """

@@ -65,7 +65,7 @@ class Source:
 def identity(author: str) -> str:
     """Returns an author's name as group names have it: the nickname if there is one, in plain letters.
 
-    Example:
+    Examples:
         >>> identity("Jonathan Shaw (InspectorJ)"), identity('Tim "Corsica_S" Kahn'), identity("Ali@k")
         ('inspectorj', 'corsicas', 'alik')
     """
@@ -76,7 +76,7 @@ def identity(author: str) -> str:
 def free(licence: str) -> bool:
     """Says whether a licence allows any use.
 
-    Example:
+    Examples:
         >>> free("CC BY 3.0"), free("CC BY-NC 4.0"), free("CC Sampling +")
         (True, False, False)
     """

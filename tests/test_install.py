@@ -1,6 +1,8 @@
 """The base install as a stranger gets it: a fresh virtual environment, a wheel, three lines of Python."""
 
+import email
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,25 @@ def test_the_released_model_is_inside_byte_for_byte(environment):
     installed = site_packages(environment) / "yamnet_cry" / "released"
     for file in (ROOT / "hub").iterdir():
         assert (installed / file.name).read_bytes() == file.read_bytes()
+
+
+def test_the_package_index_can_show_the_readme(environment):
+    from readme_renderer import markdown
+
+    (metadata,) = site_packages(environment).glob("yamnet_cry-*.dist-info/METADATA")
+    readme = email.message_from_string(metadata.read_text(encoding="utf-8")).get_payload()
+    page = markdown.render(readme)
+    assert page is not None
+    targets = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert len(targets) > 20
+    assert [
+        target for target in targets if not target.startswith(("https://", "http://127.0.0.1", "#"))
+    ] == []
+    version = metadata.parent.name.removeprefix("yamnet_cry-").removesuffix(".dist-info")
+    for target in targets:
+        # What is linked is there, in the release that is shown.
+        if found := re.match(rf"https://.+?/yamnet-cry/yamnet-cry/(?:blob/)?v{version}/([^#]+)", target):
+            assert (ROOT / found[1]).exists(), target
 
 
 def test_three_lines_of_python(environment, tmp_path):

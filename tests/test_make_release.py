@@ -103,13 +103,26 @@ def test_every_workflow_reads_alone_and_pins_what_it_uses():
     import yaml
 
     workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-    assert [path.stem for path in workflows] == ["benchmark", "nightly", "release", "tests"]
+    assert [path.stem for path in workflows] == ["benchmark", "nightly", "release", "site", "tests"]
     for path in workflows:
         workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
-        assert workflow["permissions"] == {"contents": "read"}
+        assert workflow["permissions"] == {"contents": "read"}, path
         for job in workflow["jobs"].values():
             assert "timeout-minutes" in job
             for step in job["steps"]:
                 if "uses" in step:
                     _, _, revision = step["uses"].partition("@")
                     assert len(revision) == 40, step["uses"]
+
+
+def test_the_tag_goes_to_the_repository_of_the_project(checkout):
+    (checkout / "pyproject.toml").write_text(
+        '[project]\nversion = "1.2.3"\n[project.urls]\nSource = "https://github.com/a/b"\n'
+    )
+    expected = "remote origin: expected github.com/a/b. Received: "
+    assert release.elsewhere("origin", checkout) == [f"{expected}no such remote"]
+    release.git("remote", "add", "origin", "https://github.com/a/bc.git", root=checkout)
+    assert release.elsewhere("origin", checkout) == [f"{expected}https://github.com/a/bc.git"]
+    for address in ("https://github.com/a/b", "https://github.com/a/b.git", "git@github.com:a/b.git"):
+        release.git("remote", "set-url", "origin", address, root=checkout)
+        assert release.elsewhere("origin", checkout) == []

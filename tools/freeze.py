@@ -139,7 +139,7 @@ def detected(clips: list[Clip]) -> Iterator[tuple[str, Any]]:
 def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
     """Names every value that is not the same.
 
-    Example:
+    Examples:
         >>> list(differences({"a": [1, 2]}, {"a": [1, 3]}))
         ['a.1: before 2, now 3']
     """

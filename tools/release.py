@@ -46,6 +46,22 @@ def section(name: str, root: Path = ROOT) -> tuple[str | None, str]:
     return None, ""
 
 
+def elsewhere(remote: str, root: Path = ROOT) -> list[str]:
+    """Says that a remote is not the repository that pyproject.toml names; an empty list if it is.
+
+    Args:
+        remote: Name of the remote.
+        root: A checkout.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    expected = project["urls"]["Source"].removeprefix("https://github.com/")
+    remotes = git("remote", root=root).split()
+    received = git("remote", "get-url", remote, root=root) if remote in remotes else "no such remote"
+    if re.search(rf"github\.com[:/]{re.escape(expected)}(\.git)?$", received):
+        return []
+    return [f"remote {remote}: expected github.com/{expected}. Received: {received}"]
+
+
 def problems(root: Path = ROOT) -> list[str]:
     """Says what keeps a commit from being released; an empty list if nothing does.
 
@@ -94,7 +110,7 @@ def main() -> int:
     if options.notes:
         print(section(version())[1])
         return 0
-    if found := problems():
+    if found := [*problems(), *elsewhere(options.remote)]:
         print(
             f"{name} cannot be released:", *(f"- {problem}" for problem in found), sep="\n", file=sys.stderr
         )

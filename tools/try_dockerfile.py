@@ -50,7 +50,7 @@ class Instruction:
 def instructions(dockerfile: str) -> list[Instruction]:
     r"""Reads a Dockerfile.
 
-    Example:
+    Examples:
         >>> instructions("FROM a\n# why\nRUN b && \\\n    c\n")
         [Instruction(name='FROM', text='a'), Instruction(name='RUN', text='b && c')]
     """

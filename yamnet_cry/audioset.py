@@ -28,7 +28,7 @@ def _class_map() -> tuple[dict[str, str], ...]:
 def class_names() -> tuple[str, ...]:
     """Returns the display names of all classes, in the order of the logits.
 
-    Example:
+    Examples:
         >>> [class_names()[index] for index in CRY_CLASSES]
         ['Crying, sobbing', 'Baby cry, infant cry']
     """
@@ -38,7 +38,7 @@ def class_names() -> tuple[str, ...]:
 def class_ids() -> tuple[str, ...]:
     """Returns the AudioSet ids (MIDs) of all classes, in the order of the logits.
 
-    Example:
+    Examples:
         >>> [class_ids()[index] for index in CRY_CLASSES]
         ['/m/0463cq4', '/t/dd00002']
     """
@@ -64,7 +64,7 @@ def cry_score(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         float32 array of shape (windows,), in [0, 1].
 
-    Example:
+    Examples:
         >>> cry_score(np.zeros((1, NUM_CLASSES), np.float32))[0] * NUM_CLASSES
         np.float32(2.0)
     """

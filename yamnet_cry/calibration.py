@@ -17,7 +17,7 @@ NO_PRIOR = "this model does not say for which prior it was calibrated; change it
 def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
     """Returns log(s / (1 - s)) of scores in [0, 1], kept finite.
 
-    Example:
+    Examples:
         >>> log_odds([0.0, 0.5, 1.0]).round(1).tolist()
         [-13.8, 0.0, 13.8]
     """
@@ -28,7 +28,7 @@ def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
 def probability(values: ArrayLike) -> NDArray[np.float64]:
     """Returns the probabilities of log-odds, as `log_odds` turns them round.
 
-    Example:
+    Examples:
         >>> probability([-100.0, 0.0, 2.0]).round(3).tolist()
         [0.0, 0.5, 0.881]
     """
@@ -42,7 +42,7 @@ def checked_prior(value: float) -> float:
     Raises:
         ValueError: If it is no number, or none between the two.
 
-    Example:
+    Examples:
         >>> checked_prior(0.1)
         0.1
     """
@@ -86,7 +86,7 @@ class Calibration:
         Raises:
             ValueError: If it is no such number, or it is not known for which prior this one holds.
 
-        Example:
+        Examples:
             >>> Calibration(1.0, 0.0, prior=0.5).for_prior(0.1).of_log_odds(0.0).round(3).item()
             0.1
         """
@@ -98,7 +98,7 @@ class Calibration:
     def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Returns probabilities in [0, 1], float64 of the shape of the scores.
 
-        Example:
+        Examples:
             >>> Calibration(slope=1.0, intercept=0.0)([0.25, 0.5]).round(6).tolist()
             [0.25, 0.5]
         """
@@ -107,7 +107,7 @@ class Calibration:
     def of_log_odds(self, values: ArrayLike) -> NDArray[np.float64]:
         """Returns probabilities in [0, 1], float64 of the shape of the log-odds.
 
-        Example:
+        Examples:
             >>> Calibration(slope=2.0, intercept=0.0).of_log_odds([0.0, 1.0]).round(3).tolist()
             [0.5, 0.881]
         """
@@ -131,7 +131,7 @@ class EventRecall:
     Raises:
         ValueError: If the numbers are not that.
 
-    Example:
+    Examples:
         >>> table = EventRecall(clips=2, groups=1, thresholds=(0.0, 0.5, 1.0), recall=(1.0, 0.5, 0.0))
         >>> table.at(0.75), table.threshold_for(0.75)
         (0.25, 0.25)
@@ -171,7 +171,7 @@ class EventRecall:
     def moved(self, shift: float) -> "EventRecall":
         """Returns what holds when all log-odds are higher by a shift, as for another prior.
 
-        Example:
+        Examples:
             >>> table = EventRecall(clips=2, groups=1, thresholds=(0.0, 0.5, 1.0), recall=(1.0, 0.5, 0.0))
             >>> round(table.moved(-2.0).thresholds[1], 2)
             0.12

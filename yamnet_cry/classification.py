@@ -23,7 +23,7 @@ _NAMED = 3
 def shares(found: list[tuple[str, float]]) -> str:
     """Writes labels and their probabilities in a line.
 
-    Example:
+    Examples:
         >>> shares([("dog", 0.934), ("rooster", 0.04)])
         'dog 0.93, rooster 0.04'
     """
@@ -41,7 +41,7 @@ class Classification:
         truncated: Whether the file ended before its audio did, as after a power cut.
         seconds: Length of the audio; that of its windows, if nobody knows better.
 
-    Example:
+    Examples:
         >>> logits = QuantizedLogits(np.int8([[40, 0, 0], [40, 20, 0]]), scale=0.1, zero_point=0)
         >>> result = Classification(task=Task(("dog", "cat", "rooster")), logits=logits)
         >>> print(result)
@@ -116,7 +116,7 @@ class Classification:
         Raises:
             ValueError: If the logits were not kept.
 
-        Example:
+        Examples:
             >>> logits = QuantizedLogits(np.int8([[20, -40, 40]]), scale=0.1, zero_point=0)
             >>> task = Task(("dog", "cat", "rooster"), "independent")
             >>> Classification(task=task, logits=logits).labels()
@@ -138,7 +138,7 @@ class Classification:
         Raises:
             ValueError: If the logits were not kept.
 
-        Example:
+        Examples:
             >>> logits = QuantizedLogits(np.int8([[20, 0], [20, 0], [0, 40]]), scale=0.1, zero_point=0)
             >>> result = Classification(task=Task(("dog", "cat")), logits=logits)
             >>> shares(result.top()), shares(result.top(1.0, 2.0, count=1))

@@ -45,7 +45,7 @@ class Classifier:
             takes something else than its front end makes, or gives another number of logits than its task
             has labels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> classifier = Classifier.from_pretrained(hub.locate().folder)  # that of the released model
         >>> result = classifier((np.zeros(32_000, np.float32), 16_000))

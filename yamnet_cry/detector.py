@@ -50,7 +50,7 @@ class CryDetector(Classifier):
             front end cuts audio into other windows than YAMNet's, or the model takes something else than its
             front end makes, or gives something else than 521 classes.
 
-    Example:
+    Examples:
         >>> detector = CryDetector.from_pretrained()
         >>> result = detector((np.zeros(32_000, np.float32), 16_000))
         >>> result.is_cry, len(result.scores), result.times.tolist()
@@ -209,7 +209,7 @@ class CryDetector(Classifier):
         Raises:
             AudioError: If the audio cannot be used, or there is none.
 
-        Example:
+        Examples:
             >>> detector = CryDetector.from_pretrained()
             >>> silence = (np.zeros(441, np.float32) for _ in range(300))
             >>> [update.time for update in detector.stream(silence, 44_100)]
@@ -234,7 +234,7 @@ class CryDetector(Classifier):
             AudioError: If the sample rate cannot be used.
             ValueError: If the threshold is none.
 
-        Example:
+        Examples:
             >>> listener = CryDetector.from_pretrained().listener(44_100)
             >>> [update.time for update in listener.push(np.zeros(66_150, np.int16))]
             [0.96, 1.44]

@@ -62,7 +62,7 @@ def checked_threshold(value: float) -> float:
     Raises:
         ValueError: If it is no number, or none in [0, 1].
 
-    Example:
+    Examples:
         >>> checked_threshold(1)
         1.0
     """
@@ -222,7 +222,7 @@ def find_events(
         settings: How; the defaults if None.
         seconds: Length of the audio, which is shorter than its windows if the last one was padded.
 
-    Example:
+    Examples:
         >>> [(event.start, event.end) for event in find_events([0, 0, 1, 1, 1, 0, 0, 0], 0.5)]
         [(0.96, 2.64)]
     """
@@ -241,7 +241,7 @@ def trigger(probabilities: ArrayLike, settings: EventSettings) -> NDArray[np.flo
     Returns:
         float64 of shape (windows,), in [0, 1].
 
-    Example:
+    Examples:
         >>> trigger([0.0, 0.6, 0.8, 0.0], EventSettings(1, 2, 3)).tolist()
         [0.0, 0.0, 0.6, 0.6]
         >>> trigger([0.9], EventSettings(1, 2, 3)).tolist()

@@ -37,7 +37,7 @@ _RULE_OF_THREE = 3.0
 def rate_text(rate: float) -> str:
     """Formats a number of alarms an hour for people.
 
-    Example:
+    Examples:
         >>> rate_text(0.526), rate_text(112.4)
         ('0.53', '112')
     """

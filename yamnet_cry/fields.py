@@ -30,7 +30,7 @@ class Rule:
 def number(low: float, high: float, *, optional: bool = False) -> Rule:
     """A number within bounds; True, False, NaN and infinities are none.
 
-    Example:
+    Examples:
         >>> number(0, 1).holds(0.5), number(0, 1).holds(True), number(0, 1).holds(2)
         (True, False, False)
     """
@@ -61,7 +61,7 @@ def text(pattern: str, meaning: str, *, optional: bool = False) -> Rule:
 def numbers(low: float, high: float, longest: int) -> Rule:
     """A list of numbers within bounds.
 
-    Example:
+    Examples:
         >>> numbers(0, 1, 3).holds([0, 0.5]), numbers(0, 1, 3).holds([2]), numbers(0, 1, 3).holds([0] * 4)
         (True, False, False)
     """
@@ -75,7 +75,7 @@ def numbers(low: float, high: float, longest: int) -> Rule:
 def exactly(expected: object) -> Rule:
     """One value alone, of the same type.
 
-    Example:
+    Examples:
         >>> exactly([19, 20]).holds([19, 20]), exactly(1).holds(True)
         (True, False)
     """
@@ -85,7 +85,7 @@ def exactly(expected: object) -> Rule:
 def one_of(names: tuple[str, ...]) -> Rule:
     """One of some words.
 
-    Example:
+    Examples:
         >>> one_of(("a", "b", "c")).meaning
         'a, b or c'
     """
@@ -110,7 +110,7 @@ def parse(content: bytes) -> Any:
     Raises:
         ValueError: If it is not such JSON; the message says why.
 
-    Example:
+    Examples:
         >>> parse(b'{"a": 1, "a": 2}')
         Traceback (most recent call last):
         ...
@@ -149,7 +149,7 @@ def check(values: object, rules: Mapping[str, Rule], where: str = "") -> dict[st
     Raises:
         ValueError: If a field is missing or is not what its rule says; the message names it.
 
-    Example:
+    Examples:
         >>> check({"smoothing": 2.5}, {"smoothing": integer(1, 250)}, "events")
         Traceback (most recent call last):
         ...

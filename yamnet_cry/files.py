@@ -31,7 +31,7 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be written; it names the target, which is then as it was before.
 
-    Example:
+    Examples:
         >>> with TemporaryDirectory() as folder:
         ...     with whole(Path(folder, "a.txt")) as unfinished:
         ...         _ = unfinished.write_text("content")

@@ -84,7 +84,7 @@ class FrontEnd:
     Raises:
         ValueError: If a value cannot be used; the message names it.
 
-    Example:
+    Examples:
         >>> dataclasses.replace(YAMNET, mel_bands=0)
         Traceback (most recent call last):
         ...
@@ -141,7 +141,7 @@ class FrontEnd:
         Optional fields are left out where they have their default, which is what they mean if they are
         missing: files of front ends such as YAMNet's stay as they were before there were those fields.
 
-        Example:
+        Examples:
             >>> FrontEnd.from_dict(YAMNET.to_dict()) == YAMNET
             True
         """
@@ -155,7 +155,7 @@ class FrontEnd:
             expected: Another front end.
             names: The fields that count; all but the name by default.
 
-        Example:
+        Examples:
             >>> dataclasses.replace(YAMNET, mel_bands=40).differences(YAMNET)
             'front_end.mel_bands: expected 64, received 40'
         """
@@ -193,7 +193,7 @@ class FrontEnd:
         Returns:
             float32 array of shape (``fft_length`` / 2 + 1, ``mel_bands``), read-only.
 
-        Example:
+        Examples:
             >>> YAMNET.mel_matrix().shape
             (257, 64)
         """
@@ -202,7 +202,7 @@ class FrontEnd:
     def hann_window(self) -> Float32:
         """Returns the window of a frame: periodic Hann, float32 of shape (``frame_length``,), read-only.
 
-        Example:
+        Examples:
             >>> float(YAMNET.hann_window()[200])
             1.0
         """
@@ -222,7 +222,7 @@ class FrontEnd:
         Raises:
             ValueError: If the waveform is not one-dimensional.
 
-        Example:
+        Examples:
             >>> YAMNET.log_mel(np.zeros(16_000, np.float32)).shape
             (98, 64)
         """
@@ -277,7 +277,7 @@ class FrontEnd:
             Read-only view of shape (patches, ``patch_frames``, bands), ``patches`` being
             ``1 + (frames - patch_frames) // patch_hop``, and 0 below ``patch_frames``.
 
-        Example:
+        Examples:
             >>> YAMNET.patches(np.zeros((240, 64), np.float32)).shape
             (4, 96, 64)
         """
@@ -296,7 +296,7 @@ class FrontEnd:
         Returns:
             Read-only view of shape (patches, ``patch_samples``).
 
-        Example:
+        Examples:
             >>> YAMNET.waveforms(YAMNET.pad(np.zeros(16_000, np.float32))).shape
             (2, 15600)
         """
@@ -305,7 +305,7 @@ class FrontEnd:
     def num_patches(self, samples: int) -> int:
         """Returns how many patches there are of a waveform: at least one, the last one padded.
 
-        Example:
+        Examples:
             >>> YAMNET.num_patches(0), YAMNET.num_patches(15_600), YAMNET.num_patches(15_601)
             (1, 1, 2)
         """
@@ -321,7 +321,7 @@ class FrontEnd:
             The waveform followed by zeros: for YAMNet, 15,600 samples for the first patch and 7,680 for
             each further one.
 
-        Example:
+        Examples:
             >>> YAMNET.pad(np.ones(10, np.float32)).shape
             (15600,)
         """

@@ -21,7 +21,7 @@ _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "
 def is_url(name: str) -> bool:
     """Tells a URL from a path.
 
-    Example:
+    Examples:
         >>> is_url("s3://bucket/clips"), is_url("clips"), is_url("C://clips")
         (True, False, False)
     """
@@ -37,7 +37,7 @@ class Location:
         size: Of a file that was listed, in bytes; 0 where nobody knows.
         version: What changes when a listed file does: its entity tag or the time it was changed.
 
-    Example:
+    Examples:
         >>> Location.of("s3://bucket/clips").child("a.wav").name
         's3://bucket/clips/a.wav'
     """

@@ -22,7 +22,7 @@ def hertz_to_mel(hertz: Float64, scale: str = "htk") -> Float64:
     Returns:
         float64 array of the same shape.
 
-    Example:
+    Examples:
         >>> hertz_to_mel(np.array([0.0, 700.0])).round(1).tolist()
         [0.0, 781.2]
         >>> hertz_to_mel(np.array([100.0, 6400.0]), "slaney").tolist()
@@ -54,7 +54,7 @@ def filter_bank(
     Returns:
         float32 array of shape (bins, bands), not negative.
 
-    Example:
+    Examples:
         >>> filter_bank(np.linspace(0.0, 8000.0, 257), 125.0, 7500.0, 64).shape
         (257, 64)
     """

@@ -22,7 +22,7 @@ class PatchCutter:
     Raises:
         ValueError: If they are.
 
-    Example:
+    Examples:
         >>> cutter = PatchCutter()
         >>> [len(piece) for piece in cutter.push(np.zeros(32_000, np.float32))]
         [30960]
@@ -73,7 +73,7 @@ def whole_patches(blocks: Iterable[Float32], front_end: FrontEnd = YAMNET) -> It
     Yields:
         float32 arrays; with `YAMNET`, of shape (15600 + 7680 * n,).
 
-    Example:
+    Examples:
         >>> halves = np.split(np.zeros(32_000, np.float32), 2)
         >>> [len(YAMNET.patches(YAMNET.log_mel(piece))) for piece in whole_patches(halves)]
         [1, 2, 1]

@@ -18,7 +18,7 @@ from yamnet_cry.task import Task
 def clock(seconds: float) -> str:
     """Formats a time for people.
 
-    Example:
+    Examples:
         >>> clock(2.4), clock(3723.0)
         ('0:02.4', '1:02:03.0')
     """
@@ -31,7 +31,7 @@ def clock(seconds: float) -> str:
 def duration(seconds: float) -> str:
     """Formats a length of time for people.
 
-    Example:
+    Examples:
         >>> duration(8.64), duration(75.0), duration(3723.0)
         ('8.6 s', '1 min 15 s', '1 h 2 min')
     """
@@ -147,7 +147,7 @@ class Detection(Classification):
     def when(self) -> str:
         """Says in words how long and when crying was heard; empty if it was not.
 
-        Example:
+        Examples:
             >>> track = np.repeat(np.float32([0, 1, 0, 1, 0]), 10)
             >>> Detection(track, 0.5, Calibration(1.0, 0.0)).when()
             '10.1 s in 2 events: 0:04.8-0:09.8, 0:14.4-0:19.4'

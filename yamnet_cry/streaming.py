@@ -43,7 +43,7 @@ class Update:
 def level_dbfs(samples: Float32) -> float:
     """Returns the root mean square of samples in decibels below full scale, at least -100.
 
-    Example:
+    Examples:
         >>> round(level_dbfs(np.full(4, 0.1, np.float32)), 1)
         -20.0
     """

@@ -62,7 +62,7 @@ class Task:
     Raises:
         ValueError: If they are not that; the message says what is wrong.
 
-    Example:
+    Examples:
         >>> pets = Task(("cat", "dog", "bird"), "exclusive", group=("cat", "dog"), target="pet")
         >>> pets.score(np.float32([[0, 0, -100]])).tolist(), pets.clip_labels
         ([1.0], ('pet', 'not_pet'))
@@ -103,7 +103,7 @@ class Task:
         Returns:
             float32 array of the same shape, in [0, 1].
 
-        Example:
+        Examples:
             >>> Task(("a", "b")).probabilities(np.zeros((1, 2), np.float32)).tolist()
             [[0.5, 0.5]]
         """
@@ -136,7 +136,7 @@ class Task:
     def __str__(self) -> str:
         """Names a few labels, and the target, for messages.
 
-        Example:
+        Examples:
             >>> print(Task(("cat", "dog", "bird", "cow", "pig"), group=("cat", "dog"), target="pet"))
             cat, dog, bird and 2 more, of which some are pet
         """

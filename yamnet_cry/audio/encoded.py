@@ -52,7 +52,7 @@ def name_of(head: bytes) -> str | None:
     Args:
         head: The first `HEAD_BYTES` bytes; fewer if there are no more.
 
-    Example:
+    Examples:
         >>> name_of(b"OggS..."), name_of(bytes(100))
         ('Ogg', None)
     """

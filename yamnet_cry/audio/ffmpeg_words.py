@@ -72,7 +72,7 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     Returns:
         The text in one line, without signs that cannot be printed.
 
-    Example:
+    Examples:
         >>> print(redacted("rtsp://me:p@ss@camera/1?key=x refused"))
         rtsp://…@camera/1?… refused
     """
@@ -97,7 +97,7 @@ def _public(address: str) -> str:
 def secrets_of(address: str) -> set[str]:
     """Returns everything in an address that may be a secret: user, password, values of the query.
 
-    Example:
+    Examples:
         >>> sorted(secrets_of("http://me:pass%21@host/?token=abc"))
         ['abc', 'me', 'me:pass!', 'me:pass%21', 'pass!', 'pass%21', 'token=abc']
     """
@@ -113,7 +113,7 @@ def secrets_of(address: str) -> set[str]:
 def reasons(said: Sequence[str]) -> list[str]:
     """Returns what there is to know in the lines that ffmpeg said, without pictures and idle words.
 
-    Example:
+    Examples:
         >>> reasons(["[h264 @ 0x5f] no frame!", "[matroska @ 0x5f] File ended", "Conversion failed!"])
         ['File ended']
     """
@@ -130,7 +130,7 @@ def reasons(said: Sequence[str]) -> list[str]:
 def of_stream(name: str, said: Sequence[str], secrets: Iterable[str] = ()) -> str | None:
     """Says why a stream cannot be heard, in one line; None if ffmpeg said nothing of it.
 
-    Example:
+    Examples:
         >>> of_stream("nursery", ["[in#0 @ 0x5] Error opening input: Server returned 401 Unauthorized"])
         'nursery refuses user or password'
     """
@@ -144,7 +144,7 @@ def of_stream(name: str, said: Sequence[str], secrets: Iterable[str] = ()) -> st
 def of_file(name: str, said: Sequence[str]) -> str:
     """Says why nothing of a file can be decoded, in one line.
 
-    Example:
+    Examples:
         >>> print(of_file("a.mp4", ["Stream map '0:a:0' matches no streams."]))
         a.mp4 has no sound
     """

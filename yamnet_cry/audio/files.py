@@ -57,7 +57,7 @@ def _formats(files: Iterable[Path]) -> Counter[str]:
 def need_ffmpeg(formats: Counter[str]) -> str:
     """Says what cannot be decoded, and what to do about it.
 
-    Example:
+    Examples:
         >>> print(need_ffmpeg(Counter({".m4a": 1, ".mp4": 2})))
         3 files in formats that need ffmpeg: .mp4 (2), .m4a (1); install ffmpeg,
         or pip install "yamnet-cry[media]"

@@ -41,7 +41,7 @@ _MAX_PEAK = 16.0
 def describe(source: AudioSource) -> str:
     """Returns the name under which messages speak of an audio source.
 
-    Example:
+    Examples:
         >>> describe("night.wav"), describe((np.zeros(8), 16_000))
         ('night.wav', 'waveform')
     """
@@ -55,7 +55,7 @@ def describe(source: AudioSource) -> str:
 def suffixes() -> frozenset[str]:
     """Returns the ends of file names that are looked for in folders: more where there is ffmpeg.
 
-    Example:
+    Examples:
         >>> ".flac" in suffixes()
         True
     """
@@ -81,7 +81,7 @@ def blocks(source: AudioSource, *, on_cut: Callable[[str], object] | None = None
     Raises:
         AudioError: If the source is missing, empty, cut short, no audio, or holds NaN or Inf.
 
-    Example:
+    Examples:
         >>> sum(len(block) for block in blocks((np.zeros(48_000, np.int16), 48_000)))
         16000
     """
@@ -111,7 +111,7 @@ class LiveAudio:
     Raises:
         AudioError: If the sample rate cannot be used.
 
-    Example:
+    Examples:
         >>> live = LiveAudio(8_000)
         >>> parts = [live.push(np.zeros(8_000, np.float32)), live.finish()]
         >>> sum(len(block) for part in parts for block in part)
@@ -157,7 +157,7 @@ def read(source: AudioSource) -> Float32:
     Returns:
         float32 samples at 16 kHz, of shape (samples,).
 
-    Example:
+    Examples:
         >>> read((np.zeros((44_100, 2)), 44_100)).shape
         (16000,)
     """

@@ -10,7 +10,7 @@ from yamnet_cry.results import duration
 def bar(share: float, width: int = 16) -> str:
     """Draws a share, in [0, 1], as a bar.
 
-    Example:
+    Examples:
         >>> bar(0.25, 4)
         '█···'
     """

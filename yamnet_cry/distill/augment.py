@@ -13,7 +13,7 @@ from yamnet_cry.frontend import YAMNET, Float32
 def rms(waveform: Float32) -> float:
     """Returns the root mean square of a waveform's samples.
 
-    Example:
+    Examples:
         >>> rms(np.array([3, -3], np.float32))
         3.0
     """
@@ -23,7 +23,7 @@ def rms(waveform: Float32) -> float:
 def at_level(waveform: Float32, dbfs: float) -> Float32:
     """Scales a waveform to a level of its RMS in decibels below full scale; silence stays silence.
 
-    Example:
+    Examples:
         >>> round(rms(at_level(np.ones(4, np.float32), -20.0)), 3)
         0.1
     """
@@ -34,7 +34,7 @@ def at_level(waveform: Float32, dbfs: float) -> Float32:
 def shifted(waveform: Float32, seconds: float) -> Float32:
     """Moves a waveform within its length: to later times, or to earlier ones if ``seconds`` is negative.
 
-    Example:
+    Examples:
         >>> shifted(np.ones(3, np.float32), 1 / 16_000).tolist()
         [0.0, 1.0, 1.0]
     """
@@ -51,7 +51,7 @@ def mix(foreground: Float32, background: Float32, snr_db: float) -> Float32:
         background: Repeated or cut to the same length.
         snr_db: Level of the foreground over that of the background, in decibels.
 
-    Example:
+    Examples:
         >>> mix(np.ones(3, np.float32), np.ones(1, np.float32), 20.0).round(3).tolist()
         [1.100000023841858, 1.100000023841858, 1.100000023841858]
     """
@@ -71,7 +71,7 @@ def surround(foreground: Float32, background: Float32, snr_db: float, start: int
         snr_db: Level of the foreground over that of the whole background, in decibels.
         start: Sample of the background at which the foreground begins.
 
-    Example:
+    Examples:
         >>> surround(np.ones(1, np.float32), np.ones(3, np.float32), 0.0, 1).tolist()
         [1.0, 2.0, 1.0]
     """
@@ -108,7 +108,7 @@ def in_measured_room(waveform: Float32, response: Float32) -> Float32:
         response: The response, float32 at 16 kHz. What comes before its highest peak, the direct sound, is
             cut off.
 
-    Example:
+    Examples:
         >>> wet = in_measured_room(np.float32([1, 0, 0]), np.float32([0, 1, 0.5]))
         >>> float(wet[1] / wet[0]), round(rms(wet), 3) == round(rms(np.float32([1, 0, 0])), 3)
         (0.5, True)
@@ -136,7 +136,7 @@ def through_curve(waveform: Float32, hertz: Float32, gains_db: Float32) -> Float
 def low_passed(waveform: Float32, hertz: float) -> Float32:
     """Removes what lies above a frequency, falling by 60 dB over the third above it, as old codecs do.
 
-    Example:
+    Examples:
         >>> tone = np.sin(2 * np.pi * 6000 * np.arange(16_000) / 16_000).astype(np.float32)
         >>> rms(low_passed(tone, 3000.0)) < 0.002
         True
@@ -152,7 +152,7 @@ def clipped(waveform: Float32, share: float) -> Float32:
         waveform: The sound.
         share: Height at which to cut, as a share of the highest peak, in (0, 1].
 
-    Example:
+    Examples:
         >>> clipped(np.array([1, -4, 2], np.float32), 0.5).tolist()
         [1.0, -2.0, 2.0]
     """

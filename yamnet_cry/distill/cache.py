@@ -30,7 +30,7 @@ def default_cache() -> Path:
 def in_half_precision(logits: Float32) -> Float32:
     """Rounds logits to those that float16 has: what partitions keep, and so what every student learns from.
 
-    Example:
+    Examples:
         >>> in_half_precision(np.float32([0.1, -1e6])).tolist()
         [0.0999755859375, -65504.0]
     """

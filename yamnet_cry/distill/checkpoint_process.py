@@ -52,7 +52,7 @@ def send(stream: IO[bytes], array: Float32) -> None:
 def receive(stream: IO[bytes]) -> Float32 | None:
     """Reads what `send` wrote; None at the end of the stream.
 
-    Example:
+    Examples:
         >>> from io import BytesIO
         >>> stream = BytesIO()
         >>> send(stream, np.ones((1, 2), np.float32))

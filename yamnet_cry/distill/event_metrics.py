@@ -25,7 +25,7 @@ def alarm_times(
         threshold: Average probability that starts an event.
         settings: How events are made; the defaults if None.
 
-    Example:
+    Examples:
         >>> alarm_times([0, 0, 1, 1, 1, 0, 0, 0], 0.5)
         [2.4]
     """
@@ -67,7 +67,7 @@ def judged_alarms(cries: Sequence[Stretch], alarms: Sequence[float]) -> Alarms:
         cries: Onset and end of each, in seconds; they do not overlap.
         alarms: When alarms were raised, in seconds, rising.
 
-    Example:
+    Examples:
         >>> judged_alarms([(10.0, 15.0), (30.0, 31.0)], [9.0, 12.4, 14.0])
         Alarms(latencies=(2.4, None), false=(9.0,))
     """
@@ -121,7 +121,7 @@ def onset_counts(cries: Sequence[Stretch], events: Sequence[Event], collar: floa
         events: What was detected.
         collar: Greatest distance of the onsets, in seconds.
 
-    Example:
+    Examples:
         >>> events = [Event(10.4, 14.0, 1.0, 1.0), Event(20.0, 21.0, 1.0, 1.0)]
         >>> counts = onset_counts([(10.0, 15.0)], events)
         >>> counts.error_rate, round(counts.f1, 2)
@@ -145,7 +145,7 @@ def bound_errors(cries: Sequence[Stretch], events: Sequence[Event]) -> list[Stre
         For each such cry, start of its first event less its onset, and end of its last event less its
         end, in seconds: negative is too early.
 
-    Example:
+    Examples:
         >>> bound_errors([(10.0, 15.0), (20.0, 21.0)], [Event(10.4, 12.0, 1, 1), Event(13.0, 15.5, 1, 1)])
         [(0.4, 0.5)]
     """

@@ -24,7 +24,7 @@ def doubt(metrics: dict[str, Any]) -> str:
     Args:
         metrics: The content of a model folder's ``metrics.json``.
 
-    Example:
+    Examples:
         >>> good, bad = ({"all": {"auc": {"value": v}, "f1": {"value": v}}} for v in (0.9, 0.5))
         >>> doubt({"models": {"int8": bad, "fp32": good}}).split(";")[0]
         'the INT8 student does not hear crying: AUC 0.500, F1 0.500 (the FP32 student: AUC 0.900, F1 0.900)'

@@ -25,7 +25,7 @@ def poisson(count: int, exposure: float) -> dict[str, float]:
     Returns:
         ``value``, ``low`` and ``high``, all per unit.
 
-    Example:
+    Examples:
         >>> {name: round(value, 2) for name, value in poisson(0, 6.0).items()}
         {'value': 0.0, 'low': 0.0, 'high': 0.61}
     """
@@ -44,7 +44,7 @@ def share(count: int, total: int) -> dict[str, float]:
         count: How many have a property.
         total: Of how many; positive.
 
-    Example:
+    Examples:
         >>> {name: round(value, 3) for name, value in share(1, 10).items()}
         {'value': 0.1, 'low': 0.018, 'high': 0.404}
     """
@@ -97,7 +97,7 @@ def over_groups(groups: Sequence[str], statistic: Callable[[NDArray[np.float64]]
         statistic: Takes how often each observation counts, float64 of shape (observations,); what it
             cannot tell for a draw is NaN, and left out.
 
-    Example:
+    Examples:
         >>> found = np.array([1.0, 1.0, 0.0, 0.0])
         >>> over_groups(["a", "a", "b", "b"], lambda weights: float(np.average(found, weights=weights)))
         {'value': 0.5, 'low': 0.0, 'high': 1.0}

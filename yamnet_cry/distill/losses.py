@@ -71,7 +71,7 @@ class DistillationLoss(keras.losses.Loss):
     Raises:
         RecipeError: If the target is unknown, the temperature not positive or the weight not in [0, 1].
 
-    Example:
+    Examples:
         >>> loss = DistillationLoss("exclusive", 3, target="softmax")
         >>> float(loss(ops.zeros((2, 6)), ops.zeros((2, 3))))
         0.0

@@ -40,7 +40,7 @@ def detection(
     Returns:
         Metrics by name, all in [0, 1].
 
-    Example:
+    Examples:
         >>> metrics = detection(np.array([False, True]), np.array([0.2, 0.6]), 0.5)
         >>> metrics["auc"], metrics["f1"]
         (1.0, 1.0)
@@ -81,7 +81,7 @@ def roc_curve(is_cry: Bools, scores: Float64, weights: Float64) -> tuple[Float64
     It is scikit-learn's `roc_curve` without dropping points, in a tenth of the time, most of which goes there
     into checking arguments: a bootstrap asks a thousand times.
 
-    Example:
+    Examples:
         >>> fpr, tpr, thresholds = roc_curve(np.array([False, True]), np.array([0.2, 0.6]), np.ones(2))
         >>> fpr.tolist(), tpr.tolist(), thresholds.tolist()
         ([0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [inf, 0.6, 0.2])
@@ -99,7 +99,7 @@ def roc_curve(is_cry: Bools, scores: Float64, weights: Float64) -> tuple[Float64
 def at_prior(is_cry: Bools, weights: Float64, prior: float) -> Float64:
     """Returns weights of clips that make a share of them crying.
 
-    Example:
+    Examples:
         >>> at_prior(np.array([True, False, False]), np.ones(3), 0.2).round(2).tolist()
         [0.2, 0.4, 0.4]
     """
@@ -112,7 +112,7 @@ def expected_calibration_error(is_cry: Bools, probabilities: Float64, weights: F
 
     Naeini et al. 2015.
 
-    Example:
+    Examples:
         >>> expected_calibration_error(np.array([True, False]), np.array([0.5, 0.5]), np.ones(2))
         0.0
     """
@@ -140,7 +140,7 @@ def exclusive(truth: Bools, probabilities: Float64, weights: Float64) -> Measure
     Returns:
         Both, and for each label its precision, recall and F1; NaN where there is nothing to divide by.
 
-    Example:
+    Examples:
         >>> overall, labels = exclusive(np.eye(2, dtype=bool), np.array([[0.9, 0.1], [0.8, 0.2]]), np.ones(2))
         >>> overall["accuracy"], labels[0]["precision"], labels[1]["recall"]
         (0.5, 0.5, 0.0)
@@ -169,7 +169,7 @@ def independent(truth: Bools, probabilities: Float64, weights: Float64) -> Measu
     Returns:
         Both, and for each label its own; NaN where all clips that count have it, or none.
 
-    Example:
+    Examples:
         >>> independent(np.eye(2, dtype=bool), np.eye(2), np.ones(2))[0]
         {'macro_auc': 1.0, 'macro_average_precision': 1.0}
     """
@@ -198,7 +198,7 @@ def _ranking(is_label: Bools, scores: Float64, weights: Float64) -> tuple[float,
 def confusion(truth: Bools, probabilities: Float64) -> NDArray[np.int64]:
     """Counts clips by label and answer: int64 of shape (labels, labels), a row for each label.
 
-    Example:
+    Examples:
         >>> confusion(np.eye(2, dtype=bool), np.array([[0.9, 0.1], [0.8, 0.2]])).tolist()
         [[1, 0], [1, 0]]
     """

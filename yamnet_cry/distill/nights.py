@@ -25,7 +25,7 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 def hours_of(tracks: Sequence[Track]) -> float:
     """Returns the length of tracks with a probability every 0.48 s.
 
-    Example:
+    Examples:
         >>> hours_of([[0.0] * 7500, [0.0] * 3750])
         1.5
     """
@@ -45,7 +45,7 @@ def threshold_for(tracks: Sequence[Track], settings: EventSettings, per_hour: fl
         settings: How events are made of them.
         per_hour: False alarms an hour that are accepted.
 
-    Example:
+    Examples:
         >>> track = [0.0] * 7490 + [0.3] * 5 + [0.6] * 5
         >>> settings = EventSettings(smoothing=1, votes=1, window=1)
         >>> false_alarms([track], threshold_for([track], settings, 1.0), settings)
@@ -80,7 +80,7 @@ def averages(track: Track, smoothing: int) -> NDArray[np.float64]:
 def peaks(track: Track, settings: EventSettings) -> NDArray[np.float64]:
     """Returns the highest average of every ten seconds: thresholds at which false alarms come and go.
 
-    Example:
+    Examples:
         >>> peaks([0.0] * 20 + [0.5, 0.7, 0.1], EventSettings()).round(2).tolist()
         [0.0, 0.6]
     """
@@ -165,7 +165,7 @@ class _Advance:
 def summary(measured: dict[str, Any]) -> str:
     """Says in a line what `measure` found.
 
-    Example:
+    Examples:
         >>> rate = {"value": 0.5, "low": 0.06, "high": 1.81}
         >>> found = {"hours": 4.0, "recordings": 1, "threshold": 0.5, "false_alarms": 2}
         >>> print(summary({**found, "false_alarms_per_hour": rate}))

@@ -88,7 +88,7 @@ def parameter_counts(model: keras.Model) -> dict[str, int]:
 def multiply_accumulates(model: keras.Model) -> int:
     """Counts the multiplications of one patch, in convolutions and dense layers; the rest has none.
 
-    Example:
+    Examples:
         >>> from yamnet_cry.distill import recipes, students
         >>> multiply_accumulates(students.build(recipes.get("reference").student, 521))
         1171072

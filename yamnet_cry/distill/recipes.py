@@ -278,7 +278,7 @@ def get(name: str, changes: Iterable[str] = ()) -> Recipe:
     Raises:
         RecipeError: If there is no such recipe or setting, or a value cannot be used.
 
-    Example:
+    Examples:
         >>> get("reference", ["train.epochs=5", "loss.target=softmax"]).train.epochs
         5
     """

@@ -26,7 +26,7 @@ class Rows:
     Raises:
         RunError: If it cannot be read, or does not hold whole rows.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     np.float32([[1, 2], [3, 4], [5, 6]]).tofile(Path(folder, "rows"))
@@ -74,7 +74,7 @@ Table = Float32 | Rows
 def blocks(count: int) -> Iterator[slice]:
     """Cuts so many rows, or windows, into blocks that fit in memory.
 
-    Example:
+    Examples:
         >>> list(blocks(800))
         [slice(0, 512, None), slice(512, 800, None)]
     """

@@ -23,7 +23,7 @@ def teacher_score(opinion: Opinion, task: Task) -> Float32:
 
     Of YAMNet and crying that is sigmoid(logits)[19] + sigmoid(logits)[20], in [0, 2].
 
-    Example:
+    Examples:
         >>> task = Task(("cat", "dog", "car"), group=("cat", "dog"), target="pet")
         >>> opinion = Opinion("windows", 1.0, task.labels, "independent", np.zeros((1, 3), np.float32))
         >>> teacher_score(opinion, task).tolist()

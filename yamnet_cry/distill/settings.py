@@ -46,7 +46,7 @@ class Setting:
 def each_of(names: tuple[str, ...], longest: int) -> Rule:
     """A list of some words, each of which may come again.
 
-    Example:
+    Examples:
         >>> rule = each_of(("a", "b"), 3)
         >>> rule.meaning, rule.holds(["a", "a"]), rule.holds([]), rule.holds("a")
         ('a list of 1 to 3 of a or b', True, False, False)
@@ -63,7 +63,7 @@ def each_of(names: tuple[str, ...], longest: int) -> Rule:
 def each_within(low: float, high: float, longest: int) -> Rule:
     """A list of numbers within bounds.
 
-    Example:
+    Examples:
         >>> each_within(0, 1, 2).holds((0, 0.5)), each_within(0, 1, 2).holds(())
         (True, False)
     """
@@ -79,7 +79,7 @@ def each_within(low: float, high: float, longest: int) -> Rule:
 def integers(low: int, high: int, shortest: int, longest: int) -> Rule:
     """A list of whole numbers within bounds.
 
-    Example:
+    Examples:
         >>> rule = integers(1, 4, 2, 2)
         >>> rule.meaning, rule.holds((2, 1)), rule.holds((2,)), rule.holds((2, 5))
         ('a list of 2 whole numbers from 1 to 4', True, False, False)
@@ -99,7 +99,7 @@ def integers(low: int, high: int, shortest: int, longest: int) -> Rule:
 def texts(longest: int, most: int) -> Rule:
     """A list of printable texts.
 
-    Example:
+    Examples:
         >>> rule = texts(3, 2)
         >>> rule.meaning, rule.holds(["a", ""]), rule.holds(["long"]), rule.holds("a")
         ('a list of at most 2 texts of up to 3 printable characters', True, False, False)
@@ -117,7 +117,7 @@ def texts(longest: int, most: int) -> Rule:
 def span(low: float, high: float) -> Rule:
     """Bounds between which numbers are drawn, themselves within bounds.
 
-    Example:
+    Examples:
         >>> [span(0, 9).holds(value) for value in ((1, 2), (2, 2), (2, 1), (1, 10), (1,), 1)]
         [True, True, False, False, False, False]
     """
@@ -131,7 +131,7 @@ def span(low: float, high: float) -> Rule:
 def pairs(longest: int, *each: tuple[str, int, int]) -> Rule:
     """A list whose items are lists of whole numbers, each named and within bounds of its own.
 
-    Example:
+    Examples:
         >>> rule = pairs(2, ("filters", 1, 64), ("stride", 1, 2))
         >>> rule.meaning
         'a list of 1 to 2 [filters, stride], with filters from 1 to 64 and stride from 1 to 2'
@@ -158,7 +158,7 @@ def pairs(longest: int, *each: tuple[str, int, int]) -> Rule:
 def meanings(section: type) -> dict[str, str]:
     """Returns what the docstring of a section says of each field, as plain text.
 
-    Example:
+    Examples:
         >>> meanings(Setting)["value"]
         'What it is set to.'
     """

@@ -32,7 +32,7 @@ def build(
     Raises:
         RecipeError: If the architecture is unknown.
 
-    Example:
+    Examples:
         >>> build(StudentSettings(), 521).count_params()
         80713
     """

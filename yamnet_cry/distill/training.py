@@ -167,7 +167,7 @@ def fitted(
 def learning_rate(train: Train, epoch: int) -> float:
     """Returns the learning rate of an epoch, counted from 0.
 
-    Example:
+    Examples:
         >>> learning_rate(Train(), 29), learning_rate(Train(), 30)
         (0.001, 0.0001)
         >>> learning_rate(Train(schedule="cosine", epochs=3), 1)

@@ -28,7 +28,7 @@ def rounded(weights: Float32, bits: int) -> Float32:
     Returns:
         float32 array of the same shape.
 
-    Example:
+    Examples:
         >>> rounded(np.float32([[1.0], [1.0], [-0.2], [0.1]]), 2).ravel().tolist()
         [1.0, 1.0, 0.0, 0.0]
     """

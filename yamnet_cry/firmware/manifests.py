@@ -33,7 +33,7 @@ _CONSTANTS = ("YAMNET_CRY_HOP", "YAMNET_CRY_CLASSES", "YAMNET_CRY_EMBEDDING", "Y
 def semantic(package_version: str) -> str:
     """Returns a version of Python's as registries want it: without what only Python's have.
 
-    Example:
+    Examples:
         >>> semantic("0.3.0"), semantic("0.3.dev1+local")
         ('0.3.0', '0.3.0')
     """

@@ -19,7 +19,7 @@ _SUM_BITS = 24 + 15
 def array(kind: str, name: str, values: Iterable[object], *, storage: str = "static const") -> str:
     """Returns a C array, a dozen values a line.
 
-    Example:
+    Examples:
         >>> print(array("int", "two", [1, 2]))
         static const int two[2] = {
             1, 2,
@@ -35,7 +35,7 @@ def array(kind: str, name: str, values: Iterable[object], *, storage: str = "sta
 def float_literal(value: float) -> str:
     """Returns a float32 as C writes it, to the last bit.
 
-    Example:
+    Examples:
         >>> float_literal(0.1)
         '0.1f'
     """
@@ -46,7 +46,7 @@ def float_literal(value: float) -> str:
 def string_literal(text: str) -> str:
     r"""Returns a text as C writes it, in UTF-8.
 
-    Example:
+    Examples:
         >>> print(string_literal('a "cat"'), string_literal("grün"))
         "a \042cat\042" "gr\303\274n"
     """

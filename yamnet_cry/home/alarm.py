@@ -26,7 +26,7 @@ _HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)-([01]?\d|2[0-3]):([0-5]\d)")
 class Hours:
     """A stretch of every day, in local time; one that ends before it begins goes over midnight.
 
-    Example:
+    Examples:
         >>> night = Hours.parse("22:00-6:30")
         >>> night.holds(time(23, 0)), night.holds(time(6, 29)), night.holds(time(12, 0))
         (True, True, False)

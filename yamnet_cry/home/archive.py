@@ -104,7 +104,7 @@ class Clip:
 def is_clip_name(file: str) -> bool:
     """Whether an audio file of this name could be a clip.
 
-    Example:
+    Examples:
         >>> is_clip_name("nursery-20261126T031207.250.flac"), is_clip_name("../nursery.flac")
         (True, False)
     """
@@ -114,7 +114,7 @@ def is_clip_name(file: str) -> bool:
 def stem(source: str, started: datetime) -> str:
     """Returns what a clip is called, in letters that every file system takes.
 
-    Example:
+    Examples:
         >>> stem("Anna's room", datetime(2026, 11, 26, 3, 12, 7, 250_900))
         'Anna_s_room-20261126T031207.250'
     """

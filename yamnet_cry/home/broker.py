@@ -73,7 +73,7 @@ def parse_broker(address: str) -> Broker:
     Raises:
         OutletError: If it cannot be read; the message leaves user and password out.
 
-    Example:
+    Examples:
         >>> parse_broker("mqtt://nursery%20monitor:secret@pi.local?node=attic")
         Broker(host='pi.local', port=1883, user='nursery monitor', node='attic', discovery='homeassistant')
     """
@@ -132,7 +132,7 @@ def _tls(authority: str | None) -> ssl.SSLContext:
 def slug(name: str) -> str:
     """Makes a level of a topic, and a part of an entity's name, of any name.
 
-    Example:
+    Examples:
         >>> slug("Kids' room"), slug("Zoë"), slug("детская")
         ('kids_room', 'zoe', 'x_32c862bd')
     """

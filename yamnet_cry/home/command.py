@@ -28,7 +28,7 @@ def words(command: str, *, windows: bool = sys.platform == "win32") -> list[str]
     Raises:
         ValueError: If a quote is not closed.
 
-    Example:
+    Examples:
         >>> words(r"C:\alarm.exe --to 'the kitchen'", windows=True)
         ['C:\\alarm.exe', '--to', 'the kitchen']
     """

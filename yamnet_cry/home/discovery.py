@@ -51,7 +51,7 @@ class Topics:
     def of(cls, broker: Broker, source: str) -> "Topics":
         """Topics of a source on a broker.
 
-        Example:
+        Examples:
             >>> Topics.of(Broker("pi.local", 1883, node="attic"), "Kids' room").state
             'yamnet-cry/attic/kids_room/state'
         """
@@ -215,7 +215,7 @@ def minutes(command: str) -> float | None:
     Returns:
         Minutes in (0, 1440], 0 to listen again, None for anything that is no such command.
 
-    Example:
+    Examples:
         >>> minutes("ON"), minutes("OFF"), minutes("7.5"), minutes("0"), minutes("soon")
         (30.0, 0.0, 7.5, None, None)
     """

@@ -23,7 +23,7 @@ _LARGEST_ANSWER = 2**16
 def split(url: str) -> SplitResult | None:
     """Takes a URL apart; None if it is none that begins with ``http://`` or ``https://``.
 
-    Example:
+    Examples:
         >>> split("http://host:5000/x").path, split("ftp://host/x")
         ('/x', None)
     """

@@ -22,7 +22,7 @@ def parse_seconds(value: str) -> float:
     Raises:
         RunError: If it is no such time.
 
-    Example:
+    Examples:
         >>> parse_seconds("7d"), parse_seconds("1.5h")
         (604800.0, 5400.0)
     """
@@ -38,7 +38,7 @@ def parse_bytes(value: str) -> int:
     Raises:
         RunError: If it is no such size, or less than 20 MB.
 
-    Example:
+    Examples:
         >>> parse_bytes("1.5G"), parse_bytes("500M")
         (1500000000, 500000000)
     """

@@ -292,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
 def _range(header: str, size: int) -> range | None:
     """Returns the bytes that a Range header asks for: none if there are none there, None for all.
 
-    Example:
+    Examples:
         >>> _range("bytes=2-4", 10), _range("bytes=-3", 10), _range("bytes=10-", 10), _range("bytes=4-2", 10)
         (range(2, 5), range(7, 10), range(10, 10), None)
     """

@@ -57,7 +57,7 @@ def parse(text: str, environment: Mapping[str, str] = os.environ) -> Source:
     Raises:
         SourceError: If it names nothing that can be listened to.
 
-    Example:
+    Examples:
         >>> parse("nursery=rtsp://camera/stream").name, parse("rtsp://viewer:secret@camera:554/stream").name
         ('nursery', 'camera')
         >>> parse("rtsp://viewer:secret@camera:554/stream")
@@ -118,7 +118,7 @@ def distinct(sources: Sequence[Source]) -> tuple[list[Source], list[str]]:
     Returns:
         Sources of which no two have a name or an address in common, and a sentence on each left out.
 
-    Example:
+    Examples:
         >>> kept, refused = distinct([parse("a=rtsp://camera/1"), parse("b=rtsp://camera/1")])
         >>> len(kept), refused
         (1, ['b is the address of a again, and left out'])
@@ -190,7 +190,7 @@ def _named(name: str, shown: str, *, given: bool) -> str:
 def without_secrets(address: str) -> str:
     """Leaves out of an address what may be secret: user, password and query.
 
-    Example:
+    Examples:
         >>> without_secrets("rtsp://viewer:secret@camera/stream?key=1")
         'rtsp://camera/stream'
     """

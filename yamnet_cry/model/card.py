@@ -25,6 +25,26 @@ _MODELS = {
 }
 _TAGS = ["knowledge-distillation", "yamnet", "tflite", "tinyml"]
 
+# Where training audio is found on the Hub, by its source in the corpus.
+_HUB_DATASETS = {
+    "esc50_subset": "ashraq/esc50",
+    "librispeech_test_clean": "openslr/librispeech_asr",
+    "speech_commands": "google/speech_commands",
+    "speech_commands_isolated": "google/speech_commands",
+    "speech_commands_v2_test": "google/speech_commands",
+}
+# A copy of google/yamnet/1, which itself is on TensorFlow Hub.
+_YAMNET_ON_THE_HUB = "thelou1s/yamnet"
+# How events are found; it shows no results, for it stands for every detector.
+_THUMBNAIL = "https://raw.githubusercontent.com/yamnet-cry/yamnet-cry/main/docs/pictures/events.png"
+# Of the Hub's documentation of the task.
+_WIDGET = [
+    {
+        "src": "https://huggingface.co/datasets/huggingfacejs/tasks/resolve/main/audio-classification/audio.wav",
+        "example_title": "A sound without crying",
+    }
+]
+
 #: Of one patch (README.md of tensorflow/models, research/audioset/yamnet).
 YAMNET_MULTIPLY_ACCUMULATES = 69_200_000
 
@@ -206,11 +226,23 @@ def _card_data(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, A
     from huggingface_hub import EvalResult, ModelCardData
 
     split = metrics["evaluation"]["split"]
+    main_results = _main_results(metrics["models"]["int8"])
+    trained_on = {
+        _HUB_DATASETS[name]
+        for name, source in recipe["sources"].items()
+        if name in _HUB_DATASETS and any(key.startswith("train/") for key in source["clips"])
+    }
+    of_yamnet = any(teacher["name"].startswith("YAMNet") for teacher in recipe["teachers"])
     return ModelCardData(
         library_name="keras",
         license=recipe.get("license"),
         pipeline_tag="audio-classification",
         tags=["audio", *(["baby-cry-detection"] if config.task.group else []), *_TAGS],
+        base_model=_YAMNET_ON_THE_HUB if of_yamnet else None,
+        datasets=sorted(trained_on) or None,
+        metrics=[metric for metric, _ in main_results],
+        thumbnail=_THUMBNAIL if config.task.group else None,
+        widget=_WIDGET if config.task.group else None,
         model_name=f"yamnet-cry, recipe {config.recipe}",
         eval_results=[
             EvalResult(
@@ -223,7 +255,7 @@ def _card_data(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, A
                 metric_name=name,
                 metric_value=round(value, 4),
             )
-            for (metric, name), value in _main_results(metrics["models"]["int8"]).items()
+            for (metric, name), value in main_results.items()
         ],
     )
 
@@ -265,7 +297,7 @@ def _cell(values: dict[str, Any], column: str) -> str:
 def escaped(value: Any) -> Any:
     r"""Returns JSON with every text in it made safe to stand in Markdown, on one line.
 
-    Example:
+    Examples:
         >>> print(escaped(["a|b", "<script>"]))
         ['a\\|b', '&lt;script&gt;']
     """
@@ -282,7 +314,7 @@ def escaped(value: Any) -> Any:
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """Returns a table in Markdown.
 
-    Example:
+    Examples:
         >>> print(markdown_table(["a"], [["1"]]))
         | a |
         | --- |

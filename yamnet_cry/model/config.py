@@ -96,7 +96,7 @@ class ModelConfig:
     Raises:
         ValueError: If the task has no labels.
 
-    Example:
+    Examples:
         >>> pets = Task(("cat", "dog"))
         >>> config = ModelConfig(task=pets, recipe="pets", parameters={}, files={}, package_version="1.2.3")
         >>> json.loads(config.to_json())["task"]["labels"]

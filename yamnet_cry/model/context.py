@@ -71,7 +71,7 @@ class Context:
     Raises:
         ValueError: If layers do not fit each other, or exceed the limits.
 
-    Example:
+    Examples:
         >>> layer = ContextLayer(np.ones((3, 2, 1), np.int8), np.float32([0.5]), np.float32([0.0]))
         >>> context = Context((layer, ContextLayer(np.int8([[[1]]]), np.float32([0.1]), np.float32([-1.0]))))
         >>> context.windows, context.inputs

@@ -23,7 +23,7 @@ def build(filters: int, dilations: Sequence[int], width: int) -> keras.Model:
     Returns:
         A model from float32 embeddings of shape (batch, windows, width) to log-odds, (batch, windows).
 
-    Example:
+    Examples:
         >>> build(8, (1, 2), 4).count_params()
         313
     """

@@ -79,7 +79,7 @@ LARGEST = {
 def fingerprint(content: bytes) -> dict[str, int | str]:
     """Returns the size and SHA-256 by which a file is known again.
 
-    Example:
+    Examples:
         >>> fingerprint(b"")["bytes"]
         0
     """

@@ -35,7 +35,7 @@ def check(config: ModelConfig) -> None:
 def labels(config: ModelConfig) -> list[str]:
     """Returns what Frigate calls each output: lower case, up to the first comma; crying by its own name.
 
-    Example:
+    Examples:
         >>> from yamnet_cry import CryDetector
         >>> found = labels(CryDetector.from_pretrained().config)
         >>> found[:2], found[19:22]

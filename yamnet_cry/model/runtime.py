@@ -48,7 +48,7 @@ class QuantizedLogits:
         Args:
             parts: At least one.
 
-        Example:
+        Examples:
             >>> part = QuantizedLogits(np.zeros((2, 3), np.int8), scale=0.5, zero_point=0)
             >>> QuantizedLogits.joined([part, part]).values.shape
             (4, 3)

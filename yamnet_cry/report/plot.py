@@ -124,7 +124,7 @@ def _darken(figure: Figure) -> None:
 def verdict(result: Detection) -> str:
     """Says in one sentence what was heard.
 
-    Example:
+    Examples:
         >>> from yamnet_cry.calibration import Calibration
         >>> verdict(Detection(np.zeros(3, np.float32), 0.5, Calibration(1.0, 0.0)))
         'No crying heard'

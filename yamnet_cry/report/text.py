@@ -19,7 +19,7 @@ def csv_rows(name: str, result: Detection, heard: Sequence[str] = ()) -> str:
         result: What was heard in it.
         heard: What else was heard in each event, if that is known.
 
-    Example:
+    Examples:
         >>> from yamnet_cry.calibration import Calibration
         >>> import numpy as np
         >>> csv_rows("a.wav", Detection(np.zeros(3, np.float32), 0.5, Calibration(1.0, 0.0)))
@@ -44,7 +44,7 @@ def label_track(events: Sequence[Event]) -> str:
 
     Its format: https://manual.audacityteam.org/man/importing_and_exporting_labels.html
 
-    Example:
+    Examples:
         >>> label_track([Event(start=0.96, end=3.36, peak=0.9, mean=0.8)])
         '0.960000\t3.360000\tcrying 90 %\n'
     """
@@ -55,7 +55,7 @@ def label_track(events: Sequence[Event]) -> str:
 def web_vtt(events: Sequence[Event]) -> str:
     """Returns the events as subtitles for a video, in WebVTT (W3C).
 
-    Example:
+    Examples:
         >>> print(web_vtt([Event(start=3600.5, end=3603.25, peak=0.9, mean=0.8)]))
         WEBVTT
         <BLANKLINE>

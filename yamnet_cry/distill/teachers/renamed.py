@@ -28,7 +28,7 @@ class RenamedTeacher:
         TeacherError: If there is another number of names than of labels, the teacher lacks one, or more than
             one label stands for none.
 
-    Example:
+    Examples:
         >>> class Hears:
         ...     name, fingerprint, kind, labels = "tagger", "1", "independent", ("Bark", "Howl", "Rain")
         ...     def logits(self, waveforms):
