@@ -145,7 +145,7 @@ def recordings(audio: str) -> tuple[list[np.ndarray], np.ndarray]:
 def inputs_of(detector: CryDetector, samples: np.ndarray) -> np.ndarray:
     """Returns the network's inputs as Python makes them: int8 of shape (patches, 96, 64)."""
     log_mel = YAMNET.log_mel(YAMNET.pad(samples.astype(np.float32) / np.float32(32_768)))
-    return YAMNET.patches(detector._student.quantize(log_mel))
+    return YAMNET.patches(detector.student.quantize(log_mel))
 
 
 @dataclass
@@ -170,7 +170,7 @@ def heard(detector: CryDetector, waves: list[np.ndarray]) -> list[Heard]:
     found = []
     for samples in waves:
         inputs = inputs_of(detector, samples)
-        outputs = micro_outputs(detector._student, detector.model, inputs)
+        outputs = micro_outputs(detector.student, detector.model, inputs)
         found.append(Heard(samples, inputs, outputs, detector((samples, YAMNET.sample_rate))))
     return found
 
@@ -192,7 +192,7 @@ def compare(
         result.largest_step = max(result.largest_step, int(steps.max()))
         differing, total = differing + int((steps > 0).sum()), total + steps.size
 
-        student = detector._student
+        student = detector.student
         track = firmware.probabilities(firmware.log_odds(*micro_outputs(student, detector.model, patches)))
         here = _spans(firmware.events(track, detector.threshold))
         found.append(float(trigger(track, detector.config.events).max()))

@@ -116,7 +116,7 @@ def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]
     pieces = list(whole_patches(audio.blocks((wave, YAMNET.sample_rate))))
     spectrograms = [YAMNET.log_mel(piece) for piece in pieces]
     block = wave[: 60 * YAMNET.sample_rate]
-    student = detector._student
+    student = detector.student
     windows = sum(len(YAMNET.patches(spectrogram)) for spectrogram in spectrograms)
     frames = np.zeros((YAMNET.patch_frames, YAMNET.fft_length), np.float32)
     frames[:, : YAMNET.frame_length] = wave[: frames.shape[0] * YAMNET.frame_length].reshape(

@@ -248,7 +248,7 @@ def test_it_can_be_copied_and_sent_to_other_processes(classifier, wave):
     expected = classifier((wave, 16_000)).logits.values
     for other in (copy.deepcopy(classifier), copy.copy(classifier), pickle.loads(pickle.dumps(classifier))):
         assert type(other) is Classifier
-        assert other._student is not classifier._student
+        assert other.student is not classifier.student
         assert other.config == classifier.config
         np.testing.assert_array_equal(other((wave, 16_000)).logits.values, expected)
 

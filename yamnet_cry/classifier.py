@@ -38,6 +38,7 @@ class Classifier:
     Attributes:
         config: What the model folder says of its model.
         model: The bytes of the INT8 TFLite model.
+        student: That model on LiteRT, a `yamnet_cry.model.runtime.Student`; each object has its own.
         context: The context network of a detector, or None.
 
     Raises:
@@ -65,7 +66,7 @@ class Classifier:
         self.model = model
         self.context = context
         self._source = source
-        self._student = model_folder.student(config, model, context)
+        self.student = model_folder.student(config, model, context)
 
     @classmethod
     def check(cls, task: Task, front_end: FrontEnd) -> None:
@@ -179,7 +180,7 @@ class Classifier:
 
         front_end = self.config.front_end
         for log_mel in ahead(map(front_end.log_mel, whole_patches(counted(), front_end))):
-            outputs = self._student.outputs(log_mel)
+            outputs = self.student.outputs(log_mel)
             take(outputs)
             windows += len(outputs.logits.values)
             if progress is not None:
@@ -198,7 +199,7 @@ class Classifier:
         Returns:
             float32 array of shape (patches, labels): logits of the labels of ``config.task``.
         """
-        return self._student.logits(log_mel)
+        return self.student.logits(log_mel)
 
     @property
     def fingerprint(self) -> str:

@@ -42,6 +42,7 @@ class CryDetector(Classifier):
         prior: Share of what is heard that is crying, for which probabilities hold; the model's own,
             changeable, in (0, 1). None for older models, which do not say.
         model: The bytes of the INT8 TFLite model.
+        student: That model on LiteRT, a `yamnet_cry.model.runtime.Student`; each object has its own.
         context: What reads the student's embeddings of the last seconds; None in older models, which judge
             every window alone.
 
@@ -242,7 +243,7 @@ class CryDetector(Classifier):
         listening, calibration = self._listen(), self._calibration
 
         def probabilities_of(piece: Float32) -> NDArray[np.float64]:
-            outputs = self._student.outputs(self.config.front_end.log_mel(piece))
+            outputs = self.student.outputs(self.config.front_end.log_mel(piece))
             return calibration.of_log_odds(self._log_odds(outputs, listening))
 
         chosen = self.threshold if threshold is None else checked_threshold(threshold)
@@ -260,7 +261,7 @@ class CryDetector(Classifier):
         Returns:
             Float array of shape (patches,).
         """
-        return self._log_odds(self._student.outputs(log_mel), self._listen())
+        return self._log_odds(self.student.outputs(log_mel), self._listen())
 
     def _listen(self) -> Listening | None:
         return None if self.context is None else self.context.listen()

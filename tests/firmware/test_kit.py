@@ -189,8 +189,8 @@ def test_the_default_arena_has_a_margin(micro, detector):
 
 def test_the_reference_kernels_are_those_of_tflite_micro_to_one_step(micro, detector):
     patches = np.random.default_rng(0).integers(-128, 128, (20, 96, 64)).astype(np.int8)
-    of_micro = golden.micro_outputs(detector._student, detector.model, patches)
-    of_litert = golden.reference_outputs(detector._student, detector.model, patches)
+    of_micro = golden.micro_outputs(detector.student, detector.model, patches)
+    of_litert = golden.reference_outputs(detector.student, detector.model, patches)
     for a, b in zip(of_micro, of_litert, strict=True):
         assert a.shape == b.shape
         assert np.abs(a.astype(int) - b).max() <= 1
