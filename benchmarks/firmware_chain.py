@@ -9,11 +9,13 @@ from typing import Self
 import numpy as np
 
 from yamnet_cry import CryDetector, Detection
+from yamnet_cry.calibration import log_odds
 from yamnet_cry.distill import corpus, sources
 from yamnet_cry.events import Event, find_events, trigger
 from yamnet_cry.firmware.golden import micro_outputs
 from yamnet_cry.firmware.kit import BUILDS, c_sources
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.model.runtime import Outputs
 
 Spans = list[tuple[float, float]]
 
@@ -175,6 +177,13 @@ def heard(detector: CryDetector, waves: list[np.ndarray]) -> list[Heard]:
     return found
 
 
+def _log_odds_of(outputs: Outputs, detector: CryDetector) -> np.ndarray:
+    """What `CryDetector.log_odds` gives, of a network that ran elsewhere."""
+    if detector.context is not None:
+        return detector.context.listen()(outputs.embeddings)
+    return log_odds(detector.config.task.score(outputs.logits.dequantized()))
+
+
 def compare(
     firmware: Firmware, detector: CryDetector, recordings: list[Heard], is_cry: np.ndarray
 ) -> Comparison:
@@ -202,9 +211,7 @@ def compare(
         result.unlike_detector += here != _spans(endless)
 
         outputs = student.said(*each.outputs)
-        probabilities = detector.config.calibration.of_log_odds(
-            detector._log_odds(outputs, detector._listen())
-        )
+        probabilities = detector.config.calibration.of_log_odds(_log_odds_of(outputs, detector))
         result.probability = max(result.probability, float(np.abs(track - probabilities).max()))
         there = _spans(find_events(probabilities, detector.threshold, detector.config.events))
         if here != there:

@@ -24,9 +24,9 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 # So many frames keep all arrays of one step (0.5 MB) inside a core's own cache.
 _FRAMES_PER_STEP = 96
 
-# A row is multiplied with so many weights by one thread of OpenBLAS. A second one would spin for 30 ms after
-# each product, many times the work of a stream.
-_ALONE = 2**13
+#: A row is multiplied with so many weights by one thread of OpenBLAS. A second one would spin for 30 ms after
+#: each product, many times the work of a stream.
+SINGLE_THREAD_WEIGHTS = 2**13
 
 # Front ends come from strangers' model folders too: none may need much memory.
 _RULES = {
@@ -240,7 +240,7 @@ class FrontEnd:
         step = waveform.strides[0]
         shape, strides = (count, self.frame_length), (self.frame_hop * step, step)
         frames = as_strided(waveform, shape, strides, writeable=False)
-        window, parts = self.hann_window(), _mel_parts(self)
+        window, parts = self.hann_window(), mel_parts(self)
         rows = min(count, _FRAMES_PER_STEP)
         padded = np.zeros((rows, self.fft_length), np.float32)
         spectrum = np.empty((rows, self.fft_length // 2 + 1), np.complex64)
@@ -367,10 +367,14 @@ def _hann_window(front_end: FrontEnd) -> Float32:
 
 
 @cache
-def _mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
-    """Some of the mel bands each: the FFT bins that they read, their columns, their weights.
+def mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
+    """Cuts the mel matrix into parts of few weights.
 
     Most of the mel matrix is zero; two products over the bins in use cost a third less than one over all.
+
+    Returns:
+        For some of the mel bands each, every band in one part: the FFT bins that they read, their columns,
+        and float32 weights of shape (bins, bands), at most `SINGLE_THREAD_WEIGHTS` unless of a single band.
     """
     matrix, middle = front_end.mel_matrix(), front_end.mel_bands // 2
     parts = []
@@ -381,7 +385,7 @@ def _mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
         # Bands narrower than a bin may read none at all.
         bins = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
         weights = np.ascontiguousarray(matrix[bins, bands])
-        if weights.size > _ALONE and weights.shape[1] > 1:
+        if weights.size > SINGLE_THREAD_WEIGHTS and weights.shape[1] > 1:
             middle = (bands.start + bands.stop) // 2
             waiting += [slice(middle, bands.stop), slice(bands.start, middle)]
         else:
