@@ -83,8 +83,12 @@ class Event:
     Attributes:
         start: In seconds.
         end: In seconds.
-        peak: Highest probability of a window in it.
-        mean: Mean probability of the windows in it.
+        peak: Highest probability of a window in it, in [0, 1].
+        mean: Mean probability of the windows in it, in [0, 1].
+
+    Example:
+        >>> Event(start=6.24, end=13.92, peak=0.99, mean=0.87).seconds
+        7.68
     """
 
     start: float
@@ -94,7 +98,7 @@ class Event:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Its length, in seconds."""
         return round(self.end - self.start, 2)
 
 

@@ -130,8 +130,15 @@ class FrontEnd:
     def from_dict(cls, values: object) -> Self:
         """Makes a front end of what `to_dict` returned.
 
+        Args:
+            values: A dictionary.
+
         Raises:
             ValueError: If a field is missing, unknown, or not what it must be; the message names it.
+
+        Example:
+            >>> FrontEnd.from_dict(YAMNET.to_dict() | {"mel_bands": 40}).mel_bands
+            40
         """
         return cls(**check_only(values, _RULES, "front_end"))
 
@@ -179,12 +186,12 @@ class FrontEnd:
 
     @property
     def patch_seconds(self) -> float:
-        """Length of a patch's hops: how long it is said to be."""
+        """Length of a patch's hops, in seconds: how long it is said to be."""
         return self.patch_frames * self.frame_hop / self.sample_rate
 
     @property
     def patch_hop_seconds(self) -> float:
-        """Time from one patch to the next."""
+        """Time from one patch to the next, in seconds."""
         return self.patch_hop_samples / self.sample_rate
 
     def mel_matrix(self) -> Float32:
@@ -305,6 +312,9 @@ class FrontEnd:
     def num_patches(self, samples: int) -> int:
         """Returns how many patches there are of a waveform: at least one, the last one padded.
 
+        Args:
+            samples: Its length.
+
         Example:
             >>> YAMNET.num_patches(0), YAMNET.num_patches(15_600), YAMNET.num_patches(15_601)
             (1, 1, 2)
@@ -368,13 +378,10 @@ def _hann_window(front_end: FrontEnd) -> Float32:
 
 @cache
 def mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
-    """Cuts the mel matrix into parts of few weights.
+    """Returns some of the mel bands each: the FFT bins that they read, their columns, their weights.
 
-    Most of the mel matrix is zero; two products over the bins in use cost a third less than one over all.
-
-    Returns:
-        For some of the mel bands each, every band in one part: the FFT bins that they read, their columns,
-        and float32 weights of shape (bins, bands), at most `SINGLE_THREAD_WEIGHTS` unless of a single band.
+    Most of the mel matrix is zero; two products over the bins in use cost a third less than one over all. No
+    part has more than `SINGLE_THREAD_WEIGHTS` unless it is a single band.
     """
     matrix, middle = front_end.mel_matrix(), front_end.mel_bands // 2
     parts = []
