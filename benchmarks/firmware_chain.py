@@ -9,11 +9,13 @@ from typing import Self
 import numpy as np
 
 from yamnet_cry import CryDetector, Detection
+from yamnet_cry.calibration import log_odds
 from yamnet_cry.distill import corpus, sources
 from yamnet_cry.events import Event, find_events, trigger
 from yamnet_cry.firmware.golden import micro_outputs
 from yamnet_cry.firmware.kit import BUILDS, c_sources
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.model.runtime import Outputs
 
 Spans = list[tuple[float, float]]
 
@@ -145,7 +147,7 @@ def recordings(audio: str) -> tuple[list[np.ndarray], np.ndarray]:
 def inputs_of(detector: CryDetector, samples: np.ndarray) -> np.ndarray:
     """Returns the network's inputs as Python makes them: int8 of shape (patches, 96, 64)."""
     log_mel = YAMNET.log_mel(YAMNET.pad(samples.astype(np.float32) / np.float32(32_768)))
-    return YAMNET.patches(detector._student.quantize(log_mel))
+    return YAMNET.patches(detector.student.quantize(log_mel))
 
 
 @dataclass
@@ -170,9 +172,16 @@ def heard(detector: CryDetector, waves: list[np.ndarray]) -> list[Heard]:
     found = []
     for samples in waves:
         inputs = inputs_of(detector, samples)
-        outputs = micro_outputs(detector._student, detector.model, inputs)
+        outputs = micro_outputs(detector.student, detector.model, inputs)
         found.append(Heard(samples, inputs, outputs, detector((samples, YAMNET.sample_rate))))
     return found
+
+
+def _log_odds_of(outputs: Outputs, detector: CryDetector) -> np.ndarray:
+    """What `CryDetector.log_odds` gives, of a network that ran elsewhere."""
+    if detector.context is not None:
+        return detector.context.listen()(outputs.embeddings)
+    return log_odds(detector.config.task.score(outputs.logits.dequantized()))
 
 
 def compare(
@@ -192,7 +201,7 @@ def compare(
         result.largest_step = max(result.largest_step, int(steps.max()))
         differing, total = differing + int((steps > 0).sum()), total + steps.size
 
-        student = detector._student
+        student = detector.student
         track = firmware.probabilities(firmware.log_odds(*micro_outputs(student, detector.model, patches)))
         here = _spans(firmware.events(track, detector.threshold))
         found.append(float(trigger(track, detector.config.events).max()))
@@ -202,9 +211,7 @@ def compare(
         result.unlike_detector += here != _spans(endless)
 
         outputs = student.said(*each.outputs)
-        probabilities = detector.config.calibration.of_log_odds(
-            detector._log_odds(outputs, detector._listen())
-        )
+        probabilities = detector.config.calibration.of_log_odds(_log_odds_of(outputs, detector))
         result.probability = max(result.probability, float(np.abs(track - probabilities).max()))
         there = _spans(find_events(probabilities, detector.threshold, detector.config.events))
         if here != there:

@@ -344,7 +344,7 @@ def microcontrollers(table: Table, expected: NDArray[np.float64], work: Path) ->
     export.write(table.detector, "firmware", kit)
     code, _ = firmware.sizes(kit, firmware.TARGETS["Cortex-M4, floating point"], work)
     size = len(table.detector.model) + code
-    student, model = table.detector._student, table.detector.model
+    student, model = table.detector.student, table.detector.model
     for build in ("float", "fixed point"):
         library = firmware_chain.Firmware.compiled(kit, build, work)
 

@@ -93,7 +93,7 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
         found = []
         for part in windows(waveform):
             yamnet(part)
-            found.append(cry_score(detector._student.logits(log_mel(part).numpy())))
+            found.append(cry_score(detector.student.logits(log_mel(part).numpy())))
         return found
 
     return {

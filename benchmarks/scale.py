@@ -138,28 +138,19 @@ class Passes:
     def there(self, address: str, workers: int, clips_per_task: int) -> dict[str, float]:
         """Seconds with a cluster, to logits in partitions: to the first task's end, and to the last."""
         moments: list[tuple[float, int]] = []
-        advance = labelling._advance
-
-        def told(bar: Any, now: Any) -> None:
-            moments.append((time.perf_counter(), now.items))
-            advance(bar, now)
-
-        labelling._advance = told
-        try:
-            began = time.perf_counter()
-            labelling.found(
-                address,
-                self.clips,
-                [self.teacher],
-                [partial(on_a_core_of_its_own, self.weights, self.work / f"cores-{workers}")],
-                YAMNET,
-                self.work / f"partitions-{workers}",
-                clips_per_partition=clips_per_task,
-                progress=False,
-            )
-            ended = time.perf_counter()
-        finally:
-            labelling._advance = advance
+        began = time.perf_counter()
+        labelling.found(
+            address,
+            self.clips,
+            [self.teacher],
+            [partial(on_a_core_of_its_own, self.weights, self.work / f"cores-{workers}")],
+            YAMNET,
+            self.work / f"partitions-{workers}",
+            clips_per_partition=clips_per_task,
+            progress=False,
+            tell=lambda now: moments.append((time.perf_counter(), now.items)),
+        )
+        ended = time.perf_counter()
         first = next(moment for moment, items in moments if items)
         return {"seconds": ended - began, "to_first": first - began}
 

@@ -60,7 +60,7 @@ def _same_answer(classifier: Classifier, wave: np.ndarray) -> bool:
     log_mel = front_end.log_mel(front_end.pad(wave))[: front_end.patch_frames]
     # A new one: what an LSTM keeps is of nothing before.
     microcontroller = runtime.Interpreter.from_bytes(classifier.model, arena_size=8 * 2**20)
-    microcontroller.set_input(classifier._student.quantize(log_mel)[None, ..., None], 0)
+    microcontroller.set_input(classifier.student.quantize(log_mel)[None, ..., None], 0)
     microcontroller.invoke()
-    said = microcontroller.get_output(classifier._student.output_numbers[0])[0]
+    said = microcontroller.get_output(classifier.student.output_numbers[0])[0]
     return bool(said.argmax() == classifier.logits(log_mel)[0].argmax())

@@ -25,6 +25,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import soundfile
+from ai_edge_litert.interpreter import Interpreter
 
 from yamnet_cry import CryDetector, audio
 from yamnet_cry.files import write_whole
@@ -116,7 +117,9 @@ def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]
     pieces = list(whole_patches(audio.blocks((wave, YAMNET.sample_rate))))
     spectrograms = [YAMNET.log_mel(piece) for piece in pieces]
     block = wave[: 60 * YAMNET.sample_rate]
-    student = detector._student
+    student = detector.student
+    interpreter = Interpreter(model_content=detector.model, num_threads=1)
+    interpreter.allocate_tensors()
     windows = sum(len(YAMNET.patches(spectrogram)) for spectrogram in spectrograms)
     frames = np.zeros((YAMNET.patch_frames, YAMNET.fft_length), np.float32)
     frames[:, : YAMNET.frame_length] = wave[: frames.shape[0] * YAMNET.frame_length].reshape(
@@ -142,9 +145,7 @@ def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]
             np.matmul(magnitudes, YAMNET.mel_matrix(), out=products) for _ in range(steps)
         ],
         STUDENT: lambda: [len(student.logits(spectrogram)) for spectrogram in spectrograms],
-        "its network: LiteRT's `invoke` as often": lambda: [
-            student._interpreter.invoke() for _ in range(windows)
-        ],
+        "its network: LiteRT's `invoke` as often": lambda: [interpreter.invoke() for _ in range(windows)],
     }
     lengths = dict.fromkeys(tasks, float(HOUR)) | {streamed: 60.0}
     with cores(1):

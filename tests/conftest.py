@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,20 @@ def logger_as_before() -> Iterator[None]:
     yield
     level, logger.propagate, logger.handlers[:] = before
     logger.setLevel(level)
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> "list[subprocess.Popen[bytes]]":
+    """The processes that this one starts from now on, in the order of their starts."""
+    started = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *arguments, **named) -> None:
+            super().__init__(*arguments, **named)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    return started
 
 
 @pytest.fixture(scope="session")

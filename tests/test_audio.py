@@ -110,12 +110,12 @@ def test_float_and_integer_arrays_agree():
 )
 def test_block_size_does_not_change_resampling(rate, samples, size):
     wave = np.random.default_rng(samples).uniform(-0.5, 0.5, samples).astype(np.float32)
-    original = recording._BLOCK_VALUES
-    recording._BLOCK_VALUES = size
+    original = recording.BLOCK_VALUES
+    recording.BLOCK_VALUES = size
     try:
         in_blocks = audio.read((wave, rate))
     finally:
-        recording._BLOCK_VALUES = original
+        recording.BLOCK_VALUES = original
     np.testing.assert_allclose(in_blocks, audio.read((wave, rate)), rtol=0, atol=1e-6)
 
 

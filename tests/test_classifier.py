@@ -18,6 +18,7 @@ from yamnet_cry.audioset import CRY_TASK
 from yamnet_cry.demo import nursery
 from yamnet_cry.errors import AudioError, ModelError
 from yamnet_cry.frontend import YAMNET
+from yamnet_cry.model import hub
 from yamnet_cry.model.folder import CONFIG, KERAS, TFLITE
 from yamnet_cry.model.runtime import QuantizedLogits
 from yamnet_cry.task import Task
@@ -248,7 +249,7 @@ def test_it_can_be_copied_and_sent_to_other_processes(classifier, wave):
     expected = classifier((wave, 16_000)).logits.values
     for other in (copy.deepcopy(classifier), copy.copy(classifier), pickle.loads(pickle.dumps(classifier))):
         assert type(other) is Classifier
-        assert other._student is not classifier._student
+        assert other.student is not classifier.student
         assert other.config == classifier.config
         np.testing.assert_array_equal(other((wave, 16_000)).logits.values, expected)
 
@@ -264,7 +265,7 @@ def test_its_keras_model(classifier, wave, small_model):
     assert (found.argmax(axis=1)[[0, -1]] == [0, 2]).all()
     config = replace(classifier.config, files={**classifier.config.files, KERAS: {"bytes": 1}})
     with pytest.raises(ModelError, match=f"is not the file that {CONFIG} describes"):
-        _ = Classifier(config, classifier.model, source=classifier._source).keras_model
+        _ = Classifier(config, classifier.model, source=hub.locate(small_model)).keras_model
 
 
 def test_a_classifier_of_no_folder(classifier):

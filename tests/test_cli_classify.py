@@ -103,8 +103,8 @@ def test_what_cannot_be_done(monkeypatch, released, tmp_path, arguments, message
 
 def test_it_says_how_far_it_is(sounds, small_model, monkeypatch):
     shown: list[str] = []
-    monkeypatch.setattr(status.Progress, "_PATIENCE", 0.0)
-    monkeypatch.setattr(status.Progress, "_PAUSE", 0.0)
+    monkeypatch.setattr(status.Progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(status.Progress, "PAUSE", 0.0)
     monkeypatch.setattr(status.StatusLine, "show", lambda _, text: shown.append(text))
     assert run("classify", sounds, "--model", small_model).exit_code == 0
     # Two of five seconds are those of the first recording.

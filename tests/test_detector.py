@@ -47,7 +47,7 @@ def test_path_file_object_and_waveform_agree(detector, tmp_path):
 
 def test_scores_are_the_softmax_of_the_students_logits(detector):
     wave = nursery()
-    logits = detector._student.logits(YAMNET.log_mel(YAMNET.pad(wave)))
+    logits = detector.student.logits(YAMNET.log_mel(YAMNET.pad(wave)))
     result = detector((wave, 16_000))
     np.testing.assert_allclose(result.scores, cry_score(logits), rtol=0, atol=1e-6)
     assert result.score == pytest.approx(cry_score(logits).mean(), abs=1e-6)
@@ -220,7 +220,7 @@ def test_detectors_can_be_copied_and_sent_to_other_processes(detector):
     original.threshold = 0.25
     expected = original((nursery(), 16_000))
     for other in (copy.deepcopy(original), copy.copy(original), pickle.loads(pickle.dumps(original))):
-        assert other._student is not original._student
+        assert other.student is not original.student
         result = other((nursery(), 16_000))
         np.testing.assert_array_equal(result.scores, expected.scores)
         assert (result.threshold, result.events) == (0.25, expected.events)

@@ -258,8 +258,8 @@ def test_copies_stay_small():
 @pytest.mark.parametrize("front_end", [YAMNET, EVENTS, KEY_WORDS, WAV2SMALL], ids=lambda each: each.name)
 def test_no_product_wakes_a_second_thread(front_end):
     """OpenBLAS does small products alone; benchmarks/soak.py measures what a thread that spins would cost."""
-    parts = frontend._mel_parts(front_end)
-    assert all(weights.size <= frontend._ALONE for _, _, weights in parts)
+    parts = frontend.mel_parts(front_end)
+    assert all(weights.size <= frontend.SINGLE_THREAD_WEIGHTS for _, _, weights in parts)
     bands = np.concatenate([np.arange(front_end.mel_bands)[own] for _, own, _ in parts])
     assert sorted(bands) == list(range(front_end.mel_bands))
 

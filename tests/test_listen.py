@@ -497,7 +497,7 @@ def sounddevice(wave: np.ndarray, rate: int, lost: frozenset[int] = frozenset())
 
 @pytest.fixture
 def gone_at_once(monkeypatch):
-    monkeypatch.setattr(capture, "_GONE_SECONDS", 0.01)
+    monkeypatch.setattr(capture, "GONE_SECONDS", 0.01)
 
 
 def test_a_microphone_is_heard_at_its_own_rate(monkeypatch, gone_at_once):
@@ -530,7 +530,7 @@ def test_lost_sound_is_said_once_a_minute(monkeypatch, gone_at_once):
     lost = frozenset({0, 1, 2, 5, 50})
     module = sounddevice(np.zeros(16_000 * 9, np.float32), 16_000, lost)
     monkeypatch.setitem(sys.modules, "sounddevice", module)
-    monkeypatch.setattr(capture, "_WARN_BLOCKS", 10)
+    monkeypatch.setattr(capture, "WARN_BLOCKS", 10)
     warnings: list[str] = []
     blocks, _ = capture.microphone(None, warnings.append)
     with pytest.raises(InputEnded):

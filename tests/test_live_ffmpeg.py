@@ -141,7 +141,7 @@ def test_a_stream_is_heard_as_it_comes_and_its_end_is_told(program, server, soun
     assert heard + sum(rest) == pytest.approx(320_000, abs=4_000)
 
 
-def test_a_stream_can_be_closed_while_another_thread_waits(program, server, sounds):
+def test_a_stream_can_be_closed_while_another_thread_waits(program, server, sounds, processes):
     address, answers = server
     over = threading.Event()
     answers["a"] = sends(sounds["a.wav"][:100_000], b"", until=over)
@@ -160,7 +160,7 @@ def test_a_stream_can_be_closed_while_another_thread_waits(program, server, soun
     decoder.close()
     thread.join(PATIENCE)
     assert not thread.is_alive()
-    assert decoder._process.returncode is not None
+    assert processes[-1].returncode is not None
     decoder.close()
     over.set()
 
@@ -194,12 +194,12 @@ def test_a_stream_can_be_closed_before_its_first_sample(program, server):
         next(decoder.blocks())
 
 
-def test_a_stream_that_nobody_holds_any_more_is_closed(server, sounds):
+def test_a_stream_that_nobody_holds_any_more_is_closed(server, sounds, processes):
     address, answers = server
     over = threading.Event()
     answers["a"] = sends(sounds["a.wav"][:100_000], b"", until=over)
     decoder = ffmpeg.live(f"{address}/a", "nursery")
-    blocks, process = decoder.blocks(), decoder._process
+    blocks, process = decoder.blocks(), processes[-1]
     next(blocks)
     assert process.poll() is None
     del decoder, blocks
@@ -382,7 +382,7 @@ def test_patience_ends(program, server, monkeypatch):
     address, answers = server
     over = threading.Event()
     answers["a"] = lambda handler: over.wait(PATIENCE) and None
-    monkeypatch.setattr(ffmpeg, "_PATIENCE", "300000")
+    monkeypatch.setattr(ffmpeg, "PATIENCE", "300000")
     started = time.monotonic()
     with ffmpeg.live(f"{address}/a", "nursery") as decoder, pytest.raises(AudioError) as caught:
         next(decoder.blocks())

@@ -343,7 +343,7 @@ def rezipped(path, **parts: bytes) -> None:
 
 def test_a_keras_file_that_unpacks_to_gigabytes(model_copy, monkeypatch):
     path = model_copy / KERAS
-    monkeypatch.setitem(keras_file._PARTS, KERAS_WEIGHTS, 10**6)
+    monkeypatch.setitem(keras_file.LARGEST_PARTS, KERAS_WEIGHTS, 10**6)
     rezipped(path, **{KERAS_WEIGHTS: bytes(2 * 10**6)})
     assert path.stat().st_size < 50_000
     with pytest.raises(ModelError, match=f"{KERAS_WEIGHTS} exceeds the size limit.*1,000,000.*2,000,000"):

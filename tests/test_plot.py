@@ -10,7 +10,7 @@ from yamnet_cry import CryDetector, Detection
 from yamnet_cry.calibration import Calibration
 from yamnet_cry.demo import nursery
 from yamnet_cry.frontend import YAMNET
-from yamnet_cry.report.plot import _band_of, _tick_seconds, overview, picture, verdict
+from yamnet_cry.report.plot import band_of, overview, picture, tick_seconds, verdict
 
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
 
@@ -48,12 +48,12 @@ def test_a_long_recording_keeps_its_loudest_moments():
 def test_frequencies_stand_where_their_band_is():
     for band in (5, 30, 60):
         centre = int(YAMNET.mel_matrix()[:, band].argmax()) * 16_000 / 512
-        assert _band_of(centre) == pytest.approx(band + 0.5, abs=0.6)
+        assert band_of(centre) == pytest.approx(band + 0.5, abs=0.6)
 
 
 @given(st.floats(0.01, 1e6))
 def test_there_are_neither_no_ticks_nor_too_many(seconds):
-    step = _tick_seconds(seconds)
+    step = tick_seconds(seconds)
     assert math.floor(seconds / step) <= 6 or step == 0.2
 
 
@@ -71,5 +71,5 @@ def test_verdicts():
 
 def test_ticks_are_steps_of_the_clock():
     lengths = [10, 60, 600, 3_600, 36_000, 10 * 86_400]
-    steps = [_tick_seconds(length) for length in lengths]
+    steps = [tick_seconds(length) for length in lengths]
     assert steps == [2, 10, 120, 600, 7_200, 172_800]

@@ -146,7 +146,7 @@ def test_the_keras_model_of_a_folder(released, model_copy):
     patches = np.random.default_rng(0).uniform(-6.9, 3, (2, 96, 64, 1)).astype(np.float32)
     detector = CryDetector.from_pretrained(model_copy)
     logits = np.asarray(detector.keras_model(patches))
-    quantized = np.stack([detector._student.logits(patch[..., 0])[0] for patch in patches])
+    quantized = np.stack([detector.student.logits(patch[..., 0])[0] for patch in patches])
     assert np.abs(logits - quantized).max() < 2.0, "the same student but for its quantisation"
     (model_copy / KERAS).write_bytes(b"PK")
     with pytest.raises(ModelError, match=f"{KERAS} is not the file that config.json describes"):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import process as pools
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,7 @@ def test_progress_reaches_the_end(job):
 
 
 def test_no_more_jobs_wait_in_the_pool_than_need_be(job, tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "_AHEAD", 3)
+    monkeypatch.setattr(work, "AHEAD", 3)
     submitted: list[int] = []
     submit = work.ProcessPoolExecutor.submit
 
@@ -129,10 +129,13 @@ def test_no_more_workers_than_windows_can_wait_for(job, monkeypatch):
             raise BlockingIOError
 
     monkeypatch.setattr(work, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(work, "_MOST_WORKERS", pools._MAX_WINDOWS_WORKERS)
+    monkeypatch.setattr(work, "MOST_WORKERS", 61)
     with pytest.raises(BlockingIOError):
         next(Work([job] * 100, CryDetector.from_pretrained, 90).run(lambda seconds: None))
     assert asked == [61]
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ValueError, match="61"):
+        ProcessPoolExecutor(62)
 
 
 @pytest.fixture

@@ -107,13 +107,14 @@ class Stage:
 
     def run(self, words: list[str], *, check: bool = True) -> int:
         """Runs something in it, and returns its exit code."""
-        return subprocess.run(self.command(words), env=self._all(), check=check).returncode
+        return subprocess.run(self.command(words), env=self.variables(), check=check).returncode
 
     def start(self, words: list[str]) -> "subprocess.Popen[bytes]":
         """Starts something in it that goes on."""
-        return subprocess.Popen(self.command(words), env=self._all())
+        return subprocess.Popen(self.command(words), env=self.variables())
 
-    def _all(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """Returns the environment of what runs in it."""
         here = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
         return {"PATH": "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", **here, **self.environment}
 
@@ -133,7 +134,7 @@ def build(dockerfile: str, base: Path, folder: Path) -> Stage:
             _copy(each.text, stages, stage)
         elif each.name == "ENV":
             for name, value in re.findall(r"(\w+)=(\S+)", each.text):
-                path = stage._all()["PATH"]
+                path = stage.variables()["PATH"]
                 stage.environment[name] = value.replace("$PATH", path)
         elif each.name == "USER":
             stage.user = each.text

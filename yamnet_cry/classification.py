@@ -37,9 +37,10 @@ class Classification:
     Attributes:
         task: What the model tells apart.
         front_end: Whose windows these are.
-        logits: Those of every window. Only a `Detection` may be without, which then knows its score alone.
+        logits: Those of every window, int8 of shape (windows, labels) with their scale. Only a `Detection`
+            may be without, which then knows its score alone.
         truncated: Whether the file ended before its audio did, as after a power cut.
-        seconds: Length of the audio; that of its windows, if nobody knows better.
+        seconds: Length of the audio, in seconds; that of its windows, if nobody knows better.
 
     Examples:
         >>> logits = QuantizedLogits(np.int8([[40, 0, 0], [40, 20, 0]]), scale=0.1, zero_point=0)
@@ -80,7 +81,9 @@ class Classification:
 
     @property
     def window_probabilities(self) -> Float32:
-        """The probability of each label in each window: float32 of shape (windows, labels), made anew.
+        """The probability of each label in each window: float32 of shape (windows, labels), in [0, 1].
+
+        Made anew each time.
 
         Raises:
             ValueError: If the logits were not kept.
@@ -89,7 +92,7 @@ class Classification:
 
     @cached_property
     def label_probabilities(self) -> NDArray[np.float64]:
-        """The mean of each label's probability over all windows: float64 of shape (labels,).
+        """The mean of each label's probability over all windows: float64 of shape (labels,), in [0, 1].
 
         Raises:
             ValueError: If the logits were not kept.
@@ -112,6 +115,9 @@ class Classification:
 
         Args:
             threshold: In [0, 1].
+
+        Returns:
+            Labels of the task; empty if none is so probable.
 
         Raises:
             ValueError: If the logits were not kept.
@@ -171,8 +177,19 @@ class Classification:
         Of each window there is its most probable label alone: all of them, `window_probabilities`, would make
         megabytes of text of an hour.
 
+        Returns:
+            ``label``, ``probabilities`` in [0, 1] by label, ``seconds``, ``truncated``, ``window_seconds``,
+            and ``windows``: of each its start in seconds, ``time``, its ``label``, and the ``probability``
+            of that.
+
         Raises:
             ValueError: If the logits were not kept.
+
+        Examples:
+            >>> logits = QuantizedLogits(np.int8([[40, 0]]), scale=0.1, zero_point=0)
+            >>> told = Classification(task=Task(("dog", "cat")), logits=logits).to_dict()
+            >>> told["label"], told["windows"][0]["time"], round(told["probabilities"]["dog"], 2)
+            ('dog', 0.0, 0.98)
         """
         surest = [
             (self.task.labels[number], probability)

@@ -35,9 +35,17 @@ class Classifier:
 
     Objects come from `from_pretrained`, and may be shared between threads, copied and pickled.
 
+    Args:
+        config: What the model folder says of its model.
+        model: The bytes of the INT8 TFLite model.
+        context: The context network of a detector, or None.
+        source: Where both come from, for files that are only fetched when they are asked for; without it,
+            there is neither `keras_model` nor `push_to_hub`.
+
     Attributes:
         config: What the model folder says of its model.
         model: The bytes of the INT8 TFLite model.
+        student: That model on LiteRT, a `yamnet_cry.model.runtime.Student`; each object has its own.
         context: The context network of a detector, or None.
 
     Raises:
@@ -65,7 +73,7 @@ class Classifier:
         self.model = model
         self.context = context
         self._source = source
-        self._student = model_folder.student(config, model, context)
+        self.student = model_folder.student(config, model, context)
 
     @classmethod
     def check(cls, task: Task, front_end: FrontEnd) -> None:
@@ -77,6 +85,9 @@ class Classifier:
 
         Raises:
             ModelError: If they are not what is needed; the message says what is.
+
+        Examples:
+            >>> Classifier.check(Task(("dog", "cat")), YAMNET)
         """
         if differing := front_end.differences(YAMNET, _AUDIO):
             raise ModelError(
@@ -111,6 +122,11 @@ class Classifier:
 
         Raises:
             ModelError: If the model is missing, incomplete, corrupt, too large or foreign.
+
+        Examples:
+            >>> folder = hub.locate().folder  # that of the released model
+            >>> Classifier.from_pretrained(folder).config.task.labels[:2]
+            ('Speech', 'Child speech, kid speaking')
         """
         source = hub.locate(
             model, revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
@@ -141,6 +157,13 @@ class Classifier:
 
         Raises:
             AudioError: If the audio cannot be read or used.
+
+        Examples:
+            >>> from yamnet_cry.demo import nursery  # 20 s, a cry in the middle
+            >>> classifier = Classifier.from_pretrained(hub.locate().folder)
+            >>> result = classifier((nursery(), 16_000))
+            >>> result.window_probabilities.shape, result.seconds
+            ((41, 521), 20.0)
         """
         parts: list[QuantizedLogits] = []
 
@@ -179,7 +202,7 @@ class Classifier:
 
         front_end = self.config.front_end
         for log_mel in ahead(map(front_end.log_mel, whole_patches(counted(), front_end))):
-            outputs = self._student.outputs(log_mel)
+            outputs = self.student.outputs(log_mel)
             take(outputs)
             windows += len(outputs.logits.values)
             if progress is not None:
@@ -197,12 +220,22 @@ class Classifier:
 
         Returns:
             float32 array of shape (patches, labels): logits of the labels of ``config.task``.
+
+        Examples:
+            >>> import numpy as np
+            >>> classifier = Classifier.from_pretrained(hub.locate().folder)
+            >>> log_mel = classifier.config.front_end.log_mel(np.zeros(32_000, np.float32))
+            >>> classifier.logits(log_mel).shape
+            (3, 521)
         """
-        return self._student.logits(log_mel)
+        return self.student.logits(log_mel)
 
     @property
     def fingerprint(self) -> str:
-        """A hash of whatever decides what is heard: the networks, and what was set since they were loaded."""
+        """A hash of whatever decides what is heard: the networks, and what was set since they were loaded.
+
+        SHA-256, of 64 hexadecimal digits.
+        """
         parts = [self._present_config().to_json().encode(), self.model]
         parts += [] if self.context is None else [self.context.to_bytes()]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
@@ -214,8 +247,20 @@ class Classifier:
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Writes what `from_pretrained` needs to a new model folder.
 
+        Args:
+            folder: Where to; must not exist.
+
         Raises:
             ModelError: If the folder exists, or cannot be written.
+
+        Examples:
+            >>> from tempfile import TemporaryDirectory
+            >>> classifier = Classifier.from_pretrained(hub.locate().folder)
+            >>> with TemporaryDirectory() as folder:
+            ...     classifier.save_pretrained(Path(folder) / "mine")
+            ...     again = Classifier.from_pretrained(Path(folder) / "mine")
+            >>> again.model == classifier.model
+            True
         """
         model_folder.save(Path(folder), self._present_config(), self.model, self.context)
 
@@ -223,7 +268,8 @@ class Classifier:
     def keras_model(self) -> "keras.Model":
         """The same student in Keras, to fine-tune or convert: a new copy each time.
 
-        It takes float32 patches of shape (batch, 96, 64, 1) and gives logits with one logit a label. Keras
+        It takes float32 patches of shape (batch, ``patch_frames``, ``mel_bands``, 1), of YAMNet's front end
+        (batch, 96, 64, 1), and gives float32 logits of shape (batch, labels). Keras
         must be there (``pip install "yamnet-cry[distill]"``); of a repository, the model is downloaded now.
         It is loaded in Keras's safe mode, which refuses code; Keras itself is as safe as its version.
 
@@ -280,6 +326,11 @@ class Classifier:
             ModelError: If it comes from no model folder.
             HubError: If the folder is incomplete or contradicts itself, or the Hub cannot be reached or
                 refuses.
+
+        Examples:
+            >>> classifier = Classifier.from_pretrained("my_model")  # doctest: +SKIP
+            >>> classifier.push_to_hub("user/model").url  # doctest: +SKIP
+            'https://huggingface.co/user/model/commit/...'
         """
         # Imported here because no classifier needs them to start.
         from tempfile import TemporaryDirectory

@@ -35,13 +35,16 @@ class CryDetector(Classifier):
 
     Objects come from `from_pretrained`, and may be shared between threads, copied and pickled.
 
+    Args:
+        config: What the model folder says of its model.
+        model: The bytes of the INT8 TFLite model.
+        context: What reads the student's embeddings, or None.
+        source: Where these come from, as for a `Classifier`.
+
     Attributes:
         config: What the model folder says of its model.
-        threshold: Probability from which an event starts, and with it a recording counts as crying; the
-            model's own, changeable, in [0, 1].
-        prior: Share of what is heard that is crying, for which probabilities hold; the model's own,
-            changeable, in (0, 1). None for older models, which do not say.
         model: The bytes of the INT8 TFLite model.
+        student: That model on LiteRT, a `yamnet_cry.model.runtime.Student`; each object has its own.
         context: What reads the student's embeddings of the last seconds; None in older models, which judge
             every window alone.
 
@@ -70,7 +73,18 @@ class CryDetector(Classifier):
 
     @classmethod
     def check(cls, task: Task, front_end: FrontEnd) -> None:
-        """Refuses models of other tasks or windows, see `Classifier.check`."""
+        """Refuses models of other tasks or windows.
+
+        Args:
+            task: What a model tells apart.
+            front_end: What makes its input.
+
+        Raises:
+            ModelError: If they are not what is needed; the message says what is.
+
+        Examples:
+            >>> CryDetector.check(CRY_TASK, YAMNET)
+        """
         if task != CRY_TASK:
             raise ModelError(
                 f"this model tells apart {task}; CryDetector needs the task of crying. "
@@ -84,7 +98,14 @@ class CryDetector(Classifier):
         return *super().__reduce__(), {"_threshold": self.threshold, "_calibration": self._calibration}
 
     @property
-    def threshold(self) -> float:  # noqa: D102 (documented with the class)
+    def threshold(self) -> float:
+        """Probability from which an event starts, and with it a recording counts as crying, in [0, 1].
+
+        The model's own, until it is set.
+
+        Raises:
+            ValueError: If it is set to something else.
+        """
         return self._threshold
 
     @threshold.setter
@@ -92,7 +113,14 @@ class CryDetector(Classifier):
         self._threshold = checked_threshold(value)
 
     @property
-    def prior(self) -> float | None:  # noqa: D102 (documented with the class)
+    def prior(self) -> float | None:
+        """Share of what is heard that is crying, for which probabilities hold, in (0, 1).
+
+        The model's own, until it is set; None for older models, which do not say, and cannot be set.
+
+        Raises:
+            ValueError: If it is set to something else, or the model does not say for which it was calibrated.
+        """
         return self._calibration.prior
 
     @prior.setter
@@ -102,9 +130,19 @@ class CryDetector(Classifier):
     def set(self, *, threshold: float | None = None, prior: float | None = None) -> None:
         """Changes threshold, prior or both; None leaves as it is.
 
+        Args:
+            threshold: See `threshold`; in [0, 1].
+            prior: See `prior`; in (0, 1).
+
         Raises:
             ValueError: If one is out of its range.
             ModelError: If the model does not say for which prior it was calibrated.
+
+        Examples:
+            >>> detector = CryDetector.from_pretrained()
+            >>> detector.set(threshold=0.7, prior=0.02)
+            >>> detector.threshold, detector.prior
+            (0.7, 0.02)
         """
         if threshold is not None:
             self.threshold = threshold
@@ -135,6 +173,10 @@ class CryDetector(Classifier):
 
         Raises:
             ModelError: If the model is missing, incomplete, corrupt, too large or foreign.
+
+        Examples:
+            >>> CryDetector.from_pretrained()
+            <CryDetector context: 78,593 parameters, threshold 0.50>
         """
         source = hub.locate(
             model, revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
@@ -165,6 +207,12 @@ class CryDetector(Classifier):
 
         Raises:
             AudioError: If the audio cannot be read or used.
+
+        Examples:
+            >>> from yamnet_cry.demo import nursery  # 20 s, a cry in the middle
+            >>> detector = CryDetector.from_pretrained()
+            >>> print(detector((nursery(), 16_000)))
+            crying for 7.7 s in 1 event: 0:06.2-0:13.9 (probability 0.99, threshold 0.50)
         """
         scores: list[Float32] = []
         tracks: list[Float32] = []
@@ -242,7 +290,7 @@ class CryDetector(Classifier):
         listening, calibration = self._listen(), self._calibration
 
         def probabilities_of(piece: Float32) -> NDArray[np.float64]:
-            outputs = self._student.outputs(self.config.front_end.log_mel(piece))
+            outputs = self.student.outputs(self.config.front_end.log_mel(piece))
             return calibration.of_log_odds(self._log_odds(outputs, listening))
 
         chosen = self.threshold if threshold is None else checked_threshold(threshold)
@@ -255,12 +303,20 @@ class CryDetector(Classifier):
         Those of the context network; of models without one, those of the scores.
 
         Args:
-            log_mel: float32 array of shape (frames, bands), a whole recording.
+            log_mel: float32 array of shape (frames, bands), a whole recording, as
+                ``config.front_end.log_mel`` makes it.
 
         Returns:
-            Float array of shape (patches,).
+            Array of shape (patches,) in nepers: float32, or float64 without a context network.
+
+        Examples:
+            >>> detector = CryDetector.from_pretrained()
+            >>> log_mel = detector.config.front_end.log_mel(np.zeros(32_000, np.float32))
+            >>> odds = detector.log_odds(log_mel)
+            >>> odds.shape, bool(odds.max() < 0)
+            ((3,), True)
         """
-        return self._log_odds(self._student.outputs(log_mel), self._listen())
+        return self._log_odds(self.student.outputs(log_mel), self._listen())
 
     def _listen(self) -> Listening | None:
         return None if self.context is None else self.context.listen()
@@ -296,6 +352,14 @@ class CryDetector(Classifier):
                 crying. The threshold is then unchanged.
             AudioError: If the audio cannot be read, or is shorter than a minute.
             ValueError: If ``false_alarms_per_hour`` or ``min_recall`` is out of its range.
+
+        Examples:
+            >>> from yamnet_cry.demo import nursery
+            >>> detector = CryDetector.from_pretrained()
+            >>> quiet = nursery(seconds=120.0, first=120.0)  # nobody cries
+            >>> report = detector.calibrate((quiet, 16_000))
+            >>> report.threshold, report.false_alarms_per_hour < 0.5
+            (0.5, True)
         """
         result = self(ambient, classes=True, progress=progress, strict=True)
         seconds = len(result.scores) * YAMNET.patch_hop_seconds

@@ -4,7 +4,16 @@
 class YamnetCryError(Exception):
     """Base of every error raised for something a user can fix.
 
-    The command line prints these as one line and keeps tracebacks for bugs.
+    The command line prints these as one line and keeps tracebacks for bugs. Each is an error of Python's too,
+    a ValueError or a RuntimeError.
+
+    Examples:
+        >>> from yamnet_cry import CryDetector
+        >>> try:
+        ...     CryDetector.from_pretrained()("no_such_file.wav")
+        ... except YamnetCryError as error:
+        ...     print(type(error).__name__, error)
+        AudioError no_such_file.wav: no such file
     """
 
 

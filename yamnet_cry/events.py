@@ -83,8 +83,12 @@ class Event:
     Attributes:
         start: In seconds.
         end: In seconds.
-        peak: Highest probability of a window in it.
-        mean: Mean probability of the windows in it.
+        peak: Highest probability of a window in it, in [0, 1].
+        mean: Mean probability of the windows in it, in [0, 1].
+
+    Examples:
+        >>> Event(start=6.24, end=13.92, peak=0.99, mean=0.87).seconds
+        7.68
     """
 
     start: float
@@ -94,7 +98,7 @@ class Event:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Its length, in seconds."""
         return round(self.end - self.start, 2)
 
 
@@ -235,11 +239,11 @@ def trigger(probabilities: ArrayLike, settings: EventSettings) -> NDArray[np.flo
     """Returns, for each window, the highest threshold at which an event could start there.
 
     Args:
-        probabilities: One a window, in [0, 1].
+        probabilities: One a window, in [0, 1], of shape (..., windows); each row is a recording of its own.
         settings: How events are made of them.
 
     Returns:
-        float64 of shape (windows,), in [0, 1].
+        float64 of the same shape, in [0, 1].
 
     Examples:
         >>> trigger([0.0, 0.6, 0.8, 0.0], EventSettings(1, 2, 3)).tolist()
@@ -247,14 +251,15 @@ def trigger(probabilities: ArrayLike, settings: EventSettings) -> NDArray[np.flo
         >>> trigger([0.9], EventSettings(1, 2, 3)).tolist()
         [0.9]
     """
-    track = np.asarray(probabilities, np.float64)
+    tracks = np.asarray(probabilities, np.float64)
+    windows = tracks.shape[-1]
     # Summed in the order in which `EventTracker` sums, for the very same averages.
-    sums = np.zeros(len(track))
-    for lag in reversed(range(min(settings.smoothing, len(track)))):
-        sums[lag:] += track[: len(track) - lag]
-    averages = sums / np.minimum(np.arange(1, len(track) + 1), settings.smoothing)
-    padded = np.concatenate([np.zeros(settings.window - 1), averages])
-    levels = np.sort(sliding_window_view(padded, settings.window), axis=1)[:, -settings.votes]
-    if 0 < len(track) < settings.votes:
-        levels[-1] = averages.min()
+    sums = np.zeros_like(tracks)
+    for lag in reversed(range(min(settings.smoothing, windows))):
+        sums[..., lag:] += tracks[..., : windows - lag]
+    averages = sums / np.minimum(np.arange(1, windows + 1), settings.smoothing)
+    padded = np.concatenate([np.zeros((*tracks.shape[:-1], settings.window - 1)), averages], axis=-1)
+    levels = np.sort(sliding_window_view(padded, settings.window, axis=-1), axis=-1)[..., -settings.votes]
+    if 0 < windows < settings.votes:
+        levels[..., -1] = averages.min(axis=-1)
     return levels

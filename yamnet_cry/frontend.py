@@ -24,9 +24,9 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 # So many frames keep all arrays of one step (0.5 MB) inside a core's own cache.
 _FRAMES_PER_STEP = 96
 
-# A row is multiplied with so many weights by one thread of OpenBLAS. A second one would spin for 30 ms after
-# each product, many times the work of a stream.
-_ALONE = 2**13
+#: A row is multiplied with so many weights by one thread of OpenBLAS. A second one would spin for 30 ms after
+#: each product, many times the work of a stream.
+SINGLE_THREAD_WEIGHTS = 2**13
 
 # Front ends come from strangers' model folders too: none may need much memory.
 _RULES = {
@@ -130,8 +130,15 @@ class FrontEnd:
     def from_dict(cls, values: object) -> Self:
         """Makes a front end of what `to_dict` returned.
 
+        Args:
+            values: A dictionary.
+
         Raises:
             ValueError: If a field is missing, unknown, or not what it must be; the message names it.
+
+        Examples:
+            >>> FrontEnd.from_dict(YAMNET.to_dict() | {"mel_bands": 40}).mel_bands
+            40
         """
         return cls(**check_only(values, _RULES, "front_end"))
 
@@ -179,12 +186,12 @@ class FrontEnd:
 
     @property
     def patch_seconds(self) -> float:
-        """Length of a patch's hops: how long it is said to be."""
+        """Length of a patch's hops, in seconds: how long it is said to be."""
         return self.patch_frames * self.frame_hop / self.sample_rate
 
     @property
     def patch_hop_seconds(self) -> float:
-        """Time from one patch to the next."""
+        """Time from one patch to the next, in seconds."""
         return self.patch_hop_samples / self.sample_rate
 
     def mel_matrix(self) -> Float32:
@@ -240,7 +247,7 @@ class FrontEnd:
         step = waveform.strides[0]
         shape, strides = (count, self.frame_length), (self.frame_hop * step, step)
         frames = as_strided(waveform, shape, strides, writeable=False)
-        window, parts = self.hann_window(), _mel_parts(self)
+        window, parts = self.hann_window(), mel_parts(self)
         rows = min(count, _FRAMES_PER_STEP)
         padded = np.zeros((rows, self.fft_length), np.float32)
         spectrum = np.empty((rows, self.fft_length // 2 + 1), np.complex64)
@@ -305,6 +312,9 @@ class FrontEnd:
     def num_patches(self, samples: int) -> int:
         """Returns how many patches there are of a waveform: at least one, the last one padded.
 
+        Args:
+            samples: Its length.
+
         Examples:
             >>> YAMNET.num_patches(0), YAMNET.num_patches(15_600), YAMNET.num_patches(15_601)
             (1, 1, 2)
@@ -367,10 +377,11 @@ def _hann_window(front_end: FrontEnd) -> Float32:
 
 
 @cache
-def _mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
-    """Some of the mel bands each: the FFT bins that they read, their columns, their weights.
+def mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
+    """Returns some of the mel bands each: the FFT bins that they read, their columns, their weights.
 
-    Most of the mel matrix is zero; two products over the bins in use cost a third less than one over all.
+    Most of the mel matrix is zero; two products over the bins in use cost a third less than one over all. No
+    part has more than `SINGLE_THREAD_WEIGHTS` unless it is a single band.
     """
     matrix, middle = front_end.mel_matrix(), front_end.mel_bands // 2
     parts = []
@@ -381,7 +392,7 @@ def _mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
         # Bands narrower than a bin may read none at all.
         bins = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
         weights = np.ascontiguousarray(matrix[bins, bands])
-        if weights.size > _ALONE and weights.shape[1] > 1:
+        if weights.size > SINGLE_THREAD_WEIGHTS and weights.shape[1] > 1:
             middle = (bands.start + bands.stop) // 2
             waiting += [slice(middle, bands.stop), slice(bands.start, middle)]
         else:

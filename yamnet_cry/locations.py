@@ -1,6 +1,7 @@
 """Files and folders here, on shared drives and in buckets, by path or URL."""
 
 import os
+import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -148,7 +149,7 @@ class Location:
             if _is_local(system):
                 replace(self, name=path).write(content)
                 return
-            system.makedirs(system._parent(path), exist_ok=True)
+            system.makedirs(posixpath.dirname(path), exist_ok=True)
             # A bucket shows an object when all of it has come.
             system.pipe_file(path, content)
 

@@ -64,8 +64,19 @@ class Detection(Classification):
         track: float32 array of shape (windows,), the log-odds that the context network gives each window
             and what came before it; None of models without one, whose scores alone count.
         task: What the model tells apart: the sounds of AudioSet, crying among them.
+        front_end: Whose windows these are.
         logits: Those of every window, if they were asked for; without them there is only the score, and what
             `Classification` tells of each label is a ValueError.
+        truncated: Whether the file ended before its audio did, as after a power cut.
+        seconds: Length of the audio, in seconds.
+
+    Examples:
+        >>> scores = np.float32([0, 0, 0.9, 0.9, 0.9, 0, 0, 0, 0, 0])
+        >>> result = Detection(scores, 0.5, Calibration(slope=1.0, intercept=0.0))
+        >>> print(result)
+        crying for 1.2 s in 1 event: 0:01.4-0:02.6 (probability 0.90, threshold 0.50)
+        >>> result.times[:3].tolist(), result.peak_time, result.is_cry
+        ([0.0, 0.48, 0.96], 0.96, True)
     """
 
     scores: Float32
@@ -94,7 +105,7 @@ class Detection(Classification):
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """How probable crying is, as of each window: float64 of shape (windows,).
+        """How probable crying is, as of each window: float64 of shape (windows,), in [0, 1].
 
         The calibrated track of the context network; of models without one, the calibrated scores.
         """
@@ -114,7 +125,7 @@ class Detection(Classification):
 
     @property
     def peak(self) -> float:
-        """The highest probability of any single window, which alone makes no event."""
+        """The highest probability of any single window, which alone makes no event, in [0, 1]."""
         return float(self.probabilities.max())
 
     @property
@@ -123,11 +134,28 @@ class Detection(Classification):
         return float(self.times[self.probabilities.argmax()])
 
     def without_logits(self) -> "Detection":
-        """Returns the same result without what `top` needs."""
+        """Returns the same result without what `top` needs: in memory, 3.8 MB less an hour.
+
+        Examples:
+            >>> result = Detection(np.zeros(4, np.float32), 0.5, Calibration(1.0, 0.0))
+            >>> result.without_logits().logits is None
+            True
+        """
         return replace(self, logits=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything as plain numbers and lists, ready for JSON."""
+        """Returns everything as plain numbers and lists, ready for JSON.
+
+        Returns:
+            What the properties say, by their names; ``events`` as dictionaries of ``start``, ``end``,
+            ``peak`` and ``mean``; ``window_seconds``, and of each window its start, score and probability.
+            Times are in seconds.
+
+        Examples:
+            >>> told = Detection(np.zeros(2, np.float32), 0.5, Calibration(1.0, 0.0)).to_dict()
+            >>> told["is_cry"], told["events"], told["times"], told["seconds"]
+            (False, [], [0.0, 0.48], 1.44)
+        """
         return {
             "is_cry": self.is_cry,
             "probability": self.probability,

@@ -29,6 +29,18 @@ class Update:
         closing: Whether this repeats the last window because the stream ended within an event,
             which ``finished`` then holds. One that the end alone made an event of, for the audio is
             shorter than an event needs, is ``started`` with it too.
+
+    Examples:
+        >>> from yamnet_cry import CryDetector
+        >>> from yamnet_cry.demo import nursery  # 20 s, a cry in the middle
+        >>> blocks = np.array_split(nursery(), 100)
+        >>> for update in CryDetector.from_pretrained().stream(blocks, 16_000):
+        ...     if update.started is not None:
+        ...         print(f"crying since {update.started} s, said at {update.time} s")
+        ...     for event in update.finished:
+        ...         print(f"no more since {event.end} s, said at {update.time} s")
+        crying since 6.24 s, said at 7.2 s
+        no more since 13.92 s, said at 16.8 s
     """
 
     time: float
@@ -63,6 +75,13 @@ class Listener:
 
     Raises:
         AudioError: If the sample rate cannot be used.
+
+    Examples:
+        >>> from yamnet_cry import CryDetector
+        >>> listener = CryDetector.from_pretrained().listener(16_000)
+        >>> updates = listener.push(np.zeros(32_000, np.float32)) + listener.finish()
+        >>> [update.time for update in updates]
+        [0.96, 1.44, 1.92, 2.4]
     """
 
     def __init__(

@@ -25,12 +25,12 @@ from yamnet_cry.jobs import Job, Outcome, process
 # Below this, starting processes takes longer than the work: an hour of WAV is 115 MB.
 _WORTH_PROCESSES = 64_000_000
 
-# As many as a program on Windows can wait for.
-_MOST_WORKERS = 61 if sys.platform == "win32" else 1_000
+#: As many as a program on Windows can wait for.
+MOST_WORKERS = 61 if sys.platform == "win32" else 1_000
 
-
-# Behind a night of one recording, many short ones may be done already.
-_AHEAD = 1_000
+#: Jobs that processes may be given before the first is done: behind a night of one recording, many short
+#: ones may be done already.
+AHEAD = 1_000
 
 
 class Work:
@@ -48,7 +48,7 @@ class Work:
         if workers is None:
             small = sum(map(_size, jobs)) < _WORTH_PROCESSES
             workers = 1 if small else os.cpu_count() or 1
-        self._workers = max(1, min(workers, len(jobs), _MOST_WORKERS))
+        self._workers = max(1, min(workers, len(jobs), MOST_WORKERS))
         self.total = sum(self._seconds)
 
     def run(self, tell: Callable[[float], object]) -> Generator[Outcome, None, None]:
@@ -129,7 +129,7 @@ def _submit(
     """Gives a pool so many jobs that it never waits, and no more: what came of each is held till its turn."""
     # A job starts a process if none is idle, and so any of them may.
     with _interrupts_held():
-        futures += [pool.submit(_in_worker, *each) for each in islice(waiting, _AHEAD - len(futures))]
+        futures += [pool.submit(_in_worker, *each) for each in islice(waiting, AHEAD - len(futures))]
 
 
 @contextmanager

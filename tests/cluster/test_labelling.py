@@ -42,7 +42,7 @@ def found(address, clips, folder, teacher, **options):
 
 
 def vars_of(teacher):
-    return {"notes": teacher._notes, "seconds": teacher._seconds, "fingerprint": teacher.fingerprint}
+    return {"notes": teacher.notes, "seconds": teacher.seconds, "fingerprint": teacher.fingerprint}
 
 
 def opinion(clips, cache, known=()):
@@ -131,16 +131,14 @@ def test_a_teacher_with_other_weights_on_the_machines(address, clips, folder):
         labelling.found(address, clips, [TinyTeacher()], [make], YAMNET, folder, progress=False)
 
 
-def test_machines_come_and_go_and_processes_die(clips, folder, tmp_path, monkeypatch):
+def test_machines_come_and_go_and_processes_die(clips, folder, tmp_path):
     (tmp_path / "notes").mkdir()
     happened = []
     with cluster(1) as three:
         nodes = [three.add_node(num_cpus=1, **SMALL) for _ in range(2)]
         three.wait_for_nodes()
-        tell = labelling._advance
 
-        def disturb(bar, now):
-            tell(bar, now)
+        def disturb(now):
             if now.items >= 8 and "killed" not in happened:
                 for note in (tmp_path / "notes").iterdir():
                     with suppress(ProcessLookupError):
@@ -152,9 +150,8 @@ def test_machines_come_and_go_and_processes_die(clips, folder, tmp_path, monkeyp
                 three.add_node(num_cpus=1, **SMALL)
                 happened.append("removed")
 
-        monkeypatch.setattr(labelling, "_advance", disturb)
         teacher = TinyTeacher(tmp_path / "notes", seconds=0.1)
-        told = found(three.address, clips, folder, teacher, clips_per_partition=2)
+        told = found(three.address, clips, folder, teacher, clips_per_partition=2, tell=disturb)
     assert happened == ["killed", "removed"]
     assert labelled_once(folder)
     there = opinion(clips, tmp_path / "a.sqlite", told.known)

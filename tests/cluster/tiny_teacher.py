@@ -21,14 +21,14 @@ class TinyTeacher:
     name, labels, kind = "tiny", CRY_TASK.labels, "independent"
 
     def __init__(self, notes: Path | None = None, seconds: float = 0.0, fingerprint: str = "tiny-1") -> None:
-        self._notes, self._seconds, self.fingerprint = notes, seconds, fingerprint
+        self.notes, self.seconds, self.fingerprint = notes, seconds, fingerprint
 
     def logits(self, waveforms):
-        if self._notes is not None:
-            (self._notes / str(os.getpid())).touch()
+        if self.notes is not None:
+            (self.notes / str(os.getpid())).touch()
         result = []
         for waveform in waveforms:
-            time.sleep(self._seconds)
+            time.sleep(self.seconds)
             patches = YAMNET.patches(YAMNET.log_mel(waveform))
             logits = np.zeros((len(patches), 521), np.float32)
             logits[:, 19], logits[:, 20] = patches.mean(axis=(1, 2)), patches.max(axis=(1, 2))

@@ -49,9 +49,17 @@ def path(tmp_path) -> Path:
     return tmp_path / "c.sqlite"
 
 
-def test_a_cache_without_room(path):
-    cache = LogitsCache(path, "t", NUM_CLASSES)
-    cache._database.execute("PRAGMA max_page_count = 10")
+def test_a_cache_without_room(path, monkeypatch):
+    connect = sqlite3.connect
+
+    def to_a_full_disk(*arguments, **named):
+        database = connect(*arguments, **named)
+        database.execute("PRAGMA max_page_count = 10")
+        return database
+
+    with monkeypatch.context() as full:
+        full.setattr(sqlite3, "connect", to_a_full_disk)
+        cache = LogitsCache(path, "t", NUM_CLASSES)
     with pytest.raises(RunError, match="cannot be cached .*full.*; name another place with --cache"):
         cache.put({bytes([n]): np.zeros((8, 521), np.float32) for n in range(50)})
     assert cache.get(bytes([0])) is None

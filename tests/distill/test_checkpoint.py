@@ -135,9 +135,9 @@ def test_weights_that_are_missing_or_pickled(speech, tmp_path):
         teachers.load(tmp_path)
 
 
-def test_a_process_that_dies_is_told(speech):
+def test_a_process_that_dies_is_told(speech, processes):
     teacher = teachers.load(speech, YAMNET)
-    teacher._process.kill()
-    teacher._process.wait()
+    processes[-1].kill()
+    processes[-1].wait()
     with pytest.raises(TeacherError, match=r"the process of .* \(wav2vec2\) ended while it judged"):
         teacher.logits([YAMNET.pad(WAVE)])

@@ -288,7 +288,7 @@ def test_a_dataset_in_another_layout(tmp_path):
     ],
 )
 def test_addresses_of_datasets(location, parsed):
-    assert sources._parse_hub_location(location) == parsed
+    assert sources.parse_hub_location(location) == parsed
 
 
 def test_a_dataset_that_cannot_be_reached(monkeypatch):

@@ -55,8 +55,8 @@ def largest(count, folder):
 
 
 def test_ten_times_the_clips_take_hardly_more_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(targets, "_CLIPS_PER_CHUNK", 8)
-    monkeypatch.setattr(rows, "_BLOCK", 64)
+    monkeypatch.setattr(targets, "CLIPS_PER_CHUNK", 8)
+    monkeypatch.setattr(rows, "BLOCK", 64)
     (few, small), (many, large) = (largest(count, tmp_path / str(count)) for count in (60, 600))
     assert large > 9 * small
     # What is left are some numbers for each window and each clip.

@@ -71,8 +71,13 @@ def epochs_of(windows: Windows, batch_size: int = 8, seed: int = 1, epoch: int =
 
 
 @pytest.fixture
-def epochs() -> Epochs:
-    return epochs_of(windows_of([0.9] * 5 + [0.01] * 100))
+def windows() -> Windows:
+    return windows_of([0.9] * 5 + [0.01] * 100)
+
+
+@pytest.fixture
+def epochs(windows) -> Epochs:
+    return epochs_of(windows)
 
 
 def members(epochs: Epochs) -> list[int]:
@@ -102,10 +107,10 @@ def test_negatives_are_drawn_anew(epochs):
     assert len(first & second) < 15
 
 
-def test_a_resumed_epoch_is_the_same(epochs):
+def test_a_resumed_epoch_is_the_same(windows, epochs):
     for _ in range(4):
         epochs.on_epoch_end()
-    assert members(epochs_of(epochs._windows, epoch=4)) == members(epochs)
+    assert members(epochs_of(windows, epoch=4)) == members(epochs)
 
 
 def test_too_few_negatives_are_all_taken():

@@ -95,7 +95,7 @@ def test_a_microcontroller_gives_the_same_answers(sibling):
         microcontroller.reset()
         kernels.reset_all_variables()
         log_mel = front_end.log_mel(front_end.pad(voice(label, generator).astype(np.float32)))
-        patch = model._student.quantize(log_mel)[None, : front_end.patch_frames, :, None]
+        patch = model.student.quantize(log_mel)[None, : front_end.patch_frames, :, None]
         microcontroller.set_input(patch, 0)
         microcontroller.invoke()
         kernels.set_tensor(kernels.get_input_details()[0]["index"], patch)

@@ -86,7 +86,7 @@ def test_another_teacher_is_asked_again(clips, tmp_path):
 
 
 def test_a_pass_that_dies_keeps_its_chunks(clips, tmp_path, monkeypatch):
-    monkeypatch.setattr(targets, "_CLIPS_PER_CHUNK", 8)
+    monkeypatch.setattr(targets, "CLIPS_PER_CHUNK", 8)
 
     class Dying(CountingTeacher):
         def logits(self, waveforms):

@@ -45,7 +45,7 @@ def test_a_saved_model_is_loaded_by_tensorflow_hub(small_teacher):
 
 
 def test_certain_scores_give_finite_logits():
-    assert np.all(np.isfinite(saved_model._logit(np.array([0.0, 1e-38, 0.5, 1.0], np.float32))))
+    assert np.all(np.isfinite(saved_model.logit(np.array([0.0, 1e-38, 0.5, 1.0], np.float32))))
 
 
 def test_the_fingerprint_follows_the_weights(small_teacher, tmp_path):

@@ -28,15 +28,15 @@ def test_views_are_of_training_clips_alone(clips):
     training = {clip.group for clip in clips if clip.split == "train"}
     assert {view.group for view in made} <= training
     for view in made:
-        assert all(clip is None or clip.split == "train" for clip in view.open._clips)
+        made_of = (view.open.foreground, view.open.background, view.open.room)
+        assert all(clip is None or clip.split == "train" for clip in made_of)
 
 
 def test_targets_are_those_of_the_foreground(clips):
     made = views.make(clips, dataclasses.replace(SETTINGS, views=200), 0, CRY_TASK)
     for view in made:
-        foreground, background, _ = view.open._clips
-        assert view.labels == foreground.labels
-        assert "not_cry" in background.labels
+        assert view.labels == view.open.foreground.labels
+        assert "not_cry" in view.open.background.labels
     assert 70 < sum("cry" in view.labels for view in made) < 130
     assert any(not view.labels for view in made)
 
@@ -69,7 +69,7 @@ def test_every_view_can_be_scored(clips):
 
 def test_without_transforms_only_the_level_changes(clips):
     for view in views.make(clips, NOTHING, 0, CRY_TASK):
-        original = view.open._clips[0].read()
+        original = view.open.foreground.read()
         wave = view.read()
         np.testing.assert_allclose(wave / np.abs(wave).max(), original / np.abs(original).max(), atol=1e-5)
 
@@ -95,13 +95,13 @@ def test_labels_are_shown_alike_however_many_clips_they_have():
     made = views.make(of_pets(30, 1, 0), dataclasses.replace(SETTINGS, views=200), 0, PETS)
     assert 70 < sum(view.labels == ("dog",) for view in made) < 130
     # Another labelled clip under it would make the label wrong.
-    assert all(view.open._clips[1] is None for view in made)
+    assert all(view.open.background is None for view in made)
     assert len(made[0].read()) > 8_000
 
 
 def test_clips_without_labels_are_backgrounds_and_now_and_then_views():
     made = views.make(of_pets(3, 3, 3), dataclasses.replace(SETTINGS, views=200), 0, PETS)
-    assert all(view.open._clips[1].labels == () for view in made)
+    assert all(view.open.background.labels == () for view in made)
     assert 70 < sum(not view.labels for view in made) < 130
 
 
@@ -149,14 +149,14 @@ def test_rooms_that_were_measured_are_used_and_never_heard_themselves():
         NOTHING, views=20, positive_share=1.0, room=1.0, measured_rooms=1.0, level_dbfs=(-45, -45)
     )
     made = views.make(clips, settings, 0, CRY_TASK)
-    assert all(view.open._clips[0].name == "cry" for view in made)
+    assert all(view.open.foreground.name == "cry" for view in made)
     wave = made[0].read()
     # The direct sound stays where it was, and its echo comes 300 samples later.
     assert wave[0] > 0
     assert wave[300] == pytest.approx(wave[0] / 2, rel=1e-4)
     assert np.abs(wave[1:300]).max() < 1e-4 * wave[0]
     without = views.make(clips, dataclasses.replace(settings, positive_share=0.0), 0, CRY_TASK)
-    assert {view.open._clips[0].name for view in without} == {"rain"}
+    assert {view.open.foreground.name for view in without} == {"rain"}
 
 
 def test_a_label_may_be_what_is_mixed_under_the_others():
@@ -164,7 +164,7 @@ def test_a_label_may_be_what_is_mixed_under_the_others():
     words = [clip_of(f"yes {n}", np.full(16_000, 0.2), "yes") for n in range(3)]
     noise = [clip_of(f"noise {n}", np.full(16_000, 0.1), "silence") for n in range(2)]
     made = views.make([*words, *noise], settings, 0, Task(("yes", "silence")))
-    assert {view.open._clips[1].labels for view in made} == {("silence",)}
+    assert {view.open.background.labels for view in made} == {("silence",)}
     assert {view.labels for view in made} == {("yes",), ("silence",)}
 
 

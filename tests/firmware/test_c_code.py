@@ -60,7 +60,7 @@ def test_the_front_end_is_that_of_python(firmware, build, detector, name):
     expected = YAMNET.log_mel(samples.astype(np.float32) / 32_768)
     if build == "float":
         np.testing.assert_allclose(firmware.log_mel(samples), expected, rtol=0, atol=1e-3)
-    inputs = YAMNET.patches(detector._student.quantize(expected))
+    inputs = YAMNET.patches(detector.student.quantize(expected))
     found = firmware.patches(samples)
     assert found.shape[0] == len(inputs)
     steps = np.abs(found.astype(int) - inputs)
@@ -80,7 +80,7 @@ def test_the_shares_are_the_mel_matrix():
 @settings(max_examples=50)
 def test_scores_and_probabilities(firmware, detector, logits):
     values = np.array([logits], np.int8)
-    expected = cry_score(detector._student.quantized(values).dequantized())
+    expected = cry_score(detector.student.quantized(values).dequantized())
     (score,) = firmware.scores(values)
     assert score == pytest.approx(expected[0], abs=1e-6)
     calibration: Calibration = detector.config.calibration

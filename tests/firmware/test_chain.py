@@ -27,7 +27,7 @@ def test_tflite_micro_is_litert_to_one_step(detector, test_split):
     kernels.allocate_tensors()
     given = kernels.get_input_details()[0]["index"]
     outputs = kernels.get_output_details()
-    found = [outputs[number]["index"] for number in detector._student.output_numbers]
+    found = [outputs[number]["index"] for number in detector.student.output_numbers]
     patches = np.concatenate([each.inputs for each in test_split[0]])
     expected = []
     for patch in patches:

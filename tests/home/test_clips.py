@@ -522,7 +522,7 @@ def test_who_labels_waits_for_who_deletes(tmp_path):
 
 
 def test_a_lock_that_is_never_given_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("yamnet_cry.home.labels._PATIENCE", 0.1)
+    monkeypatch.setattr("yamnet_cry.home.labels.PATIENCE", 0.1)
     with (tmp_path / ".manifest.csv.lock").open("ab") as file:
         lock(file)
         with pytest.raises(BlockingIOError), locked(tmp_path):
@@ -581,11 +581,11 @@ def test_no_descriptor_stays_open(tmp_path):
 def test_recent_sound_is_moved_and_not_allocated_again(tmp_path):
     recorder = Recorder(tmp_path, "nursery", 5.0, pytest.fail)
     sound = np.arange(100 * RATE, dtype=np.float32)
-    buffers = []
+    recent, buffers = recorder.recent, []
     for block in np.split(sound, 1_000):
         recorder.push(block)
-        buffers.append(recorder._recent._buffer)
+        buffers.append(recent.between(recent.begin, recent.end).base)
+    assert buffers[0] is not None
     assert all(buffer is buffers[0] for buffer in buffers)
-    recent = recorder._recent
     np.testing.assert_array_equal(recent.between(recent.begin, recent.end), sound[recent.begin :])
     assert recent.end - recent.begin >= 20 * RATE

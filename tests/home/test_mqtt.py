@@ -12,6 +12,7 @@ import weakref
 from contextlib import suppress
 
 import jinja2
+import paho.mqtt.client
 import pytest
 from brokers import PATIENCE, PROGRAM, Line, Listener, Mosquitto, free_port, wait_for
 from hypothesis import given
@@ -357,11 +358,13 @@ def test_two_programs_of_one_name_are_told_apart(broker, connect):
 
 
 def test_the_end_waits_no_longer_than_it_may(connect):
+    before = set(threading.enumerate())
     outlet = connect(free_port())
+    (worker,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "mqtt")
     outlet.push(started(1))
     wait_for(lambda: outlet.said, "a warning")
     outlet.close(0.3)
-    assert not outlet._worker.is_alive()
+    assert not worker.is_alive()
     assert outlet.said[-1].endswith("one event could not be sent before the end")
     hasty = connect(free_port())
     hasty.push(started(1))
@@ -428,21 +431,21 @@ def test_a_client_that_fails_is_replaced(connect, monkeypatch):
 
 
 @needs_mosquitto
-def test_no_client_outlives_its_connection(broker, connect, monkeypatch):
+def test_no_client_outlives_its_connection(broker, listen, connect, monkeypatch):
     # Each holds two sockets; the garbage collector counts neither.
     made: list[weakref.ref] = []
-    make = Mqtt._client
 
-    def noted(outlet):
-        client = make(outlet)
-        made.append(weakref.ref(client))
-        return client
+    class Noted(paho.mqtt.client.Client):
+        def __init__(self, *arguments, **named) -> None:
+            super().__init__(*arguments, **named)
+            made.append(weakref.ref(self))
 
-    monkeypatch.setattr(Mqtt, "_client", noted)
+    listener = listen(broker.port)
+    monkeypatch.setattr(paho.mqtt.client, "Client", Noted)
     gc.disable()
     try:
-        outlet = connect(broker.port)
-        wait_for(lambda: outlet._session is not None and outlet._session.up, "a connection")
+        connect(broker.port)
+        wait_for(lambda: listener.last(PROCESS) == "online", "a connection")
         broker.kill()
         wait_for(lambda: len(made) > 4, "some attempts")
         assert [client() for client in made[:2]] == [None, None]

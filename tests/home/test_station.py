@@ -75,17 +75,17 @@ class Sound:
 
     def __init__(self, wave: np.ndarray, *, hang: bool = False, error: Exception | None = None) -> None:
         self._wave, self._hang, self._error = wave, hang, error
-        self._closed = threading.Event()
+        self.closed = threading.Event()
 
     def blocks(self) -> Iterator[np.ndarray]:
         yield from np.split(self._wave, np.arange(1_600, len(self._wave), 1_600))
         if self._error is not None:
             raise self._error
         if self._hang:
-            self._closed.wait(PATIENCE)
+            self.closed.wait(PATIENCE)
 
     def close(self) -> None:
-        self._closed.set()
+        self.closed.set()
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_what_is_wrong_with_a_camera_is_one_line_without_its_password(listen, wa
 
 def test_a_source_that_brings_nothing_is_opened_again(listen, monkeypatch, wave):
     monkeypatch.setattr(station, "NO_SOUND", 0.3)
-    monkeypatch.setattr(station, "_TICK", 0.02)
+    monkeypatch.setattr(station, "TICK", 0.02)
     made = []
 
     def opened() -> Sound:
@@ -274,7 +274,7 @@ def test_a_pipe_is_heard_to_its_end_and_waits(listen, wave):
 
 def test_a_pipe_that_hangs_is_said_once(listen, monkeypatch, wave):
     monkeypatch.setattr(station, "NO_SOUND", 0.1)
-    monkeypatch.setattr(station, "_TICK", 0.02)
+    monkeypatch.setattr(station, "TICK", 0.02)
     go_on = threading.Event()
 
     class Hangs(Sound):
@@ -293,8 +293,10 @@ def test_a_pipe_that_hangs_is_said_once(listen, monkeypatch, wave):
 
 def test_what_nobody_takes_in_time_is_left_out_and_counted():
     dropped: list[float] = []
-    reader = Reader(lambda: Sound(np.zeros(RATE * 5, np.int16)), 2.05, dropped.append)
-    reader._thread.join(PATIENCE)
+    sound = Sound(np.zeros(RATE * 5, np.int16))
+    reader = Reader(lambda: sound, 2.05, dropped.append)
+    # A reader closes its source when that has ended.
+    assert sound.closed.wait(PATIENCE)
     taken = [reader.next(PATIENCE) for _ in range(20)]
     with pytest.raises(InputEnded):
         reader.next(PATIENCE)
@@ -328,7 +330,7 @@ class Packets(Sound):
 
     def blocks(self) -> Iterator[np.ndarray]:
         yield from np.split(self._wave, np.arange(320, len(self._wave), 320))
-        self._closed.wait(PATIENCE)
+        self.closed.wait(PATIENCE)
 
 
 def test_packets_are_taken_together(wave):
@@ -352,8 +354,8 @@ def test_a_reader_with_little_room_waits_for_less():
 
 def test_overruns_are_said_once_a_minute(listen, monkeypatch, wave):
     there, told = listen(lambda: Sound(wave, hang=True), most_waiting=3_600)
-    there._overrun(0.1)
-    there._overrun(0.1)
+    there.overrun(0.1)
+    there.overrun(0.1)
     assert told.warnings == ["nursery: this machine is too busy; 0.1 s of sound were left out so far"]
     assert there.message()["dropped_seconds"] == 0.2
 

@@ -133,7 +133,7 @@ def test_a_station_that_does_not_end_is_said(monkeypatch):
     warnings: list[str] = []
     room = Quiet("nursery")
     monkeypatch.setattr(room, "join", lambda seconds: False)
-    monkeypatch.setattr(watch, "_PATIENCE", 0.0)
+    monkeypatch.setattr(watch, "PATIENCE", 0.0)
     Watch([room], None, warnings.append).close()
     assert warnings == ["nursery: did not end within 0 s"]
 

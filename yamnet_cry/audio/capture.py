@@ -16,11 +16,11 @@ from yamnet_cry.errors import AudioError, InputEnded
 # A tenth of a second: short enough for a lively meter, long enough to cost nothing.
 _BLOCKS_PER_SECOND = 10
 
-# A microphone that brings nothing for so long has been unplugged; a busy machine is only late.
-_GONE_SECONDS = 5.0
+#: A microphone that brings nothing for so long has been unplugged; a busy machine is only late.
+GONE_SECONDS = 5.0
 
-# A machine that is too slow loses sound many times a second, and says so once a minute.
-_WARN_BLOCKS = 60 * _BLOCKS_PER_SECOND
+#: A machine that is too slow loses sound many times a second, and says so once a minute.
+WARN_BLOCKS = 60 * _BLOCKS_PER_SECOND
 
 #: Blocks as `CryDetector.stream` takes them, and their sample rate in hertz.
 Blocks = tuple[Iterator[NDArray[Any]], int]
@@ -102,19 +102,19 @@ def _recorded(
             behind.set()
 
     size = sample_rate // _BLOCKS_PER_SECOND
-    overflows, since_warning = 0, _WARN_BLOCKS
+    overflows, since_warning = 0, WARN_BLOCKS
     try:
         with sounddevice.InputStream(
             samplerate=sample_rate, blocksize=size, device=device, channels=1, dtype="float32", callback=take
         ):
             while not behind.is_set():
                 try:
-                    samples, overflowed = waiting.get(timeout=_GONE_SECONDS)
+                    samples, overflowed = waiting.get(timeout=GONE_SECONDS)
                 except queue.Empty:
                     raise InputEnded("the microphone is gone") from None
                 overflows += overflowed
                 since_warning += 1
-                if overflows and since_warning >= _WARN_BLOCKS:
+                if overflows and since_warning >= WARN_BLOCKS:
                     times = "once" if overflows == 1 else f"{overflows} times"
                     warn(f"sound of the microphone was lost {times}: this machine is too busy")
                     overflows = since_warning = 0

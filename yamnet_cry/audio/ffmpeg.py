@@ -33,8 +33,8 @@ _CONTAINERS = (
 # What streams are made of; files are not among it, for a stream may be a playlist too.
 _NETWORK = "crypto,data,http,https,httpproxy,rtmp,rtmps,rtmpt,rtp,rtsp,rtsps,srt,srtp,tcp,tls,udp"
 
-# Microseconds in which something must come, after which a stream is lost.
-_PATIENCE = "10000000"
+#: Microseconds in which something must come, after which a stream is lost.
+PATIENCE = "10000000"
 
 # Who opens a stream wants to hear it now: a second, or half a megabyte, says what is in it. That second is
 # not lost, as it would be with -fflags nobuffer, and holds up nothing: it is decoded in a moment.
@@ -155,6 +155,12 @@ class Decoder:
             if not self.closed:
                 self._ended(count / form.sample_rate)
 
+    @property
+    def said(self) -> list[str]:
+        """The first and the last lines that ffmpeg has said so far; no more than 20, however many it says."""
+        first, last = self._said
+        return [line.decode(errors="replace") for line in (*first, *last)]
+
     def close(self) -> None:
         """Ends ffmpeg at once."""
         self._end()
@@ -191,8 +197,7 @@ class Decoder:
         code = self._process.wait()
         for thread in self._threads:
             thread.join()
-        first, last = self._said
-        return code, [line.decode(errors="replace") for line in (*first, *last)]
+        return code, self.said
 
     def _ended(self, seconds: float) -> None:
         """Is called when ffmpeg has closed its output; raises what is wrong with that."""
@@ -313,8 +318,8 @@ def _of_scheme(address: str) -> tuple[str, ...]:
         path = program()
         # Before ffmpeg 5, -timeout meant to wait for somebody who connects.
         old = path is not None and _version(path) < 5
-        return ("-rtsp_transport", "tcp", "-stimeout" if old else "-timeout", _PATIENCE)
-    return ("-timeout" if scheme == "srt" else "-rw_timeout", _PATIENCE)
+        return ("-rtsp_transport", "tcp", "-stimeout" if old else "-timeout", PATIENCE)
+    return ("-timeout" if scheme == "srt" else "-rw_timeout", PATIENCE)
 
 
 @cache

@@ -32,7 +32,8 @@ NEED_FFMPEG = frozenset(
 # A header may claim any rate and any number of channels; what it claims is never allocated.
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
 MAX_CHANNELS = 64
-_BLOCK_VALUES = 2**19
+#: Values, of all channels together, that are taken and resampled at a time.
+BLOCK_VALUES = 2**19
 
 # Float files may overshoot full scale by a little; +24 dB is no overshoot but integers in float clothing.
 _MAX_PEAK = 16.0
@@ -93,7 +94,7 @@ def blocks(source: AudioSource, *, on_cut: Callable[[str], object] | None = None
             _check_sample_rate(name, sound.sample_rate)
             if not 1 <= sound.channels <= MAX_CHANNELS:
                 raise AudioError(f"{name}: expected 1 to {MAX_CHANNELS} channels. Received: {sound.channels}")
-            raw = map(_to_mono, sound.blocks(max(1, _BLOCK_VALUES // sound.channels)))
+            raw = map(_to_mono, sound.blocks(max(1, BLOCK_VALUES // sound.channels)))
             yield from _usable(raw, sound.sample_rate, name)
     else:
         raise AudioError(
@@ -188,7 +189,7 @@ def _array_blocks(
     # A part of a stream may be as quiet as this; but no microphone gives 64-bit integers.
     if whole or array.dtype.itemsize == 8:
         _check_full_scale(name, array)
-    step = max(1, _BLOCK_VALUES // array.shape[1])
+    step = max(1, BLOCK_VALUES // array.shape[1])
     parts = (array[start : start + step] for start in range(0, len(array), step))
     return (_to_mono(_to_float(part)) for part in parts), int(sample_rate)
 

@@ -53,8 +53,8 @@ class Progress:
         total: Seconds of audio in all.
     """
 
-    # Short work is over before a bar could be read, and terminals need no more than this.
-    _PATIENCE, _PAUSE = 1.0, 0.1
+    #: Seconds without a bar, for short work is over before it could be read, and between two of its states.
+    PATIENCE, PAUSE = 1.0, 0.1
 
     def __init__(self, status: StatusLine, total: float) -> None:
         self._status, self._total = status, total
@@ -63,7 +63,7 @@ class Progress:
     def tell(self, seconds: float) -> None:
         """Takes the seconds of audio done so far."""
         now = time.monotonic()
-        if now - self._started < self._PATIENCE or now - self._last < self._PAUSE or not self._total:
+        if now - self._started < self.PATIENCE or now - self._last < self.PAUSE or not self._total:
             return
         self._last = now
         share = min(1.0, seconds / self._total)

@@ -37,6 +37,9 @@ def require_extra() -> None:
 
     Raises:
         ImportError: If it is not; the message says what is missing and how to install it.
+
+    Examples:
+        >>> require_extra()
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:

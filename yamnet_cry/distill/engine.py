@@ -130,6 +130,9 @@ def distill(
     Raises:
         YamnetCryError: If the corpus, the teacher or the run cannot be used as they are; the message
             says why. Nothing finished is lost.
+
+    Examples:
+        >>> distill("my_audio", "yamnet", "my_model")  # takes a while  # doctest: +SKIP
     """
     if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,63}", license):
         raise RunError(

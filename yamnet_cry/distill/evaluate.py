@@ -124,7 +124,7 @@ def draw_classification(report: dict[str, Any], task: Task, path: Path) -> None:
         plots.per_label(path, report["labels"], "average_precision", "average precision")
 
 
-def clip_probabilities(tracks: Iterable[Track], calibration: Calibration, settings: EventSettings) -> Float64:
+def clip_probabilities(tracks: Sequence[Track], calibration: Calibration, settings: EventSettings) -> Float64:
     """Returns the probability of each clip as `Detection.probability` defines it.
 
     Args:
@@ -135,7 +135,14 @@ def clip_probabilities(tracks: Iterable[Track], calibration: Calibration, settin
     Returns:
         float64 array of shape (clips,), in [0, 1].
     """
-    return np.array([trigger(calibration.of_log_odds(track), settings).max() for track in tracks])
+    found = np.empty(len(tracks))
+    lengths = np.array([len(track) for track in tracks], np.int64)
+    for length in np.unique(lengths):
+        # Clips of one length at once: a search for a calibration comes here hundreds of times.
+        (numbers,) = np.nonzero(lengths == length)
+        alike = np.stack([tracks[number] for number in numbers.tolist()])
+        found[numbers] = trigger(calibration.of_log_odds(alike), settings).max(axis=-1)
+    return found
 
 
 def event_report(detector: CryDetector, clips: Sequence[Clip], found: NDArray[np.bool_]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def found(
     *,
     clips_per_partition: int = CLIPS_PER_PARTITION,
     progress: bool = True,
+    tell: Callable[[passes.Progress], object] | None = None,
 ) -> Found:
     """Reads what partitions say of clips, after a cluster, if there is one, has asked about all others.
 
@@ -71,6 +72,7 @@ def found(
         folder: Path or URL of the partitions, which every machine sees; `default_partitions` by default.
         clips_per_partition: So many are asked about again when a process dies.
         progress: Whether to show progress bars.
+        tell: Called now and then with how far the cluster is, if anybody wants to know.
 
     Raises:
         YamnetCryError: If the cluster, a teacher on it or the partitions cannot be used. What is done stays
@@ -91,7 +93,7 @@ def found(
                         partial(_Labeller, make, teacher.fingerprint, front_end),
                         answers,
                         most=clips_per_partition,
-                        tell=partial(_advance, bar),
+                        tell=partial(_advance, bar, tell),
                     )
     reasons = {origin: reason for each in partitions for origin, reason in each.reasons().items()}
     unreadable = [clip for clip in clips if short(clip.origin) in reasons]
@@ -134,8 +136,12 @@ def as_rows(logits: Float32) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 
-def _advance(bar: "tqdm[None]", now: passes.Progress) -> None:
+def _advance(
+    bar: "tqdm[None]", tell: Callable[[passes.Progress], object] | None, now: passes.Progress
+) -> None:
     bar.update(now.items - bar.n)
+    if tell is not None:
+        tell(now)
 
 
 class _Labeller:

@@ -83,6 +83,11 @@ class Recipe:
 
     Raises:
         RecipeError: If a setting is not what its rule says, or two contradict each other.
+
+    Examples:
+        >>> recipe = Recipe("mine", train=Train(epochs=10), about="a shorter training")
+        >>> recipe["train.epochs"], recipe.task.target
+        (10, 'cry')
     """
 
     name: str
@@ -145,12 +150,24 @@ class Recipe:
             )
 
     def __getitem__(self, key: str) -> Any:
-        """Returns a setting by its key, such as ``train.epochs``."""
+        """Returns a setting by its key, such as ``train.epochs``.
+
+        Args:
+            key: Section and name with a dot between.
+
+        Raises:
+            AttributeError: If there is no such setting.
+        """
         section, _, name = key.partition(".")
         return getattr(getattr(self, section), name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the recipe as plain data, as ``recipe.json`` holds it."""
+        """Returns the recipe as plain data, as ``recipe.json`` holds it: settings by section and name.
+
+        Examples:
+            >>> Recipe("mine").to_dict()["train"]["batch_size"]
+            32
+        """
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         del plain["about"], plain["needs"]
         return plain

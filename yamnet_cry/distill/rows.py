@@ -9,8 +9,9 @@ import numpy as np
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import Float32
 
-# A whole number of the batches in which windows are predicted; as patches, 13 MB.
-_BLOCK = 512
+#: Rows that are read at a time: a whole number of the batches in which windows are predicted, and as patches
+#: 13 MB.
+BLOCK = 512
 
 
 class Rows:
@@ -78,5 +79,5 @@ def blocks(count: int) -> Iterator[slice]:
         >>> list(blocks(800))
         [slice(0, 512, None), slice(512, 800, None)]
     """
-    for start in range(0, count, _BLOCK):
-        yield slice(start, min(start + _BLOCK, count))
+    for start in range(0, count, BLOCK):
+        yield slice(start, min(start + BLOCK, count))

@@ -103,7 +103,7 @@ def _from_parquet(source: str, task: Task) -> list[Clip]:
     from datasets import Audio, DatasetDict, load_dataset
 
     location = source.removeprefix(HUB_PREFIX)
-    path, revision, config = _parse_hub_location(location)
+    path, revision, config = parse_hub_location(location)
     try:
         splits: DatasetDict = load_dataset(path, config, revision=revision)
     except Exception as error:
@@ -125,7 +125,20 @@ def _from_parquet(source: str, task: Task) -> list[Clip]:
     return layouts.with_validation(clips)
 
 
-def _parse_hub_location(location: str) -> tuple[str, str | None, str | None]:
+def parse_hub_location(location: str) -> tuple[str, str | None, str | None]:
+    """Splits the address of a dataset on the Hub, without `HUB_PREFIX`.
+
+    Args:
+        location: ``OWNER/NAME``, ``OWNER/NAME/CONFIG``, ``OWNER/NAME@REVISION`` or
+            ``OWNER/NAME@REVISION/CONFIG``; or a folder of this machine.
+
+    Returns:
+        Name or folder, revision, configuration; None for what is not given.
+
+    Examples:
+        >>> parse_hub_location("agkphysics/AudioSet@v1/balanced")
+        ('agkphysics/AudioSet', 'v1', 'balanced')
+    """
     if Path(location).is_dir():
         return location, None, None
     name, _, rest = location.partition("@")

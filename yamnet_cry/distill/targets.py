@@ -29,8 +29,8 @@ _LOG = logging.getLogger(__name__)
 #: What a teacher has said of a clip, float32 of shape (windows, labels), or None if it was not asked yet.
 Known = Callable[[Clip], Float32 | None]
 
-# What a killed pass loses at most: a second or two of work.
-_CLIPS_PER_CHUNK = 64
+#: Clips that are asked about at a time. A killed pass loses these at most: a second or two of work.
+CLIPS_PER_CHUNK = 64
 
 
 def teacher_pass(
@@ -232,7 +232,7 @@ def decoded_chunks(
     Yields:
         Some clips at a time, each with its float32 waveform padded by the front end, or why there is none.
     """
-    chunks = [clips[start : start + _CLIPS_PER_CHUNK] for start in range(0, len(clips), _CLIPS_PER_CHUNK)]
+    chunks = [clips[start : start + CLIPS_PER_CHUNK] for start in range(0, len(clips), CLIPS_PER_CHUNK)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         ahead: Iterator[Float32 | AudioError] = iter(())
         before: Sequence[Clip] = ()

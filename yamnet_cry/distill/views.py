@@ -1,6 +1,7 @@
 """Views: augmented recordings made of the training clips, which the teacher judges like any other."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -70,7 +71,7 @@ def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -
                 split="train",
                 group=foreground.group,
                 source=SOURCE,
-                open=_Render(foreground, background, room, settings, seed, number),
+                open=View(foreground, background, room, settings, seed, number),
             )
         )
     return views
@@ -80,34 +81,45 @@ def _drawn(items: Sequence[Item], generator: np.random.Generator) -> Item:
     return items[int(generator.integers(len(items)))] if len(items) > 1 else items[0]
 
 
-class _Render:
-    """Renders one view; the draws continue where `make` chose the clips, on a stream of their own."""
+@dataclass(frozen=True, eq=False)
+class View:
+    """Opens one view; the draws continue where `make` chose the clips, on a stream of their own.
 
-    def __init__(
-        self,
-        foreground: Clip,
-        background: Clip | None,
-        room: Clip | None,
-        settings: Augmentation,
-        seed: int,
-        number: int,
-    ) -> None:
-        self._clips = foreground, background, room
-        self._settings = settings
-        self._key = (seed, number, 1)
+    Attributes:
+        foreground: What is to be heard.
+        background: What may be mixed under it, if anything.
+        room: The impulse response of a room, if there is one.
+        settings: Of what kind it is.
+        seed: Of all draws.
+        number: Of the view, from 0 on.
+    """
+
+    foreground: Clip
+    background: Clip | None
+    room: Clip | None
+    settings: Augmentation
+    seed: int
+    number: int
 
     @property
     def origin(self) -> str:
-        made_of = [None if clip is None else clip.origin for clip in self._clips]
+        """By what its audio is known again without being rendered."""
+        clips = self.foreground, self.background, self.room
+        made_of = [None if clip is None else clip.origin for clip in clips]
         # How many views there are besides is nothing of this one.
-        settings = {name: value for name, value in vars(self._settings).items() if name != "views"}
+        settings = {name: value for name, value in vars(self.settings).items() if name != "views"}
         return f"{made_of} {settings} {self._key}"
 
+    @property
+    def _key(self) -> tuple[int, int, int]:
+        return self.seed, self.number, 1
+
     def __call__(self) -> tuple[Float32, int]:
+        """Returns its float32 samples in [-1, 1], of shape (samples,), and their rate, 16,000 hertz."""
         generator = np.random.default_rng(self._key)
-        foreground, background, room = (None if clip is None else clip.read() for clip in self._clips)
-        assert foreground is not None
-        return render(foreground, background, self._settings, generator, room), YAMNET.sample_rate
+        background, room = (None if clip is None else clip.read() for clip in (self.background, self.room))
+        wave = render(self.foreground.read(), background, self.settings, generator, room)
+        return wave, YAMNET.sample_rate
 
 
 def render(

@@ -11,7 +11,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from yamnet_cry.errors import ExportError
 
-_LARGEST_ARENA = 8192
+#: Kilobytes beyond which no arena is tried.
+LARGEST_ARENA = 8192
 _SPECIAL = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}
 
 
@@ -112,16 +113,25 @@ def arena_kilobytes(model: bytes) -> int:
     Raises:
         ExportError: If TFLite-Micro is not installed, or cannot run it in eight megabytes.
     """
-    if not _runs(model, _LARGEST_ARENA):
-        raise ExportError(f"TFLite-Micro cannot run the model in an arena of {_LARGEST_ARENA} KB")
-    low, high = 0, _LARGEST_ARENA
+    if not runs(model, LARGEST_ARENA):
+        raise ExportError(f"TFLite-Micro cannot run the model in an arena of {LARGEST_ARENA} KB")
+    low, high = 0, LARGEST_ARENA
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _runs(model, middle) else (middle, high)
+        low, high = (low, middle) if runs(model, middle) else (middle, high)
     return high
 
 
-def _runs(model: bytes, kilobytes: int) -> bool:
+def runs(model: bytes, kilobytes: int) -> bool:
+    """Tells whether TFLite-Micro runs a model in a tensor arena of so many kilobytes.
+
+    Args:
+        model: The bytes of a ``.tflite`` file.
+        kilobytes: At least 1.
+
+    Raises:
+        ExportError: If TFLite-Micro is not installed.
+    """
     try:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError:

@@ -59,6 +59,9 @@ class Recorder:
         warn: Called with a sentence when clips cannot be written or deleted, and when they can again.
         retention: Applied to the folder after each clip.
 
+    Attributes:
+        recent: The sound that came last, with which the next clip begins.
+
     Raises:
         ValueError: If the source cannot be called so.
     """
@@ -77,7 +80,7 @@ class Recorder:
             )
         self._folder, self._source, self._warn, self._retention = folder, source, warn, retention
         self._pre_roll = round(pre_roll * SAMPLE_RATE)
-        self._recent = _Recent(self._pre_roll + _DELAY * SAMPLE_RATE)
+        self.recent = Recent(self._pre_roll + _DELAY * SAMPLE_RATE)
         self._unfinished: dict[str, _Unfinished] = {}
         self._trouble = ""
         try:
@@ -95,8 +98,8 @@ class Recorder:
             if clip.ended is None:
                 # All messages of the blocks before have come: what lies further back belongs to the clip.
                 with self._kept_going(key):
-                    clip.write(self._recent, self._recent.end - _DELAY * SAMPLE_RATE)
-        self._recent.push(samples)
+                    clip.write(self.recent, self.recent.end - _DELAY * SAMPLE_RATE)
+        self.recent.push(samples)
         for key in list(self._unfinished):
             self._complete(key)
 
@@ -107,7 +110,7 @@ class Recorder:
             return
         with self._kept_going(key):
             stem = archive.stem(self._source, datetime.fromisoformat(message["started_at"]))
-            begin = max(start - self._pre_roll, self._recent.begin)
+            begin = max(start - self._pre_roll, self.recent.begin)
             self._unfinished[key] = _Unfinished(self._folder, stem, begin)
 
     def ended(self, message: Mapping[str, Any]) -> None:
@@ -132,7 +135,7 @@ class Recorder:
             return
         stop = _position(clip.ended["end"] + _TAIL)
         with self._kept_going(key):
-            clip.write(self._recent, stop)
+            clip.write(self.recent, stop)
             if clip.position >= min(stop, clip.limit):
                 self._finish(key)
 
@@ -164,7 +167,7 @@ class Recorder:
         self._trouble = trouble
 
 
-class _Recent:
+class Recent:
     """The newest block of sound, and at least so many samples before it.
 
     Args:
@@ -184,6 +187,7 @@ class _Recent:
         return self.end - self._used
 
     def push(self, samples: Float32) -> None:
+        """Takes the next block, float32 of shape (n,)."""
         if self._used + len(samples) > len(self._buffer):
             kept = self._buffer[max(0, self._used - self._least) : self._used]
             if len(kept) + len(samples) > len(self._buffer):
@@ -196,6 +200,12 @@ class _Recent:
         self.end += len(samples)
 
     def between(self, first: int, stop: int) -> Float32:
+        """Views the samples from one position to before another, until the next block comes.
+
+        Args:
+            first: At least `begin`.
+            stop: At most ``end``.
+        """
         return self._buffer[first - self.begin : stop - self.begin]
 
 
@@ -234,7 +244,7 @@ class _Unfinished:
             self._remove()
             raise
 
-    def write(self, recent: _Recent, stop: int) -> None:
+    def write(self, recent: Recent, stop: int) -> None:
         """Writes what there is up to a position."""
         stop = min(stop, self.limit, recent.end)
         if stop > self.position:

@@ -22,8 +22,8 @@ TARGETS = (*KEPT, UNKNOWN)
 _COLUMNS = ("file", "target", "split", "group")
 _SPLIT = "train"
 _LOCK = ".manifest.csv.lock"
-# How long one program waits for another to finish with a manifest, in seconds.
-_PATIENCE = 10.0
+#: How long one program waits for another to finish with a manifest, in seconds.
+PATIENCE = 10.0
 
 
 class Labels:
@@ -97,7 +97,7 @@ def locked(folder: Path) -> Iterator[None]:
         OSError: If the folder cannot be written, or another program does not come to an end.
     """
     with (folder / _LOCK).open("ab") as file:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 lock(file)

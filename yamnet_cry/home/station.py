@@ -32,7 +32,8 @@ _HEALTHY = 60.0
 # A camera needs longer for its first sound than for what comes after it.
 _OPENING = 20.0
 _WARN_EVERY = 60.0
-_TICK = 0.5
+#: Seconds for which a station waits at most before it looks whether it is to stop, or hears nothing.
+TICK = 0.5
 
 #: Takes a source's name, an update, and the time of day of its end.
 Show = Callable[[str, "Update", str], object]
@@ -163,12 +164,12 @@ class Station:
         Raises:
             AudioError: If the source cannot be used, or has ended.
         """
-        reader = Reader(self._opened, self._most_waiting, None if self._once else self._overrun)
+        reader = Reader(self._opened, self._most_waiting, None if self._once else self.overrun)
         connection = None
         try:
             while not self._stopped.is_set():
                 self.pulse = time.monotonic()
-                block = reader.next(_TICK)
+                block = reader.next(TICK)
                 if block is None:
                     self._check_sound(time.monotonic() - reader.last, opening=connection is None)
                     continue
@@ -269,7 +270,8 @@ class Station:
         self._told_deaf, self._said = False, None
         self.tell_state()
 
-    def _overrun(self, seconds: float) -> None:
+    def overrun(self, seconds: float) -> None:
+        """Counts sound that found no room, in seconds, and says so, at most once a minute."""
         total = self.state.dropped(seconds)
         if time.monotonic() - self._warned_of_overrun >= _WARN_EVERY:
             self._warned_of_overrun = time.monotonic()
@@ -279,4 +281,4 @@ class Station:
         until = time.monotonic() + seconds
         while not self._stopped.is_set() and (left := until - time.monotonic()) > 0:
             self.pulse = time.monotonic()
-            self._stopped.wait(min(left, _TICK))
+            self._stopped.wait(min(left, TICK))

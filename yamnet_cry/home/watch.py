@@ -12,8 +12,8 @@ from yamnet_cry.home.station import Station
 
 # A thread that was not at work for so long hangs.
 _STUCK = 30.0
-# How long the end waits for a source that is being opened.
-_PATIENCE = 15.0
+#: How long the end waits for a source that is being opened, in seconds.
+PATIENCE = 15.0
 
 
 class Watch:
@@ -77,10 +77,10 @@ class Watch:
         self._systemd.stopping()
         for station in self._stations:
             station.stop()
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + PATIENCE
         for station in self._stations:
             if not station.join(max(0.0, until - time.monotonic())):
-                self._warn(f"{station.name}: did not end within {_PATIENCE:.0f} s")
+                self._warn(f"{station.name}: did not end within {PATIENCE:.0f} s")
 
     def _write(self) -> None:
         if self._file is None:

@@ -8,8 +8,8 @@ from yamnet_cry.errors import ModelError
 from yamnet_cry.fields import parse, shortened
 from yamnet_cry.model.folder import CONFIG, KERAS_METADATA, KERAS_WEIGHTS, read
 
-# What Keras writes into its own files, and how large each may be.
-_PARTS = {KERAS_METADATA: 2**16, CONFIG: 2**20, KERAS_WEIGHTS: 2**27}
+#: What Keras writes into its own files, and how large each may be, in bytes.
+LARGEST_PARTS = {KERAS_METADATA: 2**16, CONFIG: 2**20, KERAS_WEIGHTS: 2**27}
 
 
 def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
@@ -32,9 +32,9 @@ def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
     try:
         with zipfile.ZipFile(BytesIO(read(path.parent, path.name))) as archive:
             names = sorted(archive.namelist())
-            if names != sorted(_PARTS):
+            if names != sorted(LARGEST_PARTS):
                 raise ModelError(f"{path} is no Keras model: it holds {shortened(names)}")
-            for part, limit in _PARTS.items():
+            for part, limit in LARGEST_PARTS.items():
                 size = archive.getinfo(part).file_size
                 if archive.getinfo(part).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise ModelError(f"{path} is no Keras model: {part} is compressed in another way")

@@ -35,7 +35,12 @@ class QuantizedLogits:
     zero_point: int
 
     def dequantized(self) -> Float32:
-        """Returns the logits: float32 of shape (windows, classes)."""
+        """Returns the logits: float32 of shape (windows, classes).
+
+        Examples:
+            >>> QuantizedLogits(np.int8([[4, -6]]), scale=0.5, zero_point=-2).dequantized().tolist()
+            [[3.0, -2.0]]
+        """
         return (self.values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
     def __getitem__(self, windows: slice) -> Self:
@@ -81,9 +86,25 @@ class Student:
         classes: How many logits it gives.
         embedding: Width of its embeddings; 0 for none.
 
+    Attributes:
+        output_numbers: Which outputs of the file are logits and, if it has them, embeddings, in this order.
+        input_scale: Size of a step of the input, in nepers.
+        input_zero_point: The step that is a log-mel value of 0.
+        output_scale: Size of a step of the logits.
+        output_zero_point: The step that is a logit of 0.
+        embedding_scale: Size of a step of the embeddings; without them, that of the logits.
+        embedding_zero_point: The step that is 0 in an embedding; without them, that of the logits.
+
     Raises:
         ModelError: If they are no TFLite model, one that `model.check.check` refuses, or one with other
             inputs or outputs.
+
+    Examples:
+        >>> from yamnet_cry import CryDetector
+        >>> detector = CryDetector.from_pretrained()
+        >>> log_mel = detector.config.front_end.log_mel(np.zeros(32_000, np.float32))
+        >>> log_mel.shape, detector.student.logits(log_mel).shape
+        ((198, 64), (3, 521))
     """
 
     def __init__(self, model: bytes, front_end: FrontEnd, classes: int, embedding: int = 0) -> None:
@@ -123,10 +144,16 @@ class Student:
         """Rounds log-mel values to the model's int8 input, saturating at both ends.
 
         Args:
-            log_mel: float32 array of any shape.
+            log_mel: float32 array of any shape, in nepers.
 
         Returns:
             int8 array of the same shape.
+
+        Examples:
+            >>> from yamnet_cry import CryDetector
+            >>> student = CryDetector.from_pretrained().student
+            >>> student.quantize(np.float32([-100, 0, 100])).tolist() == [-128, student.input_zero_point, 127]
+            True
         """
         steps = np.rint(log_mel * np.float32(1.0 / self.input_scale))
         steps += np.float32(self.input_zero_point)
@@ -141,11 +168,27 @@ class Student:
         Returns:
             float32 array of shape (patches, classes), as many patches as `FrontEnd.patches` gives: with
             YAMNet's, ``1 + (frames - 96) // 48``.
+
+        Examples:
+            >>> from yamnet_cry import CryDetector
+            >>> student = CryDetector.from_pretrained().student
+            >>> student.logits(np.zeros((240, 64), np.float32)).shape
+            (4, 521)
         """
         return self.outputs(log_mel).logits.dequantized()
 
     def outputs(self, log_mel: Float32) -> Outputs:
-        """Hears every patch as `logits` does, and leaves the result as the student gives it."""
+        """Hears every patch as `logits` does, and leaves the result as the student gives it.
+
+        Args:
+            log_mel: float32 array of shape (frames, bands).
+
+        Examples:
+            >>> from yamnet_cry import CryDetector
+            >>> outputs = CryDetector.from_pretrained().student.outputs(np.zeros((240, 64), np.float32))
+            >>> outputs.logits.values.shape, outputs.embeddings.shape
+            ((4, 521), (4, 48))
+        """
         # Frames are quantised once, though every patch but the first and last shares them with two others.
         inputs = self._front_end.patches(self.quantize(log_mel))[:, None, :, :, None]
         logits = np.empty((len(inputs), self._classes), np.int8)
@@ -163,12 +206,34 @@ class Student:
         return self.said(logits, embeddings)
 
     def said(self, logits: Int8, embeddings: Int8) -> Outputs:
-        """Says what int8 outputs of this model, one row a window, stand for."""
+        """Says what int8 outputs of this model stand for, wherever it ran.
+
+        Args:
+            logits: int8 of shape (windows, classes).
+            embeddings: int8 of shape (windows, width).
+
+        Examples:
+            >>> from yamnet_cry import CryDetector
+            >>> student = CryDetector.from_pretrained().student
+            >>> student.said(np.zeros((2, 521), np.int8), np.zeros((2, 48), np.int8)).embeddings.dtype
+            dtype('int16')
+        """
         centred = embeddings.astype(np.int16) - np.int16(self.embedding_zero_point)
         return Outputs(self.quantized(logits), centred)
 
     def quantized(self, outputs: Int8) -> QuantizedLogits:
-        """Says what int8 outputs of this model, of shape (windows, classes), stand for."""
+        """Says what int8 logits of this model stand for, wherever it ran.
+
+        Args:
+            outputs: int8 of shape (windows, classes).
+
+        Examples:
+            >>> from yamnet_cry import CryDetector
+            >>> student = CryDetector.from_pretrained().student
+            >>> zero = student.quantized(np.full((1, 521), student.output_zero_point, np.int8))
+            >>> zero.dequantized().any().item()
+            False
+        """
         return QuantizedLogits(outputs, self.output_scale, self.output_zero_point)
 
 

@@ -73,7 +73,7 @@ def draw(
         vmax=max(0.0, float(spectrogram.max())),
     )
     ticks = [250, 500, 1000, 2000, 4000]
-    upper.set_yticks([_band_of(hertz) for hertz in ticks], [f"{hertz / 1000:g}" for hertz in ticks])
+    upper.set_yticks([band_of(hertz) for hertz in ticks], [f"{hertz / 1000:g}" for hertz in ticks])
     upper.set_ylabel("kHz")
     strip.set_yticks([0.5], ["events"])
     # A second of a night would be thinner than a pixel: in the strip no event is.
@@ -92,7 +92,7 @@ def draw(
     lower.set(xlim=(0.0, seconds), ylim=(0.0, 1.02))
     lower.set_ylabel("probability of crying")
     lower.set_xlabel("hours:minutes:seconds" if seconds >= 3600 else "minutes:seconds")
-    lower.xaxis.set_major_locator(MultipleLocator(_tick_seconds(seconds)))
+    lower.xaxis.set_major_locator(MultipleLocator(tick_seconds(seconds)))
     lower.xaxis.set_major_formatter(FuncFormatter(lambda time, _: clock(time).removesuffix(".0")))
     if title:
         # File names are no formulas.
@@ -172,14 +172,24 @@ def _peaks(times: NDArray[np.float64], track: NDArray[np.float64]) -> tuple[NDAr
     return times[starts], np.maximum.reduceat(track, starts)
 
 
-def _band_of(hertz: float) -> float:
-    """Where on the mel axis a frequency lies, in bands."""
+def band_of(hertz: float) -> float:
+    """Returns where on the mel axis a frequency lies, in bands: 0.5 is the middle of the first.
+
+    Examples:
+        >>> round(band_of(1000.0), 1)
+        20.0
+    """
     edges = mel.hertz_to_mel(np.array([YAMNET.mel_min_hz, hertz, YAMNET.mel_max_hz]))
     return float((edges[1] - edges[0]) / (edges[2] - edges[0]) * (YAMNET.mel_bands + 1) - 0.5)
 
 
-def _tick_seconds(seconds: float) -> float:
-    """Steps that people count time in, so that there are six of them at most."""
+def tick_seconds(seconds: float) -> float:
+    """Returns the seconds between ticks, a step that people count time in, with at most six in all.
+
+    Examples:
+        >>> tick_seconds(60), tick_seconds(3600)
+        (10, 600)
+    """
     steps = (0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400)
     return next((step for step in steps if seconds / step <= 6), 86_400 * math.ceil(seconds / 6 / 86_400))
 

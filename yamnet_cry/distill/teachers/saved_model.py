@@ -60,15 +60,27 @@ class SavedModelTeacher:
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
         """Classifies every window; see `Teacher`."""
-        return [_logit(self._scores(waveform)) for waveform in waveforms]
+        return [logit(self._scores(waveform)) for waveform in waveforms]
 
     def _scores(self, waveform: Float32) -> Float32:
         scores, _embeddings, _log_mel = self._model(waveform)
         return np.asarray(scores, dtype=np.float32)
 
 
-def _logit(scores: Float32) -> Float32:
-    # Inverts the sigmoid; the bounds are the float32 next to 0 and to 1 that keep the result finite.
+def logit(scores: Float32) -> Float32:
+    """Inverts the sigmoid; the result is finite for scores of 0 and 1 too.
+
+    Args:
+        scores: float32 of any shape, in [0, 1].
+
+    Returns:
+        float32 of the same shape.
+
+    Examples:
+        >>> logit(np.float32([0.5, 0.0, 1.0])).round().tolist()
+        [0.0, -69.0, 17.0]
+    """
+    # The bounds are the float32 next to 0 and to 1 that keep the result finite.
     p = np.clip(scores.astype(np.float64), 1e-30, 1 - 6e-8)
     return (np.log(p) - np.log1p(-p)).astype(np.float32)
 
