@@ -219,6 +219,7 @@ def test_no_module_is_long(name):
     assert len(modules()[name].read_text().splitlines()) <= 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [

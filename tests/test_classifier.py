@@ -42,6 +42,7 @@ def of_logits(values: object, task: Task | None = None, **more: object) -> Class
     return Classification(task=task or Task(LABELS), logits=logits, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "label"), list(enumerate(LABELS)))
 def test_sounds_are_told_apart(classifier, wave, number, label):
     assert classifier((wave[number * 32_000 :][:32_000], 16_000)).label == label
@@ -173,6 +174,7 @@ def test_progress_ends_with_the_recording(classifier, wave):
     assert told[-1] == pytest.approx(12 * 0.48)
 
 
+@pytest.mark.slow
 def test_of_the_audio_only_logits_are_kept(classifier):
     def peak(minutes: int) -> int:
         silence = np.zeros(16_000 * 60 * minutes, np.int16)

@@ -53,6 +53,7 @@ def test_exit_codes_only_on_request(crying, quiet):
     assert run("detect", "--exit-code", quiet, crying).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_bad_file_does_not_stop_the_others(crying, quiet, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
     result = run("detect", "--exit-code", tmp_path / "bad.wav", quiet, tmp_path / "missing.wav", crying)
@@ -129,6 +130,7 @@ def test_version_and_help():
         assert run(command, "--help").exit_code == 0
 
 
+@pytest.mark.slow
 def test_evaluate_writes_the_metrics(released, synthetic_corpus, tmp_path):
     out = tmp_path / "metrics.json"
     result = run("evaluate", released, "--audio", synthetic_corpus, "--out", out)
@@ -215,6 +217,7 @@ def test_distill_explains_what_it_cannot_do(synthetic_corpus, small_teacher, tmp
     assert not list(tmp_path.glob("model*"))
 
 
+@pytest.mark.slow
 def test_the_program_is_quiet_on_stderr(crying):
     """LiteRT's own notes do not reach the user, the errors of Python do."""
     program = str(Path(sys.executable).with_name("yamnet-cry"))
@@ -240,6 +243,7 @@ def test_the_base_install_explains_what_distilling_needs(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_an_hour_is_one_line(tmp_path):
     soundfile.write(tmp_path / "hour.wav", np.zeros(16_000 * 3_600, np.int16), 16_000)
     result = run("detect", "--json", tmp_path / "hour.wav")

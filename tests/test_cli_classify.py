@@ -190,6 +190,7 @@ def test_the_firmware_kit_is_for_crying_alone(small_model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_hour_leaves_a_line(small_model, tmp_path):
     """As a program of its own, which says nothing on stderr."""
     soundfile.write(tmp_path / "hour.wav", np.zeros(16_000 * 3_600, np.int16), 16_000)

@@ -89,6 +89,7 @@ def test_packages_become_a_corpus(packages, tmp_path, monkeypatch, capsys):
     assert (out / "scratch" / "copyright").read_text() == "free"
 
 
+@pytest.mark.slow
 def test_songs_give_more_pieces_and_may_be_packed(packages, tmp_path, monkeypatch):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:
@@ -127,6 +128,7 @@ def test_no_package_is_listed_twice():
     assert set(listed) > debian_sounds.HELD_OUT
 
 
+@pytest.mark.slow
 def test_test_packages_are_taken_whole(packages, tmp_path, monkeypatch):
     shared = noise(3, 9)
     packages("freecol", {"intro.wav": noise(100, 1), "click.wav": shared, "wind.wav": noise(8, 2)})

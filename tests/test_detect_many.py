@@ -63,6 +63,7 @@ def test_a_folder_without_audio(tmp_path, monkeypatch, program, first):
     assert f"Error: {tmp_path} holds no audio files. Looked for {first}, " in result.stderr
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_as_one(night):
     assert run(night, "--json", "--workers", 2).stdout == run(night, "--json", "--workers", 1).stdout
 
@@ -188,6 +189,7 @@ def test_what_is_done_is_not_written_again(night, tmp_path):
     assert (pictures / "late" / "b.flac.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--labels", "--vtt", "--plot"])
 def test_no_file_is_overwritten_unasked(night, tmp_path, option):
     """Such as a recording, by somebody who takes the option for a flag."""
@@ -235,6 +237,7 @@ def test_several_files_that_are_there(night, tmp_path):
     assert "--skip-done keeps what --overwrite replaces" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "begins"),
     [
@@ -274,6 +277,7 @@ def test_formats_that_need_ffmpeg_are_counted_where_there_is_none(night, tmp_pat
     assert f"Error: {night} holds 3 files in formats that need ffmpeg: .m4a (2), .mp4 (1)" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_by_the_name_of_the_file(night, tmp_path):
     target = tmp_path / "a.png"
     with full_after(1_000):
@@ -295,6 +299,7 @@ def test_recordings_cut_short(night):
     assert f"Error: {path} is cut short: its header announces" in result.stderr
 
 
+@pytest.mark.slow
 def test_standard_input(night, tmp_path):
     content = (night / "a.wav").read_bytes()
     expected = CryDetector.from_pretrained()(night / "a.wav")
@@ -308,6 +313,7 @@ def test_standard_input(night, tmp_path):
     assert result.stderr.startswith("Error: - is not audio that can be decoded")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
 def test_named_pipes_are_read_once(night, tmp_path):
     pipe = tmp_path / "pipe"
@@ -331,6 +337,7 @@ def test_recordings_on_several_drives(night, tmp_path, monkeypatch):
     assert "recordings on several drives have no folder in common" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
 def test_names_that_are_no_text(night, tmp_path):
     """They come out as the bytes that they are; line breaks in names are no ends of rows."""

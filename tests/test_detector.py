@@ -215,6 +215,7 @@ def test_thresholds_are_checked_when_they_are_set():
     assert detector.threshold == 0.5
 
 
+@pytest.mark.slow
 def test_detectors_can_be_copied_and_sent_to_other_processes(detector):
     original = CryDetector.from_pretrained()
     original.threshold = 0.25
@@ -247,6 +248,7 @@ def noisy_room(seconds: int) -> np.ndarray:
     return wave
 
 
+@pytest.mark.slow
 def test_a_noisy_room_raises_the_threshold(tmp_path):
     detector = CryDetector.from_pretrained()
     room = noisy_room(600)
@@ -297,6 +299,7 @@ def test_bad_audio_is_an_error(detector, tmp_path):
         detector(tmp_path / "missing.wav")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_recording(detector):
     import tracemalloc
 

@@ -36,6 +36,7 @@ def transport_stream(packets: int) -> bytes:
     return b"".join(bytes([0x47, 0x41, 0x00, 0x10 | n % 16]) + noise.bytes(184) for n in range(packets))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "subtype", "name"),
     [
@@ -80,6 +81,7 @@ def test_radio_is_joined_in_the_middle_of_a_frame(rate):
     assert encoded.name_of(transport_stream(60)[100:]) == "MPEG-TS"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [

@@ -46,6 +46,7 @@ def test_the_rate_is_extrapolated_from_ten_minutes():
     assert np.mean([0.1 < estimate / truth < 10 for estimate in estimates]) > 0.85
 
 
+@pytest.mark.slow
 def test_the_threshold_brings_the_rate_it_promises():
     report = fit_threshold(room(1 / 6, 200, 1.0, 1), PLAIN, 0.5, 2.0)
     assert report.threshold > 0.5

@@ -131,6 +131,7 @@ def test_slaneys_mel_matrix_is_librosas(rate, fft_length, low, high, bands):
     np.testing.assert_allclose(front_end.mel_matrix(), expected.T, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame_length", [400, 401, 512])
 @pytest.mark.parametrize("samples", [16_000, 16_001, 15_999, 100])
 def test_centred_power_is_librosas(samples, frame_length):

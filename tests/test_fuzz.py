@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 CASES = fuzz.cases()
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(number=st.integers(0, len(CASES) - 1), seed=st.integers(0, 2**32 - 1))
 def test_damage_is_refused_or_harmless(number, seed):

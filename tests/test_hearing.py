@@ -25,6 +25,8 @@ from yamnet_cry.distill import corpus, sources
 from yamnet_cry.errors import CorpusError, RunError, TeacherError
 from yamnet_cry.frontend import YAMNET
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = ("file", "target", "split", "group", "source", "label", "kind", "category")
 
 

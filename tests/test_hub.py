@@ -24,6 +24,8 @@ from yamnet_cry.model.folder import (
     TFLITE,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def loopback(released: Path) -> Iterator[LoopbackHub]:

@@ -12,6 +12,8 @@ import soundfile
 
 from yamnet_cry.demo import nursery
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "librosa", "datasets", "gradio", "sklearn", "torch")
 

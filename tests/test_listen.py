@@ -123,6 +123,7 @@ def test_updates_are_json():
     assert b"--updates needs --json" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
 def test_a_signal_within_an_event_ends_it(within_an_event, tmp_path, name):

@@ -141,6 +141,7 @@ def test_a_stream_is_heard_as_it_comes_and_its_end_is_told(program, server, soun
     assert heard + sum(rest) == pytest.approx(320_000, abs=4_000)
 
 
+@pytest.mark.slow
 def test_a_stream_can_be_closed_while_another_thread_waits(program, server, sounds, processes):
     address, answers = server
     over = threading.Event()
@@ -194,6 +195,7 @@ def test_a_stream_can_be_closed_before_its_first_sample(program, server):
         next(decoder.blocks())
 
 
+@pytest.mark.slow
 def test_a_stream_that_nobody_holds_any_more_is_closed(server, sounds, processes):
     address, answers = server
     over = threading.Event()

@@ -48,6 +48,7 @@ def test_a_commit_that_agrees_with_itself(checkout):
     assert release.section("1.2.3", checkout) == ("2026-01-02", "- It hears.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new", "problem"),
     [

@@ -131,6 +131,7 @@ class Unseekable(io.BytesIO):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_same_sound_gives_the_same_verdict(media, folder, detector, name):
     expected, found = detector(folder / "night.wav"), detector(media(name), strict=True)
@@ -158,6 +159,7 @@ def test_rates_and_channels_are_converted_as_those_of_other_files(tmp_path, rate
     np.testing.assert_allclose(audio.read(path), audio.read(tmp_path / "a.wav"), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["browser.webm", "fragments.mp4", "streamed.m4a", "radio.aac"])
 def test_file_objects_and_pipes_give_the_same_as_paths(media, name):
     path = media(name)
@@ -207,6 +209,7 @@ def test_the_name_of_a_file_object_is_not_always_that_of_its_bytes(media, tmp_pa
         np.testing.assert_array_equal(audio.read(file), audio.read(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -237,6 +240,7 @@ def test_names_that_are_not_utf8(media, tmp_path):
     assert len(audio.read(path)) > 300_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CUT | CUT_UNSEEN))
 def test_what_is_cut_short_is_decoded_as_far_as_it_goes(media, tmp_path, name):
     whole = audio.read(media(name))
@@ -273,6 +277,7 @@ def test_damaged_packets_are_told(media, tmp_path):
     assert len(cuts) == 1
 
 
+@pytest.mark.slow
 def test_a_flood_of_errors_neither_blocks_nor_fills_memory(folder, tmp_path):
     """Every frame is damaged behind its header: a pipe would be full of what ffmpeg says of it."""
     path = made(folder / "night.wav", tmp_path / "a.aac", "-filter_complex aloop=loop=9:size=320000 -c:a aac")
@@ -329,6 +334,7 @@ def test_garbage_is_refused(tmp_path, size):
         audio.read(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(["fragments.mp4", "browser.webm", "radio.aac", "camera.ts"]), seed=st.integers(0))
 def test_damage_is_refused_or_harmless(media, name, seed):

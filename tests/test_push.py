@@ -14,6 +14,8 @@ from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model import hub
 from yamnet_cry.model.folder import CARD, CONFIG, TFLITE
 
+pytestmark = pytest.mark.slow
+
 SCORES = (
     "from yamnet_cry.demo import nursery; from yamnet_cry import CryDetector; "
     "print(CryDetector.from_pretrained({})((nursery(), 16_000)).scores.tolist())"

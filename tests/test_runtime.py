@@ -78,6 +78,7 @@ def test_what_is_no_tflite_file_is_refused():
         Student(b"nothing of the kind" * 10, YAMNET, NUM_CLASSES)
 
 
+@pytest.mark.slow
 def test_a_model_with_other_inputs_is_refused():
     import keras
 

@@ -19,6 +19,8 @@ from yamnet_cry.cli import main
 from yamnet_cry.home import sources
 from yamnet_cry.home.broker import parse_broker
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 UNIT = ROOT / "examples" / "systemd" / "yamnet-cry.service"

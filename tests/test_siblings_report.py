@@ -11,6 +11,7 @@ from yamnet_cry.distill import recipes
 from yamnet_cry.distill.recipes import AED, KWS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(siblings_report.REPORTS))
 def test_reports_are_those_of_the_results(name):
     runs = siblings_report.results(name)

@@ -21,6 +21,8 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 from yamnet_cry.cli import main
 from yamnet_cry.demo import SAMPLE_RATE, nursery
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 

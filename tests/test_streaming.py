@@ -99,6 +99,7 @@ def test_levels_are_of_what_is_new():
     assert level_dbfs(np.zeros(5, np.float32)) == level_dbfs(np.full(5, 1e-9, np.float32)) == SILENCE_DBFS
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(detector):
     block = (np.random.default_rng(0).standard_normal(8_000) * 0.01).astype(np.float32)
     stream = detector.stream((block for _ in range(1_200)), 16_000)

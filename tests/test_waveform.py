@@ -87,6 +87,7 @@ def test_other_front_ends_are_computed_too(changes):
     np.testing.assert_allclose(waveform.answers(graph, window[None]), expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_probabilities_are_those_of_the_float_student(detector, file, windows):
     from yamnet_cry.model import context_keras
 
@@ -174,6 +175,7 @@ def test_metadata_and_alignment(file):
     assert graph.Tensors(graph.Outputs(0)).ShapeAsNumpy().tolist() == [1, NUM_CLASSES]
 
 
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_bytes(detector, file, tmp_path):
     export.write(detector, "waveform", tmp_path / "again.tflite")
     assert (tmp_path / "again.tflite").read_bytes() == file
@@ -242,6 +244,7 @@ def converted_yamnet(shared: Path, out: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_yamnets_own_answers_are_kept_beside_our_crying(detector, file, windows, shared, tmp_path):
     theirs = converted_yamnet(shared, tmp_path / "yamnet.tflite")
     out = tmp_path / "frigate"

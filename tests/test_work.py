@@ -62,6 +62,7 @@ def test_no_more_jobs_wait_in_the_pool_than_need_be(job, tmp_path, monkeypatch):
     assert heard[-1] == pytest.approx(20.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("death", "traced"),
     [
@@ -162,6 +163,7 @@ def running(tmp_path):
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_leave_whole_results_and_no_processes(running, tmp_path, number):
@@ -176,6 +178,7 @@ def test_signals_leave_whole_results_and_no_processes(running, tmp_path, number)
     assert all(row["probability"] for row in done)
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_whole_results_and_no_processes(running, tmp_path):
     running.kill()
     running.communicate(timeout=60)

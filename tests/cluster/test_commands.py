@@ -9,6 +9,8 @@ from yamnet_cry.cli import main
 from yamnet_cry.distill import distill, recipes
 from yamnet_cry.model.folder import METRICS, TFLITE
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("ray", reason="needs the extra cluster")
 
 SHORT = recipes.get(

@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from yamnet_cry import CryDetector
 from yamnet_cry.cli import main
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("ray", reason="needs the extra cluster")
 
 

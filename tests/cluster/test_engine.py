@@ -16,6 +16,8 @@ from yamnet_cry.cluster.passes import Item
 from yamnet_cry.errors import AudioError, ClusterError
 from yamnet_cry.locations import Location
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_extra_that_is_missing(monkeypatch):
     monkeypatch.setattr(clusters, "find_spec", lambda name: None if name == "ray" else object())
@@ -64,8 +66,17 @@ except ClusterError as error:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=_without_ray(tmp_path), check=False
     )
+    if not done.stdout and _ray_runs_here():
+        pytest.skip("another cluster of Ray runs on this machine")
     assert done.stdout.startswith("no cluster of Ray runs on this machine; start one with `ray start --head`")
     assert len(done.stdout.splitlines()) == 1
+
+
+def _ray_runs_here() -> bool:
+    """Ray finds clusters by the names of processes, those of tests beside this one, too."""
+    import psutil
+
+    return any("gcs_server" in process.info["name"] for process in psutil.process_iter(["name"]))
 
 
 def _without_ray(folder):

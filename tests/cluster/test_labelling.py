@@ -22,6 +22,8 @@ from yamnet_cry.errors import ClusterError, PartitionError, TeacherError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.locations import Location
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("ray", reason="needs the extra cluster")
 
 

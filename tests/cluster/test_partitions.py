@@ -13,6 +13,8 @@ from yamnet_cry.distill.labelling import as_matrix, as_rows
 from yamnet_cry.errors import LocationError, PartitionError
 from yamnet_cry.locations import Location
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def partitions(tmp_path) -> Partitions:

@@ -114,7 +114,7 @@ def test_two_runs_at_once(path):
         "from test_cache import used\n"
         "for n in range(40): used(Path(sys.argv[1]), 1000 + 10 * n, 10, limit=1.0)\n"
     )
-    modules = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    modules = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     other = subprocess.Popen([sys.executable, "-c", code, str(path)], env=modules)
     cleared = 0
     while other.poll() is None:

@@ -24,6 +24,8 @@ from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.folder import CARD, CONFIG, CONTEXT, KERAS, METRICS, RECIPE, TFLITE
 from yamnet_cry.model.runtime import embedding_scale
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = (
     "train.epochs=12",
     "train.drop_epoch=9",

@@ -291,6 +291,7 @@ def test_addresses_of_datasets(location, parsed):
     assert sources.parse_hub_location(location) == parsed
 
 
+@pytest.mark.slow
 def test_a_dataset_that_cannot_be_reached(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CorpusError, match="hf://nobody/nothing could not be loaded"):

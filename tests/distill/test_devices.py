@@ -58,6 +58,7 @@ def assert_the_same(folder: Path, other: Path) -> None:
             np.testing.assert_allclose(one[name], two[name], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @needs_jax
 def test_two_devices_learn_what_one_does(on_one, on_two):
     assert_the_same(on_one, on_two)
@@ -66,6 +67,7 @@ def test_two_devices_learn_what_one_does(on_one, on_two):
     assert one["history"][-1]["loss"] < 0.95 * one["history"][0]["loss"]
 
 
+@pytest.mark.slow
 @needs_jax
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
 def test_a_run_goes_on_with_another_number_of_devices(on_one, tmp_path, before, after):
@@ -75,6 +77,7 @@ def test_a_run_goes_on_with_another_number_of_devices(on_one, tmp_path, before, 
     assert_the_same(on_one, run(folder, after))
 
 
+@pytest.mark.slow
 @needs_jax
 def test_weights_of_few_bits_are_held_on_two_devices(tmp_path):
     folder = run(tmp_path / "run", 2, bits=4)
@@ -82,6 +85,7 @@ def test_weights_of_few_bits_are_held_on_two_devices(tmp_path):
     assert history[-1]["loss"] < history[0]["loss"]
 
 
+@pytest.mark.slow
 @needs_jax
 def test_a_whole_run_on_two_devices(run_arguments, tmp_path):
     command = [sys.executable, "-m", "yamnet_cry", "distill", "--recipe", "reference", "--devices", "2"]

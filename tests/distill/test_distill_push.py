@@ -8,6 +8,8 @@ from loopback_hub import LoopbackHub, Machine
 from yamnet_cry.model import publish
 from yamnet_cry.model.folder import KERAS_METADATA
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ("train.epochs=6", "train.batch_size=8", "augmentation.views=4", "augmentation.seconds=2")
 
 DOUBTED = """

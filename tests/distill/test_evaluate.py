@@ -19,6 +19,7 @@ def arrays(rows):
     return np.array([cry for cry, _ in rows]), np.array([score / 12 for _, score in rows])
 
 
+@pytest.mark.slow
 @given(CASES, st.integers(0, 12))
 def test_metrics_are_scikit_learns_even_with_ties(rows, step):
     is_cry, scores = arrays(rows)
@@ -156,6 +157,7 @@ def steady(scores):
     return list(np.repeat(log_odds(scores)[:, None], 3, axis=1))
 
 
+@pytest.mark.slow
 def test_a_calibration_is_that_of_what_users_get():
     """Of windows that flicker, the averages are calibrated, and not the windows."""
     generator = np.random.default_rng(0)
@@ -187,6 +189,7 @@ def test_the_roc_curve_is_that_of_scikit_learn(data, count):
         assert own.tolist() == theirs.tolist()
 
 
+@pytest.mark.slow
 def test_a_calibration_that_is_known_is_found():
     generator = np.random.default_rng(0)
     scores = generator.uniform(0.001, 0.9, 3_000)
@@ -199,6 +202,7 @@ def test_a_calibration_that_is_known_is_found():
     assert metrics.expected_calibration_error(is_cry, scores, np.ones(3_000)) > 0.1
 
 
+@pytest.mark.slow
 def test_a_calibration_for_a_prior_is_that_of_clips_with_as_many_cries():
     generator = np.random.default_rng(0)
     is_cry = generator.random(4_000) < 0.5
@@ -216,6 +220,7 @@ def test_a_calibration_for_a_prior_is_that_of_clips_with_as_many_cries():
     assert metrics.detection(is_cry, fitted.of_log_odds(values), 0.5)["calibration_error"] > 0.1
 
 
+@pytest.mark.slow
 @given(CASES)
 def test_a_calibration_is_finite_and_keeps_the_order(rows):
     is_cry, scores = arrays(rows)
@@ -247,6 +252,7 @@ def test_metrics_of_exclusive_labels_are_scikit_learns(rows):
         assert of_labels[label]["recall"] == pytest.approx(table[label, label] / table[label].sum())
 
 
+@pytest.mark.slow
 @given(CASES, st.data())
 def test_metrics_of_independent_labels_are_scikit_learns_even_with_ties(rows, data):
     is_label, scores = arrays(rows)
@@ -275,6 +281,7 @@ def pets(count: int) -> list[Clip]:
     ]
 
 
+@pytest.mark.slow
 def test_a_report_of_exclusive_labels():
     some = pets(30)
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), 30) * 0.4
@@ -290,6 +297,7 @@ def test_a_report_of_exclusive_labels():
     assert width(mixed["all"]["accuracy"]) > 0
 
 
+@pytest.mark.slow
 def test_a_report_of_independent_labels():
     some = pets(30)
     task = Task(PETS.labels, "independent")

@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from yamnet_cry.distill import rows, targets
 from yamnet_cry.distill.corpus import Clip
@@ -54,6 +55,7 @@ def largest(count, folder):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_ten_times_the_clips_take_hardly_more_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(targets, "CLIPS_PER_CHUNK", 8)
     monkeypatch.setattr(rows, "BLOCK", 64)

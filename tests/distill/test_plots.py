@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
 from yamnet_cry.distill import plots
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_drawn(tmp_path):
     generator = np.random.default_rng(0)
     is_cry = generator.random(80) < 0.4

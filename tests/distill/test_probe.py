@@ -15,6 +15,8 @@ from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import METRICS, RECIPE
 from yamnet_cry.task import NONE, Task
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 6
 
 

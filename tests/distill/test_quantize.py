@@ -15,6 +15,8 @@ from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import METRICS, TFLITE
 from yamnet_cry.model.runtime import Student
 
+pytestmark = pytest.mark.slow
+
 CALIBRATION = np.random.default_rng(0).uniform(-6.9, 3, (50, 96, 64, 1)).astype(np.float32)
 
 

@@ -16,6 +16,8 @@ from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.folder import CARD, METRICS, TFLITE
 from yamnet_cry.task import NONE
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000
 
 # What each recipe needs to be fast here; the network stays as it is.

@@ -15,6 +15,8 @@ from yamnet_cry.errors import CorpusError, RecipeError, TeacherError
 from yamnet_cry.model import publish
 from yamnet_cry.model.folder import CARD, KERAS_METADATA, METRICS, RECIPE, RELEASE_FILES
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000
 SETTINGS = (
     "train.epochs=15",

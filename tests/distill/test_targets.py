@@ -227,6 +227,7 @@ def test_finished_windows_are_used_again(clips, tmp_path, monkeypatch, caplog):
     assert not (tmp_path / "none.sqlite").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["log_mel.f32", "logits-1.f32", "index.json", "clips", "teacher"])
 def test_windows_that_are_damaged_or_of_others_are_made_anew(clips, tmp_path, caplog, damage):
     caplog.set_level("INFO")

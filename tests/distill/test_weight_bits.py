@@ -47,6 +47,7 @@ def data(count: int = 256) -> tuple[np.ndarray, np.ndarray]:
     return x, np.abs(x[:, :1]) - x[:, 1:2]
 
 
+@pytest.mark.slow
 def test_what_is_learnt_is_learnt_for_rounded_weights():
     x, y = data()
     afterwards, held = model(), model()

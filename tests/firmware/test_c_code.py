@@ -54,6 +54,7 @@ def scenes() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", scenes())
 def test_the_front_end_is_that_of_python(firmware, build, detector, name):
     samples = scenes()[name]
@@ -103,6 +104,7 @@ def test_events_are_those_of_python(firmware, detector, track, threshold):
     assert [event.mean for event in found] == pytest.approx([event.mean for event in expected])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", BUILDS.values(), ids=BUILDS)
 def test_no_sum_overflows_and_no_memory_is_overrun(compiler, kit, tmp_path, flags):
     sources = c_sources(kit)
@@ -135,6 +137,7 @@ def test_no_sum_overflows_and_no_memory_is_overrun(compiler, kit, tmp_path, flag
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build_name", "hops"), [("float", DAY), ("fixed point", DAY // 10)])
 def test_a_day_does_not_drift(compiler, kit, detector, tmp_path, build_name, hops):
     sources = c_sources(kit)

@@ -7,6 +7,8 @@ from firmware_chain import Heard, compare, heard, recordings
 
 from yamnet_cry import CryDetector
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def detector() -> CryDetector:

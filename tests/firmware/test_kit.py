@@ -114,6 +114,7 @@ def test_the_readme_names_files_that_are_there(kit):
     assert all((kit / name).exists() or (kit / SOURCES / name).is_file() for name in named)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "out", "told"),
     [
@@ -167,6 +168,7 @@ def test_a_model_too_large_for_tflite_micro_is_explained(micro, detector, monkey
         network.arena_kilobytes(detector.model)
 
 
+@pytest.mark.slow
 def test_without_tflite_micro(compiler, detector, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
     out = tmp_path / "kit"

@@ -244,6 +244,7 @@ def component(compiler: str, kit: Path, tmp_path_factory: pytest.TempPathFactory
     return compiled("g++", folder / "component", *flags, *included, *sources, *objects)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("threshold", "crying"), [("0", " 1 1 1 1"), ("1", " 0 0 0 0")])
 def test_esphomes_component_hears_what_the_kit_hears(component, tmp_path, threshold, crying):
     *_, heard, state = ran(component, "runs", threshold, cwd=tmp_path).splitlines()

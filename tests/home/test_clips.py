@@ -90,6 +90,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name != ".manifest.csv.lock")
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     blocks=st.lists(st.integers(1, 4 * RATE), min_size=1, max_size=6),
@@ -464,6 +465,7 @@ _JSON = st.recursive(
 _STEM = "nursery-20261126T031202.000"
 
 
+@pytest.mark.slow
 @given(
     foreign=st.dictionaries(
         st.from_regex(r"[a-z0-9]{1,8}(-20261126T031207\.250)?\.(flac|json|wav|csv)", fullmatch=True)

@@ -31,6 +31,8 @@ from yamnet_cry.home import archive
 from yamnet_cry.home.labels import Labels
 from yamnet_cry.home.review import Clips, Server
 
+pytestmark = pytest.mark.slow
+
 DESKTOP, PHONE = (1100, 640), (390, 844)
 WALK_THROUGH = Path(__file__).parents[2] / "docs" / "own_home.md"
 CONTRAST = Path(__file__).parents[1] / "space" / "contrast.js"

@@ -232,6 +232,7 @@ def test_two_cameras_a_webhook_clips_and_a_mistake(program, cameras, tmp_path):
     assert "pass" not in errors
 
 
+@pytest.mark.slow
 @needs_ffmpeg
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals")
 def test_a_signal_mutes(program, cameras):

@@ -21,6 +21,8 @@ from yamnet_cry import CryDetector
 from yamnet_cry.audio.ffmpeg import program
 from yamnet_cry.demo import nursery
 
+pytestmark = pytest.mark.slow
+
 SPACE = Path(__file__).parents[2] / "space"
 
 

@@ -19,6 +19,8 @@ from yamnet_cry.report.text import label_track
 from yamnet_cry.results import clock
 from yamnet_cry.space.live import Session, show
 
+pytestmark = pytest.mark.slow
+
 # Where files of either kind are put.
 VIDEO, SOUND = "input[type=file]:has(+ #video)", "input[type=file]:not(:has(+ #video))"
 

@@ -11,6 +11,8 @@ from yamnet_cry.report.plot import verdict
 from yamnet_cry.space import recording
 from yamnet_cry.space.recording import hear
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def detector() -> CryDetector:

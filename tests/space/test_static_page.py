@@ -34,6 +34,8 @@ from yamnet_cry.report.plot import verdict
 from yamnet_cry.report.text import CSV_COLUMNS, csv_rows, label_track
 from yamnet_cry.results import clock, duration
 
+pytestmark = pytest.mark.slow
+
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
