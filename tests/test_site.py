@@ -176,6 +176,9 @@ def test_the_site_is_built_without_a_warning(tmp_path):
         "reference/commands/index.html": "--threshold",
     }.items():
         assert words in (tmp_path / "site" / page).read_text(encoding="utf-8")
+    # A default of click's that nobody set.
+    commands = (tmp_path / "site" / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
+    assert "Sentinel." not in commands
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the kernel's loop warns on Windows")
