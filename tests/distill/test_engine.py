@@ -186,7 +186,7 @@ def test_a_run_killed_while_training_goes_on(finished, arguments, tmp_path):
     refused = start(arguments, out, arguments["cache"])
     message = refused.communicate()[0].decode()
     assert refused.returncode == 2
-    assert "holds an unfinished run; continue it with --resume, or delete it" in message
+    assert "contains an unfinished run; continue it with --resume, or delete it" in message
 
     resumed = start(arguments, out, arguments["cache"], "--resume")
     message = resumed.communicate()[0].decode()
@@ -222,12 +222,12 @@ def test_resume_refuses_another_run(arguments, tmp_path, monkeypatch):
 
 
 def test_nothing_is_overwritten(finished, arguments, tmp_path):
-    with pytest.raises(RunError, match="exists; name another folder"):
+    with pytest.raises(RunError, match="exists; choose another folder"):
         distill(out=finished, **arguments)
     theirs = tmp_path / "model.partial" / "diary.txt"
     theirs.parent.mkdir()
     theirs.write_text("mine")
-    with pytest.raises(RunError, match="model.partial is no unfinished run, for it has no run.json"):
+    with pytest.raises(RunError, match="model.partial is not an unfinished run \\(it has no run.json"):
         distill(out=tmp_path / "model", resume=True, **arguments)
     assert theirs.read_text() == "mine"
 
@@ -238,7 +238,7 @@ def test_a_full_disk_loses_nothing(finished, arguments, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(engine.card, "render", full)
-        with pytest.raises(RunError, match=r"No space left on device\); training is safe.*--resume"):
+        with pytest.raises(RunError, match=r"No space left on device\); the training is saved.*--resume"):
             distill(out=tmp_path / "model", **arguments)
     assert not (tmp_path / "model").exists()
     distill(out=tmp_path / "model", resume=True, **arguments)

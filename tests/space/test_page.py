@@ -133,7 +133,7 @@ def test_a_broken_file_is_explained_and_nothing_else_shown(visitor, recordings):
     visitor.page.get_by_label("Clear").first.click()
     visitor.page.wait_for_selector("#headline .verdict", state="hidden")
     visitor.page.set_input_files(SOUND, recordings / "broken.wav")
-    told = visitor.headline("This cannot be heard")
+    told = visitor.headline("This file cannot be used")
     assert "broken.wav is not audio that can be decoded" in told
     assert not visitor.page.locator("#events").is_visible()
     # The player cannot play it either, and says so.

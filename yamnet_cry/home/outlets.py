@@ -78,7 +78,7 @@ class Queued:
             self._waiting.put_nowait(message)
         except queue.Full:
             self.dropped += 1
-            self._warn(f"{self._name} is too slow; an event was left out, {self.dropped} in all")
+            self._warn(f"{self._name} is too slow; an event was dropped ({self.dropped} in total)")
         else:
             if since is not None and time.monotonic() - since >= self._slow_seconds:
                 self._warn(f"{self._name} has not finished for {time.monotonic() - since:.0f} s")
@@ -95,7 +95,7 @@ class Queued:
             lost = 1 + sum(message is not None for message in tuple(self._waiting.queue))
             self.dropped += lost
             self._warn(
-                f"{self._name} had not finished {seconds:g} s after the end, and was stopped; "
+                f"{self._name} did not finish within {seconds:g} s of exit and was stopped; "
                 f"{lost} {'message is' if lost == 1 else 'messages are'} lost"
             )
             self._deliver.stop()

@@ -198,7 +198,7 @@ class Station:
         self.seconds = connection.clock.seconds
         if not self._once and (late := connection.late()):
             self.state.gap()
-            self._warn(f"{self.name}: {late:.1f} s of sound are missing, or late")
+            self._warn(f"{self.name}: {late:.1f} s of sound are missing or late")
         self._report(updates, connection.clock)
 
     def _report(self, updates: "list[Update]", clock: StreamClock) -> None:
@@ -226,7 +226,7 @@ class Station:
         """
         if missing < NO_SOUND:
             return
-        reason = f"no sound has come for {NO_SOUND:g} s"
+        reason = f"no sound received for {NO_SOUND:g} s"
         if not self._once and not (opening and missing < _OPENING):
             raise InputEnded(reason)
         if not self._told_deaf:
@@ -240,7 +240,7 @@ class Station:
         if self._silent < DIGITAL_SILENCE:
             self._hears()
         elif self.state.hearing:
-            reason = f"nothing but digital silence for {DIGITAL_SILENCE:g} s"
+            reason = f"only digital silence for {DIGITAL_SILENCE:g} s"
             self._warn(f"{self.name}: {reason}; is it muted?")
             self._deaf(reason)
 
@@ -248,7 +248,7 @@ class Station:
         reason = reason.removeprefix(f"{self.name} ").removeprefix(f"{self.name}: ")
         # A camera that is away for a night is one line, not thousands.
         if reason != self._said:
-            self._warn(f"{self.name}: {reason}; trying again in {pause:g} s, and then less and less often")
+            self._warn(f"{self.name}: {reason}; trying again in {pause:g} s, then less and less often")
         self._said = reason
         self._deaf(reason)
 
@@ -264,7 +264,7 @@ class Station:
             return
         self.state.deaf(None)
         if self._told_deaf:
-            self._warn(f"{self.name}: sound comes again")
+            self._warn(f"{self.name}: sound is back")
             self._outlet.push({"event": "hearing", "source": self.name, "at": iso(now())})
         self._told_deaf, self._said = False, None
         self.tell_state()
@@ -273,7 +273,7 @@ class Station:
         total = self.state.dropped(seconds)
         if time.monotonic() - self._warned_of_overrun >= _WARN_EVERY:
             self._warned_of_overrun = time.monotonic()
-            self._warn(f"{self.name}: this machine is too busy; {total:.1f} s of sound were left out so far")
+            self._warn(f"{self.name}: this machine is too busy; {total:.1f} s of sound were dropped so far")
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -55,11 +55,11 @@ class Watch:
         moment = time.monotonic()
         stuck = {each.name for each in self._stations if moment - each.pulse > _STUCK}
         for name in stuck - self._stuck:
-            self._warn(f"{name}: its thread has hung for {_STUCK:.0f} s")
+            self._warn(f"{name}: its thread has not responded for {_STUCK:.0f} s")
         self._stuck = stuck
         if not stuck:
             hearing = sum(station.state.hearing for station in self._stations)
-            self._systemd.alive(f"{hearing} of {len(self._stations)} sources heard")
+            self._systemd.alive(f"{hearing} of {len(self._stations)} sources deliver sound")
         if moment - self._told >= state.EVERY:
             self._told = moment
             for station in self._stations:
@@ -80,7 +80,7 @@ class Watch:
         until = time.monotonic() + _PATIENCE
         for station in self._stations:
             if not station.join(max(0.0, until - time.monotonic())):
-                self._warn(f"{station.name}: did not end within {_PATIENCE:.0f} s")
+                self._warn(f"{station.name}: did not stop within {_PATIENCE:.0f} s")
 
     def _write(self) -> None:
         if self._file is None:
@@ -91,5 +91,5 @@ class Watch:
         except OSError as error:
             # Once, not every ten seconds: a health check notices that the file grows old.
             if not self._file_failed:
-                self._warn(f"the state cannot be written: {error.strerror}: {error.filename}")
+                self._warn(f"cannot write the state file: {error.strerror}: {error.filename}")
             self._file_failed = True

@@ -25,11 +25,11 @@ def check(config: ModelConfig) -> None:
     """
     if config.task != CRY_TASK:
         raise ExportError(
-            f"the folder for Frigate hears crying alone, and this model tells apart {config.task}; "
-            "export it with --format waveform"
+            f"--format frigate needs a cry detection model; this model classifies {config.task}. "
+            "Use --format waveform"
         )
     if differing := config.front_end.differences(YAMNET, ("sample_rate", "frame_length", "frame_hop")):
-        raise ExportError(f"Frigate gives windows of 0.975 s at 16 kHz; this model has {differing}")
+        raise ExportError(f"Frigate passes windows of 0.975 s at 16 kHz; this model has {differing}")
 
 
 def labels(config: ModelConfig) -> list[str]:
