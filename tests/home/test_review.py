@@ -357,7 +357,12 @@ def test_its_own_names_are_known(address, recorded):
         (b'{"file": "a", "target": "meow"}', "application/json", 400, "Received: 'meow'"),
         (b'{"file": "a", "target": 1}', "application/json", 400, "to be cry, not_cry or unknown, or null"),
         (b'{"file": "a", "target": null, "x": 1}', "application/json", 400, "unknown field 'x'"),
-        (b'{"file": "a.flac", "target": null}', "application/json", 404, "a.flac does not exist; it may"),
+        (
+            b'{"file": "a.flac", "target": null}',
+            "application/json",
+            404,
+            "a.flac does not exist; it may have been deleted",
+        ),
         (b" " * 5000, "application/json", 413, "expected at most 4096 bytes"),
     ],
 )

@@ -33,7 +33,7 @@ def check(config: ModelConfig) -> None:
         raise ExportError(
             "--format waveform needs a front end with frames within a patch; this model has "
             f"{front_end.differences(FrontEnd(**vars(front_end) | {'centred': False}))}. Export its network "
-            "by itself, with --format tflite"
+            "alone, with --format tflite"
         )
     if front_end.fft_length & (front_end.fft_length - 1):
         raise ExportError(
