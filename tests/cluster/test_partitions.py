@@ -77,7 +77,8 @@ def test_a_file_that_is_cut(partitions, tmp_path, share):
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(
-        PartitionError, match=f"{file}is damaged .*; delete it and repeat the command .*All others stay done"
+        PartitionError,
+        match=f"{file} is damaged .*; delete it and repeat the command to rebuild it. All others stay done",
     ):
         partitions.done()
     file.unlink()
