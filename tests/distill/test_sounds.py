@@ -72,9 +72,9 @@ def test_the_folder_is_whole_and_can_be_published(classifier):
     assert set(publish.check(out)) == {*RELEASE_FILES, KERAS_METADATA}
     card = (out / CARD).read_text()
     for words in (
-        "Tells 3 sounds apart: high, low, middle.",
+        "A classifier of 3 sounds: high, low, middle.",
         "| low | 3 |",
-        "Learnt from the labels of clips alone.",
+        "Trained on the labels of clips only.",
     ):
         assert words in card
     for words in ("cry", "521", "YAMNet v1"):

@@ -241,7 +241,7 @@ def test_a_microphone_recording_is_heard_like_a_file(visitor):
     page.locator("button:visible", has_text=re.compile(r"^\s*Record\s*$")).first.click()
     time.sleep(3)
     page.locator("button:visible", has_text=re.compile(r"^\s*Stop\s*$")).first.click()
-    # "This cannot be heard" would be an answer too.
+    # "This file cannot be used" would be an answer too.
     assert re.match(r"(Crying|No crying) heard", visitor.headline("heard"))
 
 
