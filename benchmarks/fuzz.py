@@ -190,7 +190,7 @@ def uploaded(data: bytes, detector: CryDetector) -> None:
         path.write_bytes(data)
         with warnings.catch_warnings():
             # The visitor is told, and the server's log is warned.
-            warnings.filterwarnings("ignore", ".* is cut short")
+            warnings.filterwarnings("ignore", ".* is truncated")
             heard = recording.hear(detector, path).at(0.5)
         shown = heard.headline() + heard.table() + heard.downloads()
     assert "<load>" not in shown

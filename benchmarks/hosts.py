@@ -196,7 +196,7 @@ def served(*options: str) -> Iterator[str]:
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
-        found = re.match(r"(http://\S+) \(Ctrl-C ends it\)", line)
+        found = re.match(r"(http://\S+) \(stop with Ctrl-C\)", line)
         if found is None:
             raise SystemExit(f"the page is not served: {line}")
         yield found[1]

@@ -147,7 +147,7 @@ def compared(files: int, seconds: float, workers: int, folder: Path | None = Non
 
 
 def tables(found: dict[str, Any]) -> str:
-    """Writes what `compared` gives, in Markdown."""
+    """Returns the result of `compared` as Markdown."""
     rows = [
         [
             name,
@@ -158,11 +158,11 @@ def tables(found: dict[str, Any]) -> str:
         ]
         for name, each in found["ways"].items()
     ]
-    header = ["way", "seconds", "files a second", "first process", "workers together"]
+    header = ["run", "seconds", "files per second", "first process", "all workers"]
     return (
         f"{found['files']:,} files of {found['seconds']:g} s, {found['workers']} workers:\n\n"
         f"{markdown_table(header, rows)}\n\n"
-        f"The results have {found['bytes'] / found['files']:,.1f} bytes a file."
+        f"The results take {found['bytes'] / found['files']:,.1f} bytes per file."
     )
 
 

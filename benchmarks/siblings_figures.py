@@ -161,12 +161,12 @@ def error_ratio(runs: Runs, variant: str, other: str, task: Task) -> dict[str, f
 
 
 def aed_variants() -> dict[str, str]:
-    """Names the variants of recipe aed as results call them, and as people do."""
+    """Returns the variants of recipe aed: their names in the results, and their titles."""
     taught = {
-        f"LSTM/taught, {bits or 32} bits": f"taught, {bits} bits a weight" if bits else "taught"
+        f"LSTM/taught, {bits or 32} bits": f"distilled, {bits} bits per weight" if bits else "distilled"
         for bits in AED_BITS
     }
-    return {f"LSTM/{LABELS_ALONE}": "labels alone", **taught}
+    return {f"LSTM/{LABELS_ALONE}": "labels only", **taught}
 
 
 def packed_bytes(runs: Runs, variant: str) -> tuple[int, int]:

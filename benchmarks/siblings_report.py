@@ -3,7 +3,7 @@
     python benchmarks/siblings_report.py
     python tools/update_documents.py
 
-Nothing in the reports is typed by hand but what sources say. A test compares them with the results.
+All figures in the reports are generated, except those of the sources. A test compares them with the results.
 """
 
 import json
@@ -73,7 +73,7 @@ def ser(runs: Runs) -> str:
         *(accuracy(runs, f"{speaker}/Wav2Small/{default}", "teacher") for speaker in speakers),
         of_folds(runs, [f"{speaker}/Wav2Small/{default}" for speaker in speakers], "teacher"),
     ]
-    head = ["", "taught", "random split, INT8", "FP32", "on OAF, unheard", "on YAF, unheard", "both"]
+    head = ["", "training", "random split, INT8", "FP32", "unseen OAF", "unseen YAF", "both"]
     parts = [SER_TEXT.introduction, table(head, [teacher, *rows]), SER_TEXT.reading]
     if emodb:
         lines = [
@@ -82,14 +82,14 @@ def ser(runs: Runs) -> str:
         ]
         probe = of_folds(runs, [f"{speaker}/Wav2Small/{default}" for speaker in emodb], "teacher")
         lines = [["Whisper-base, linear probe", probe], *lines]
-        parts.append(f"## EmoDB, one of {len(emodb)} speakers unheard at a time\n")
+        parts.append(f"## EmoDB, leave-one-speaker-out over {len(emodb)} speakers\n")
         parts.append(table(["", "accuracy, interval over speakers"], lines))
     picture = "![Confusions of Wav2Small](../pictures/siblings-ser.png)"
     return "\n\n".join([*parts, picture, SER_TEXT.differences, costs(runs, list(STUDENTS.values()))]) + "\n"
 
 
 def costs(runs: Runs, students: Sequence[str]) -> str:
-    """Writes what students cost where they run."""
+    """Returns the section on the cost of inference."""
     rows = []
     for student in students:
         found = device(runs, student)
@@ -108,16 +108,16 @@ def costs(runs: Runs, students: Sequence[str]) -> str:
         "",
         "parameters",
         "INT8 bytes",
-        "ms a window, one core",
+        "ms per window, one core",
         "TFLite-Micro arena, KB",
-        "same answer on TFLite-Micro",
+        "same prediction on TFLite-Micro",
     ]
-    return f"## What it costs\n\n{table(head, rows)}" if rows else "## What it costs\n\nNot measured yet."
+    return f"## Cost\n\n{table(head, rows)}" if rows else "## Cost\n\nNot measured yet."
 
 
 def kws(runs: Runs) -> str:
-    """Writes the report on key words."""
-    titles = {"DS-CNN/taught": "taught by Whisper-base", f"DS-CNN/{LABELS_ALONE}": "labels alone"}
+    """Returns the report on keyword spotting."""
+    titles = {"DS-CNN/taught": "distilled from Whisper-base", f"DS-CNN/{LABELS_ALONE}": "labels only"}
     found = {variant: pooled(runs, variant, KWS.task) for variant in titles}
     rows = [
         [titles[variant], percent(own["accuracy"]), percent(own["macro_f1"])]
@@ -136,7 +136,7 @@ def kws(runs: Runs) -> str:
                 KWS_TEXT.introduction,
                 table(["", "accuracy", "macro F1"], [teacher, *rows]),
                 KWS_TEXT.reading,
-                table(["label", "F1, taught"], each),
+                table(["label", "F1, distilled"], each),
                 "![Confusion](../pictures/siblings-kws.png)",
                 KWS_TEXT.differences,
                 costs(runs, ["DS-CNN"]),
@@ -165,7 +165,7 @@ def aed(runs: Runs) -> str:
         each.append([title, *(percent(found[f"average_precision {label}"]) for label in AED.task.labels)])
     if not rows:
         return ""
-    head = ["", "error: 1 - macro AP", "macro AUC", "bytes, packed", "of the student in 32 bits"]
+    head = ["", "error: 1 - macro AP", "macro AUC", "bytes, packed", "relative to 32 bits"]
     return (
         "\n\n".join(
             [
@@ -184,17 +184,17 @@ def aed(runs: Runs) -> str:
 
 
 def _ratios(runs: Runs) -> list[str]:
-    """Writes the errors of those taught as shares of others': what the source gives as its result."""
+    """Returns the table of relative errors, the result that the source reports."""
     labels, full, *_ = aed_variants()
-    pairs = [(full, labels, "taught, of labels alone")]
+    pairs = [(full, labels, "distilled, relative to labels only")]
     pairs += [
-        (variant, full, f"{title}, of taught")
+        (variant, full, f"{title}, relative to distilled")
         for variant, title in aed_variants().items()
         if variant not in (labels, full)
     ]
     found = [(title, error_ratio(runs, one, other, AED.task)) for one, other, title in pairs]
     rows = [[title, percent(ratio)] for title, ratio in found if ratio]
-    return [table(["error of", "share, on the same clips"], rows)] if rows else []
+    return [table(["error of", "ratio, on the same clips"], rows)] if rows else []
 
 
 def dogs(runs: Runs) -> str:
@@ -215,7 +215,7 @@ def dogs(runs: Runs) -> str:
             )
     if not rows:
         return ""
-    head = ["learnt from clips", "agrees with the teacher, INT8", "FP32", "macro F1", "agrees with people"]
+    head = ["training clips", "agreement with the teacher, INT8", "FP32", "macro F1", "with human labels"]
     return (
         "\n\n".join(
             [
@@ -267,7 +267,7 @@ def summary() -> str:
                 *_cost(device(runs, source.student)),
             ]
         )
-    head = ["recipe", "what", "its source", "here, INT8", "split", "parameters", "bytes", "ms a window"]
+    head = ["recipe", "task", "source", "here, INT8", "split", "parameters", "bytes", "ms per window"]
     return table(head, rows)
 
 

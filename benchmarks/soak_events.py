@@ -35,7 +35,9 @@ def delivered(program: Program, hook: Hook, subscriber: Subscriber) -> dict[str,
         "unpaired": sum(_unpaired([m for m in told if m["source"] == name]) for name in sources),
         "ways": ways,
         "deaf_and_hearing": {"stdout": len(deaf), "webhook": len(hooked)},
-        "left_out": sum("left out" in text or "is lost" in text for _, text in program.warnings),
+        "left_out": sum(
+            "dropped" in text or "was lost" in text or "is lost" in text for _, text in program.warnings
+        ),
         "refused_by_webhook": hook.refused,
     }
 

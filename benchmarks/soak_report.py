@@ -18,45 +18,43 @@ MOST_GROWTH, SOONEST = 5.0, 5.0
 
 
 def checks(result: dict[str, Any]) -> dict[str, bool]:
-    """Says what must hold, and whether it does."""
+    """Returns the checks, and whether each passed."""
     resources, events, recovery = result["resources"], result["events"], result["recovery"]
     ways = events["ways"]
     return {
-        "it ran to the end, and ended with exit code 0 when it was asked to": result["exit_code"] == 0,
+        "it ran to the end and exited with 0 when stopped": result["exit_code"] == 0,
         f"memory grew by less than {MOST_GROWTH:g} MB": resources["resident_last"]
         - resources["resident_first"]
         < MOST_GROWTH,
-        "open files are as many at the end as at the beginning": resources["files_late"]
+        "no more open files at the end than at the beginning": resources["files_late"]
         <= resources["files_early"],
-        "threads are as many at the end as at the beginning": resources["threads_late"]
+        "no more threads at the end than at the beginning": resources["threads_late"]
         <= resources["threads_early"],
-        "no zombie was seen twice": resources["zombies"] == 0,
-        "no more ffmpeg than sources lived for a second, and none was left at the end": not (
+        "no zombie process was seen twice": resources["zombies"] == 0,
+        "never more ffmpeg processes than sources for a second, and none left at the end": not (
             resources["too_many_children"] or result["stray"]
         ),
-        "no id came twice on stdout, and each start was followed by its end": not (
+        "no duplicate id on stdout, and each start was followed by its end": not (
             events["twice_on_stdout"] or events["unpaired"]
         ),
-        "every event is what the detector hears in the same sound in one piece": not events["wrong"],
-        "the webhook got every event": not (ways["webhook"]["missing"] or ways["webhook"]["unknown"]),
-        "the broker's subscriber got every event": not (ways["mqtt"]["missing"] or ways["mqtt"]["unknown"]),
-        "the webhook got every event once, and in order": not (
+        "every event equals that of the detector on the same audio in one piece": not events["wrong"],
+        "the webhook received every event": not (ways["webhook"]["missing"] or ways["webhook"]["unknown"]),
+        "the MQTT subscriber received every event": not (ways["mqtt"]["missing"] or ways["mqtt"]["unknown"]),
+        "the webhook received every event once, in order": not (
             ways["webhook"]["twice"] or ways["webhook"]["out_of_order"]
         ),
-        f"a camera that came back was heard within {SOONEST:g} s": max(recovery["sources"], default=0)
+        f"a restarted camera delivered sound within {SOONEST:g} s": max(recovery["sources"], default=0)
         <= SOONEST,
-        "a camera that stalled was given up, and heard again": math.isfinite(
-            max(recovery["stalls"], default=0)
-        ),
-        "a broker that came back was told": math.isfinite(max(recovery["broker"], default=0)),
-        "no file was left unfinished": not result["disk"]["unfinished_at_end"],
-        "the state was never older than 25 s while there was room for it": result["disk"][
+        "a stalled camera was reopened": math.isfinite(max(recovery["stalls"], default=0)),
+        "a restarted broker was reconnected": math.isfinite(max(recovery["broker"], default=0)),
+        "no partial file was left": not result["disk"]["unfinished_at_end"],
+        "the state file was never older than 25 s while there was disk space": result["disk"][
             "oldest_state_seconds"
         ]
         < 25,
-        "no connection ended before it was to": result["mishaps"]["unplanned"] == 0,
+        "no connection ended unexpectedly": result["mishaps"]["unplanned"] == 0,
         **{
-            "at real time a source takes less than 1 % of a core, in packets of "
+            "in real time a source takes less than 1 % of a core, in packets of "
             f"{each['packet_milliseconds']} ms": each["percent_of_core_a_source"] < 1
             for each in result["real_time"]
         },
@@ -69,13 +67,13 @@ def _kinds(counts: dict[str, int]) -> str:
 
 def _spread(seconds: list[float]) -> str:
     if not seconds:
-        return "not tried"
+        return "not tested"
     ordered = sorted(seconds)
     return f"{ordered[len(ordered) // 2]:.2f} s (median), {ordered[-1]:.2f} s (longest), {len(ordered)} times"
 
 
 def text(result: dict[str, Any]) -> str:
-    """Writes the report."""
+    """Returns the report as Markdown."""
     mishaps, events, resources = result["mishaps"], result["events"], result["resources"]
     recovery, disk, real = result["recovery"], result["disk"], result["real_time"]
     shorter, ways = result["shorter"], result["events"]["ways"]
@@ -86,71 +84,62 @@ def text(result: dict[str, Any]) -> str:
     lines = [
         "# A day of listening",
         "",
-        f"Written by `python benchmarks/soak.py --hours {result['hours']:g} --speed "
-        f"{result['asked_speed']:g} --seed {result['seed']}`, on a machine with two cores that did "
-        f"other work "
-        "at the same time.",
+        f"Generated by `python benchmarks/soak.py --hours {result['hours']:g} --speed "
+        f"{result['asked_speed']:g} --seed {result['seed']}`, on a machine with two cores and "
+        "other load.",
         "",
-        f"`yamnet-cry listen` heard {result['hours']:g} hours of sound, from two cameras together, in "
-        f"{result['wall_seconds'] / 60:.1f} minutes: {result['speed']:.0f} times real time in all, half "
-        f"of that "
-        "for each camera, mishaps included. The cameras are RTSP servers of our own, from which ffmpeg takes "
-        "the sound; the broker is mosquitto. The sound is soft noise with synthetic crying "
-        "(`yamnet_cry.demo.nursery`) at known places.",
+        f"`yamnet-cry listen` processed {result['hours']:g} hours of audio from two cameras in "
+        f"{result['wall_seconds'] / 60:.1f} minutes: {result['speed']:.0f} times real time in total, half "
+        "of that per camera, including failures. The cameras are test RTSP servers read with ffmpeg; the "
+        "broker is mosquitto. The audio is soft noise with synthetic crying (`yamnet_cry.demo.nursery`) at "
+        "known times.",
         "",
-        "![Memory, open files and sources that are heard](../docs/pictures/soak.png)",
+        "![Memory, open files and sources with sound](../docs/pictures/soak.png)",
         "",
-        "## What holds",
+        "## Checks",
         "",
         "| | |",
         "| --- | --- |",
         *(f"| {what} | {'yes' if well else '**no**'} |" for what, well in found.items()),
         "",
-        "## What was done to it",
+        "## Injected failures",
         "",
-        f"- {mishaps['kills']} times a camera was killed and started again: "
-        f"{_kinds(endings)}. In its "
-        f"place there was for a while: {_kinds(mishaps['outages'])}.",
-        f"- {mishaps['stalls']} times a camera sent nothing more and kept the line open.",
+        f"- {mishaps['kills']} times a camera was killed and restarted: {_kinds(endings)}. In the "
+        f"meantime it was replaced by: {_kinds(mishaps['outages'])}.",
+        f"- {mishaps['stalls']} times a camera stopped sending and kept the connection open.",
         f"- {mishaps['digital_silences']} times it sent 90 s of digital silence.",
-        f"- {mishaps['broker']} times the broker was ended, every other time by SIGKILL, and started "
-        f"again up to "
-        "3.5 s later.",
+        f"- {mishaps['broker']} times the broker was stopped, every other time with SIGKILL, and restarted "
+        "up to 3.5 s later.",
         f"- {mishaps['clock']} times the clock was set, by {jumps}.",
-        f"- The disk of clips and states, a file system of 8 MB, was full for {disk['full_seconds']:.0f} s.",
-        f"- Twice the web server answered 503 for 4 s, to {events['refused_by_webhook']} requests in all.",
+        f"- The disk for clips and state, a file system of 8 MB, was full for {disk['full_seconds']:.0f} s.",
+        f"- Twice the web server answered 503 for 4 s, to {events['refused_by_webhook']} requests in total.",
         "",
-        "Time that runs so fast needs shorter patience. `benchmarks/soak_child.py` sets these constants of "
-        f"`yamnet_cry.home.station`, and then runs the command: no sound after {shorter['NO_SOUND']:g} "
-        f"s instead "
-        f"of 10, {shorter['_OPENING']:g} s instead of 20 while a camera is opened, a connection is a "
-        f"good one "
-        f"after {shorter['_HEALTHY']:g} s instead of 60, pauses of {least:g} to {most:g} s instead of 1 "
-        f"to 120, "
-        f"and {shorter['MOST_WAITING']:g} s of sound may wait instead of 10. When more would, a camera "
-        "must wait, as a pipe does: on a busy machine, at this speed, sound would be left out that never is "
-        "at real time. "
-        "Digital silence counts seconds of sound and is not changed; nor is anything of the broker's and the "
-        "web server's. It also replaces `time.time` and `yamnet_cry.home.clock.now` by ones that are "
-        "wrong by "
-        "as much as a file says; that is how the clock is set.",
+        "The accelerated time needs shorter timeouts. `benchmarks/soak_child.py` sets these constants of "
+        f"`yamnet_cry.home.station` and runs the command: no sound after {shorter['NO_SOUND']:g} s instead "
+        f"of 10, {shorter['_OPENING']:g} s instead of 20 while a camera is opened, a connection counts as "
+        f"stable after {shorter['_HEALTHY']:g} s instead of 60, retries after {least:g} to {most:g} s "
+        f"instead of 1 to 120, and a queue of {shorter['MOST_WAITING']:g} s of audio instead of 10. When the "
+        "queue is full, the camera blocks like a pipe: otherwise, a busy machine at this speed would drop "
+        "audio that it would not drop in real time. The timeout of digital silence counts seconds of audio "
+        "and is unchanged, and so are all settings of the broker and the web server. `time.time` and "
+        "`yamnet_cry.home.clock.now` are replaced by versions with an offset read from a file, which is how "
+        "the clock is set.",
         "",
         "## Events",
         "",
-        f"The detector hears {events['expected']} events in the same sound, given to it in one piece "
-        f"for each "
-        f"connection. {events['same']} of them were told with the same start and end"
+        f"The detector finds {events['expected']} events in the same audio, processed in one piece per "
+        f"connection. {events['same']} of them were reported with the same start and end"
         + (
-            f"; {events['open_ended']} connections were broken off while it cried, and their last event, of "
-            "which not all may have arrived, is not compared"
+            f"; {events['open_ended']} connections were interrupted during crying, and their last event, "
+            "which may be incomplete, is not compared"
             if events["open_ended"]
             else ""
         )
-        + f". {len(events['wrong'])} of {mishaps['kills'] + mishaps['stalls']} connections had others.",
+        + f". {len(events['wrong'])} of {mishaps['kills'] + mishaps['stalls']} connections had other events.",
         "",
-        f"{events['told']} messages of {events['ids']} events were told on stdout (a start and an end each):",
+        f"stdout had {events['told']} messages of {events['ids']} events (a start and an end each):",
         "",
-        "| way | messages | missing | of unknown id | came twice | out of order |",
+        "| output | messages | missing | unknown id | duplicates | out of order |",
         "| --- | --- | --- | --- | --- | --- |",
         *(
             f"| {name} | {way['messages']} | {way['missing']} | {way['unknown']} | {way['twice']} | "
@@ -158,51 +147,47 @@ def text(result: dict[str, Any]) -> str:
             for name, way in ways.items()
         ),
         "",
-        f"Messages that were left out, by the program's own count: {events['left_out']}. What is sent "
-        f"to a broker "
-        "that ends before it has acknowledged it comes twice; whoever reads must go by `id` and kind, "
-        "as this "
-        "table does. The subscriber has a durable session, and the broker writes down what it holds. Of "
-        "sources "
-        f"that went deaf or were heard again, stdout had {events['deaf_and_hearing']['stdout']} "
-        f"messages and the "
-        f"webhook {events['deaf_and_hearing']['webhook']}.",
+        f"Messages dropped, by the program's own count: {events['left_out']}. Messages that a broker did not "
+        "acknowledge before it stopped are sent twice; clients must identify duplicates by `id` and event, "
+        "like this table. The subscriber has a durable session, and the broker is persistent. For lost and "
+        f"restored sources, stdout had {events['deaf_and_hearing']['stdout']} messages and the webhook "
+        f"{events['deaf_and_hearing']['webhook']}.",
         "",
-        "## Coming back",
+        "## Recovery",
         "",
-        "In real seconds, not those of the sound:",
+        "In real seconds, not seconds of audio:",
         "",
-        f"- from a camera's return to its sound: {_spread(recovery['sources'])}",
-        f"- from a camera's silence, line open, to the sound of the next connection: "
-        f"{_spread(recovery['stalls'])}, of which {shorter['NO_SOUND']:g} s are the patience above",
-        f"- from a broker's return to being told so: {_spread(recovery['broker'])}",
+        f"- from a camera's restart to its sound: {_spread(recovery['sources'])}",
+        f"- from a camera's stall to the sound of the next connection: "
+        f"{_spread(recovery['stalls'])}, including the timeout of {shorter['NO_SOUND']:g} s",
+        f"- from a broker's restart to the next message: {_spread(recovery['broker'])}",
         "",
-        f"The first depends on the pause that is going on, here {most:g} s at most. With the pauses of the "
-        "command, of 1 to 120 s, a camera that was away for a minute is tried again within about a "
-        "minute, and "
-        "one that was away for long within two.",
+        f"The first depends on the current retry interval, here {most:g} s at most. With the command's "
+        "intervals of 1 to 120 s, a camera that was down for a minute is retried within about a minute, and "
+        "one that was down for longer within two.",
         "",
-        "## What it took",
+        "## Resources",
         "",
-        "Medians of the first and of the last third of what follows the first fifth of the run: memory "
+        "Medians of the first and the last third, without the first fifth of the run: memory "
         f"{resources['resident_first']:.1f} MB and {resources['resident_last']:.1f} MB, never more than "
         f"{resources['resident_highest']:.1f} MB. "
         f"Open files: {resources['files_early']:g} and {resources['files_late']:g}, "
         f"at most {resources['files_highest']}. Threads: {resources['threads_early']:g} and "
-        f"{resources['threads_late']:g}. {resources['samples']} samples, one a second. {disk['clips']} "
-        "clips were left at the end; those that the clock makes older than 36 h are deleted.",
+        f"{resources['threads_late']:g}. {resources['samples']} samples, one per second. {disk['clips']} "
+        "clips were left at the end; clips older than 36 h by the clock are deleted.",
         "",
-        "So that memory which is free is given back at once, and what is never freed can be seen, glibc is "
-        "told: " + ", ".join(f"`{name}={value}`" for name, value in result["allocator"].items()) + ".",
+        "glibc is configured to return free memory at once, so that leaks become visible: "
+        + ", ".join(f"`{name}={value}`" for name, value in result["allocator"].items())
+        + ".",
         "",
-        f"An hour of sound took {resources['cpu_seconds_per_hour']:.1f} s of a core: "
-        f"{resources['cpu_seconds_per_hour_own']:.1f} s the program, "
-        f"{resources['cpu_seconds_per_hour_ffmpeg']:.1f} s ffmpeg. It came in packets of 100 ms.",
+        f"One hour of audio took {resources['cpu_seconds_per_hour']:.1f} s of one core: "
+        f"{resources['cpu_seconds_per_hour_own']:.1f} s for the program, "
+        f"{resources['cpu_seconds_per_hour_ffmpeg']:.1f} s for ffmpeg, in packets of 100 ms.",
         "",
-        f"At real time, with the command as it is, for {real[0]['seconds']:.0f} s each, in % of a core "
-        "for each source:",
+        f"In real time, with the unmodified command, for {real[0]['seconds']:.0f} s each, in % of a core "
+        "per source:",
         "",
-        "| packets of | in all | ffmpeg | the detector | the rest |",
+        "| packets | total | ffmpeg | detector | rest |",
         "| --- | --- | --- | --- | --- |",
         *(
             f"| {each['packet_milliseconds']} ms | {each['percent_of_core_a_source']:.2f} "
@@ -210,20 +195,20 @@ def text(result: dict[str, Any]) -> str:
             for each in real
         ),
         "",
-        "The detector's share is measured alone, without pauses. The rest is waking for each packet, caches "
-        "that are cold after each pause, clips, states, and the broker's connection; other work on the "
-        "machine makes all of it larger.",
+        "The detector's share was measured separately, without pauses. The rest is waking per packet, cold "
+        "caches after each pause, clips, states, and the MQTT connection; other load on the "
+        "machine increases all of it.",
     ]
     if events["wrong"]:
         lines += ["", "## Connections with other events", "", "```json"]
         lines += [json.dumps(each) for each in events["wrong"]] + ["```"]
     lines += [
         "",
-        "## What it said",
+        "## Messages",
         "",
-        "Digits are written as 0, sources as SOURCE.",
+        "Digits are replaced by 0, sources by SOURCE. The wording is that of the version measured.",
         "",
-        "| line | times |",
+        "| line | count |",
     ]
     lines += ["| --- | --- |"]
     lines += [f"| {line.replace('|', '/')} | {count} |" for line, count in sorted(result["warnings"].items())]

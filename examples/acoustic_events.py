@@ -148,7 +148,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.out.exists():
-        parser.error(f"{arguments.out} exists; name another folder, or move it away first")
+        parser.error(f"{arguments.out} already exists; choose another folder, or move it away first")
     for folder in arguments.corpus:
         if not (folder / MANIFEST).is_file():
             parser.error(f"{folder} has no {MANIFEST}")

@@ -273,7 +273,7 @@ def main() -> int:
     arguments = parser.parse_args()
     out: Path = arguments.out
     if out.exists():
-        print(f"{out} exists; name another folder, or delete it first", file=sys.stderr)
+        print(f"{out} already exists; choose another folder, or delete it first", file=sys.stderr)
         return 2
     # Test audio comes last, so that what it shares with others that are named is left out of it.
     names = [*sorted((*SPEECH, *MUSIC, *EFFECTS)), *sorted(TEST)]

@@ -173,7 +173,7 @@ def main() -> None:
     if not (arguments.out and arguments.clips and arguments.teacher):
         parser.error("name OUT, --clips and --teacher")
     if arguments.out.exists():
-        parser.error(f"{arguments.out} exists; name another folder, or move it away first")
+        parser.error(f"{arguments.out} already exists; choose another folder, or move it away first")
     sounds = found(arguments.clips)
     if not sounds:
         sys.exit(f"{arguments.clips} holds no folders with audio files")

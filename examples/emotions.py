@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     arguments = parser.parse_args()
     if arguments.out.exists():
-        parser.error(f"{arguments.out} exists; name another folder, or move it away first")
+        parser.error(f"{arguments.out} already exists; choose another folder, or move it away first")
     if not arguments.folder.is_dir():
         parser.error(f"{arguments.folder} is no folder")
     counts = write(arguments.corpus, arguments.folder, arguments.out)

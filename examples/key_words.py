@@ -122,7 +122,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.out.exists():
-        parser.error(f"{arguments.out} exists; name another folder, or move it away first")
+        parser.error(f"{arguments.out} already exists; choose another folder, or move it away first")
     tested = of_test_set(arguments.test)
     missing = sorted(set(KWS.task.labels) - {word.label for word in tested})
     if missing:

@@ -343,7 +343,7 @@ def main() -> int:
     arguments = parser.parse_args()
     out: Path = arguments.out
     if out.exists():
-        print(f"{out} exists; name another folder, or delete it first", file=sys.stderr)
+        print(f"{out} already exists; choose another folder, or delete it first", file=sys.stderr)
         return 2
     known = {source.name for source in SOURCES}
     if unknown := set(arguments.source or ()) - known:

@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="WAV file to write")
     arguments = parser.parse_args()
     if arguments.out.exists():
-        parser.error(f"{arguments.out} exists; name another file")
+        parser.error(f"{arguments.out} already exists; choose another file")
     if not arguments.network.is_file():
         parser.error(f"{arguments.network} does not exist")
     try:

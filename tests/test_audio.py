@@ -134,9 +134,9 @@ def wav(
     [
         (b"", r"is empty \(0 bytes\)"),
         (b"hello, this is no audio at all", "is not audio that can be decoded"),
-        (b"RIFF\x24\0\0\0WAVE", "is not audio that can be decoded|is cut short"),
+        (b"RIFF\x24\0\0\0WAVE", "is not audio that can be decoded|is truncated"),
         (wav(payload=b""), "holds no samples"),
-        (wav(claimed=32_000), "is cut short: its header announces 32,044 bytes, it has 3,244"),
+        (wav(claimed=32_000), "is truncated: its header announces 32,044 bytes, it has 3,244"),
         (wav(channels=0), "is not audio that can be decoded"),
         (wav(channels=65), "expected 1 to 64 channels. Received: 65"),
         (wav(rate=100), "expected a sample rate of 1,000 to 768,000 Hz. Received: 100"),
@@ -161,14 +161,16 @@ def test_what_is_cut_short_is_decoded_as_far_as_it_goes(tmp_path, name):
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 320_000), 16_000)
     whole = audio.read(path)
     cut(path, 0.6)
-    with pytest.raises(AudioError, match=r"is cut short: its header announces .*keep what is there with `ff"):
+    with pytest.raises(
+        AudioError, match=r"is truncated: its header announces .*recover what it contains with `ff"
+    ):
         audio.read(path)
     cuts: list[str] = []
     (wave,) = audio.blocks(path, on_cut=cuts.append)
     assert 0.5 < len(wave) / len(whole) < 0.61
     np.testing.assert_array_equal(wave, whole[: len(wave)])
     (said,) = cuts
-    assert said.startswith(f"{path} is cut short: its header announces ")
+    assert said.startswith(f"{path} is truncated: its header announces ")
 
 
 @pytest.mark.parametrize(("riff", "data"), [(36, 0), (0, 0), (8, 0)])
@@ -178,7 +180,7 @@ def test_a_wav_whose_recorder_died_before_it_wrote_the_length(riff, data):
     cuts: list[str] = []
     (wave,) = audio.blocks(io.BytesIO(bytes(content)), on_cut=cuts.append)
     np.testing.assert_array_equal(wave * 2**15, np.arange(1_600))
-    assert cuts == ["audio is cut short: its header announces no samples, and 3,244 bytes follow"]
+    assert cuts == ["audio is truncated: its header announces no samples, and 3,244 bytes follow"]
     with pytest.raises(AudioError, match="its header announces no samples"):
         audio.read(io.BytesIO(bytes(content)))
 
@@ -197,7 +199,9 @@ def test_damage_is_no_cut(tmp_path):
     content = bytearray(path.read_bytes())
     content[600_000:604_000] = bytes(4_000)
     path.write_bytes(content)
-    with pytest.raises(AudioError, match=r"damaged.flac cannot be decoded after [\d.]+ s .*Copy it again"):
+    with pytest.raises(
+        AudioError, match=r"damaged.flac cannot be decoded after [\d.]+ s .*Copy the file again"
+    ):
         list(audio.blocks(path, on_cut=lambda cut: None))
 
 
@@ -241,7 +245,7 @@ def test_names_that_are_not_utf8(tmp_path):
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(AudioError, match=r"nothing.wav: no such file"):
         audio.read(tmp_path / "nothing.wav")
-    with pytest.raises(AudioError, match="is a folder; name the audio files in it"):
+    with pytest.raises(AudioError, match="is a folder; pass the audio files in it"):
         audio.read(tmp_path)
 
 

@@ -65,11 +65,11 @@ def test_layers_follow_each_other(release):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_option(0, dilationHFactor=2), "knows convolutions without dilation alone"),
-        (set_option(0, fusedActivationFunction=2), "knows ReLU and ReLU6 alone"),
-        (set_option(1, depthMultiplier=2), "knows depthwise convolutions of multiplier 1 alone"),
-        (set_input(4, 0, 28), "knows networks without branches alone"),
-        (lambda graph: graph.operators.pop(), "the model's output is computed by none of its operators"),
+        (set_option(0, dilationHFactor=2), "supports only convolutions without dilation"),
+        (set_option(0, fusedActivationFunction=2), "supports only ReLU and ReLU6"),
+        (set_option(1, depthMultiplier=2), "supports only depthwise convolutions of multiplier 1"),
+        (set_input(4, 0, 28), "supports only networks without branches"),
+        (lambda graph: graph.operators.pop(), "no operator of the model computes its output"),
     ],
 )
 def test_networks_that_the_page_cannot_compute(release, monkeypatch, change, message):
@@ -100,7 +100,7 @@ def test_a_port_that_is_taken_and_an_address_of_nobody():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(RunError, match=f"port {port} is taken; name another with --port"):
+        with pytest.raises(RunError, match=f"port {port} is in use; choose another port with --port"):
             Server({}, port=port)
     with pytest.raises(RunError, match=r"192\.0\.2\.1, port 0 cannot be used"):
         Server({}, "192.0.2.1")

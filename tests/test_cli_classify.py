@@ -77,17 +77,17 @@ def test_a_recording_cut_short(sounds, small_model):
     path.write_bytes(path.read_bytes()[: 44 + 2 * 16_000])
     result = run("classify", path, "--model", small_model)
     assert (result.exit_code, result.stdout[: len(f"{path}: hum")]) == (0, f"{path}: hum")
-    assert result.stderr == f"Warning: {path} is cut short; heard as far as it goes, 1.0 s\n"
+    assert result.stderr == f"Warning: {path} is truncated; only the first 1.0 s were classified\n"
     strict = run("classify", "--strict", path, "--model", small_model)
     assert (strict.exit_code, strict.stdout) == (2, "")
-    assert strict.stderr.startswith(f"Error: {path} is cut short")
+    assert strict.stderr.startswith(f"Error: {path} is truncated")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["a.wav"], "Missing option '--model'"),
-        (["--model", "nowhere", "a.wav"], "Error: no such model folder, and no repository id"),
+        (["--model", "nowhere", "a.wav"], "Error: expected a model folder or a repository id"),
         (["--model", "hub", "--top", "0", "a.wav"], "0 is not in the range x>=1"),
         (["--model", "hub", "--revision", "v1", "a.wav"], "hub is a folder, which has no revisions"),
     ],
@@ -140,8 +140,8 @@ def test_what_hears_crying_alone_names_what_hears_the_rest(command, small_model,
     result = run(command, "--model", small_model, *more[command])
     assert result.exit_code == 2
     assert result.stderr == (
-        "Error: this model tells apart silence, hum, hiss; CryDetector needs the task of crying. "
-        "Use Classifier, or `yamnet-cry classify`\n"
+        "Error: this model classifies silence, hum, hiss; CryDetector needs a cry detection model. "
+        "Use Classifier or `yamnet-cry classify`\n"
     )
 
 
@@ -184,8 +184,8 @@ def test_the_firmware_kit_is_for_crying_alone(small_model, tmp_path):
     result = run("export", small_model, "--format", "firmware", "--out", tmp_path / "kit")
     assert result.exit_code == 2
     assert result.stderr == (
-        "Error: the firmware kit hears crying alone, and this model tells apart silence, hum, hiss; "
-        "export its network by itself, with --format c-array or tflite\n"
+        "Error: the firmware kit needs a cry detection model; this model classifies silence, hum, hiss. "
+        "Export its network alone, with --format c-array or tflite\n"
     )
     assert not list(tmp_path.iterdir())
 

@@ -113,7 +113,7 @@ def test_songs_give_more_pieces_and_may_be_packed(packages, tmp_path, monkeypatc
 
 def test_nothing_is_overwritten(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, tmp_path) == 2
-    assert "exists; name another folder" in capsys.readouterr().err
+    assert "exists; choose another folder" in capsys.readouterr().err
 
 
 def test_without_any_package(tmp_path, packages, monkeypatch, capsys):

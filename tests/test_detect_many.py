@@ -97,7 +97,7 @@ def test_work_goes_on_where_it_stopped(night, tmp_path):
     assert f"{table} exists; go on in it with --skip-done" in again.stderr
     more = run(night, "--csv", table, "--skip-done")
     assert more.exit_code == 0
-    assert more.stderr.startswith("1 of 2 recordings are done already")
+    assert more.stderr.startswith("1 of 2 recordings are already done")
     assert [row["file"] for row in rows(table)] == [str(night / "a.wav"), str(night / "late/b.flac")]
     # A file that is asked for and not there is made, but rows are not written twice.
     assert run(night, "--labels", pictures, "--skip-done").exit_code == 0
@@ -110,12 +110,12 @@ def test_work_goes_on_where_it_stopped(night, tmp_path):
 def test_nothing_to_go_on_with(night, tmp_path):
     result = run(night, "--skip-done")
     assert result.exit_code == 2
-    assert "--skip-done needs --csv, --labels, --vtt or --plot" in result.stderr
+    assert "--skip-done needs an output to check: --csv, --labels, --vtt or --plot" in result.stderr
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n")
     result = run(night, "--csv", other, "--skip-done")
     assert (result.exit_code, other.read_text()) == (2, "a,b\n1,2\n")
-    assert "other.csv is no table of this program" in result.stderr
+    assert "other.csv is another program's table" in result.stderr
 
 
 def test_labels_subtitles_and_pictures_of_one_recording(night, tmp_path):
@@ -140,7 +140,7 @@ def test_files_of_several_recordings_lie_as_the_recordings_do(night, tmp_path):
     one.write_text("mine")
     result = run(night, "--vtt", one)
     assert (result.exit_code, one.read_text()) == (2, "mine")
-    assert "file.vtt is a file; for several recordings name a folder" in result.stderr
+    assert "file.vtt is a file; choose a folder for the outputs of several recordings" in result.stderr
 
 
 def test_a_place_that_cannot_be_written_stops_one_recording_only(night, tmp_path):
@@ -197,7 +197,7 @@ def test_no_file_is_overwritten_unasked(night, tmp_path, option):
     theirs.write_text("mine")
     result = run(option, theirs, night / "a.wav")
     assert (result.exit_code, result.stdout, theirs.read_text()) == (2, "", "mine")
-    assert f"{theirs} would be overwritten; name another place, or replace with --overwrite" in result.stderr
+    assert f"{theirs} would be overwritten; choose other paths, or replace with --overwrite" in result.stderr
     assert run(option, theirs, night / "a.wav", "--overwrite").exit_code == 0
     assert theirs.read_bytes() != b"mine"
 
@@ -225,7 +225,7 @@ def test_no_recording_is_ever_overwritten(night, tmp_path):
 def test_outputs_do_not_overwrite_each_other(night, tmp_path):
     result = run(night / "a.wav", "--labels", tmp_path / "x", "--vtt", tmp_path / "x")
     assert (result.exit_code, list(tmp_path.glob("x"))) == (2, [])
-    assert "x would be written twice; name another file for --vtt" in result.stderr
+    assert "x would be written twice; choose another file for --vtt" in result.stderr
 
 
 def test_several_files_that_are_there(night, tmp_path):
@@ -234,7 +234,7 @@ def test_several_files_that_are_there(night, tmp_path):
     assert "a.wav.vtt and 1 more output files would be overwritten" in result.stderr
     assert run(night, "--vtt", tmp_path / "out", "--overwrite").exit_code == 0
     result = run(night, "--vtt", tmp_path / "out", "--overwrite", "--skip-done")
-    assert "--skip-done keeps what --overwrite replaces" in result.stderr
+    assert "--skip-done and --overwrite exclude each other; choose one." in result.stderr
 
 
 @pytest.mark.slow
@@ -256,7 +256,7 @@ def test_pictures_are_what_their_names_say(night, tmp_path, name, begins):
 def test_pictures_of_other_kinds(night, tmp_path):
     result = run(night / "a.wav", "--plot", tmp_path / "x.gif")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"--plot writes .png, .jpg, .jpeg, .svg, .pdf. Received: {tmp_path / 'x.gif'}" in result.stderr
+    assert f"--plot: expected .png, .jpg, .jpeg, .svg, .pdf. Received: {tmp_path / 'x.gif'}" in result.stderr
 
 
 def test_formats_that_need_ffmpeg_are_counted_where_there_is_none(night, tmp_path, monkeypatch):
@@ -292,11 +292,11 @@ def test_recordings_cut_short(night):
     path.write_bytes(path.read_bytes()[:400_000])
     result = run(night, "--json")
     assert result.exit_code == 0
-    assert result.stderr == f"Warning: {path} is cut short; scored as far as it goes, 12.5 s\n"
+    assert result.stderr == f"Warning: {path} is truncated; only the first 12.5 s were scored\n"
     assert [json.loads(line)["truncated"] for line in result.stdout.splitlines()] == [True, False]
     result = run(night, "--strict")
     assert (result.exit_code, len(result.stdout.splitlines())) == (2, 1)
-    assert f"Error: {path} is cut short: its header announces" in result.stderr
+    assert f"Error: {path} is truncated: its header announces" in result.stderr
 
 
 @pytest.mark.slow
@@ -334,7 +334,7 @@ def test_recordings_on_several_drives(night, tmp_path, monkeypatch):
     assert run(night).exit_code == 0
     result = run(night, "--labels", tmp_path / "out")
     assert result.exit_code == 2
-    assert "recordings on several drives have no folder in common" in result.stderr
+    assert "outputs of recordings on several drives cannot share a folder" in result.stderr
 
 
 @pytest.mark.slow
@@ -358,7 +358,7 @@ def test_names_that_are_no_text(night, tmp_path):
     before = table.read_bytes()
     again = subprocess.run([*command, "--skip-done"], capture_output=True, env=environment, check=False)
     assert (again.returncode, again.stdout) == (0, b"")
-    assert again.stderr == b"5 of 5 recordings are done already\n"
+    assert again.stderr == b"5 of 5 recordings are already done\n"
     assert table.read_bytes() == before
     as_json = [*PROGRAM, "detect", "--json", os.path.join(late, names[0]), "--plot", tmp_path / "a.png"]
     line = subprocess.run(as_json, capture_output=True, env=environment, check=True).stdout

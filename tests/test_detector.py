@@ -112,14 +112,14 @@ def test_a_recording_cut_short_is_scored_as_far_as_it_goes(detector, tmp_path):
     whole = detector(path)
     assert whole.truncated is whole.to_dict()["truncated"] is False
     path.write_bytes(path.read_bytes()[: 44 + 2 * 160_000])
-    with pytest.warns(UserWarning, match=r"night.wav is cut short: .*; scored as far as it goes"):
+    with pytest.warns(UserWarning, match=r"night.wav is truncated: .*; only this part is scored"):
         result = detector(path)
     assert result.truncated is result.to_dict()["truncated"] is True
     soundfile.write(tmp_path / "part.wav", nursery()[:160_000], 16_000)
     np.testing.assert_array_equal(result.scores, detector(tmp_path / "part.wav").scores)
-    with pytest.raises(AudioError, match="night.wav is cut short.*Copy it again"):
+    with pytest.raises(AudioError, match="night.wav is truncated.*Copy the file again"):
         detector(path, strict=True)
-    with pytest.raises(AudioError, match="is cut short"):
+    with pytest.raises(AudioError, match="is truncated"):
         detector.calibrate(path)
 
 
@@ -281,7 +281,7 @@ def test_too_little_of_a_room():
 
 
 def test_folders_are_not_overwritten(detector, tmp_path):
-    with pytest.raises(ModelError, match="exists; name another folder"):
+    with pytest.raises(ModelError, match="exists; choose another folder"):
         detector.save_pretrained(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match="cannot be written"):

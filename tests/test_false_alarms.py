@@ -91,7 +91,7 @@ def test_any_track_gives_a_usable_threshold(track, settings, threshold, rate):
 
 
 def test_a_rate_of_zero_is_refused():
-    with pytest.raises(ValueError, match="is positive. Received: 0"):
+    with pytest.raises(ValueError, match="expected a positive false_alarms_per_hour. Received: 0"):
         fit_threshold([0.1], EventSettings(), 0.5, 0)
 
 
@@ -123,12 +123,12 @@ def test_a_room_that_costs_too_much_is_refused_and_its_sounds_are_named():
     assert report.stretches[0].start == 192.0
     assert report.stretches[0].classes[0][0] == "Cat"
     message = str(caught.value)
-    assert message.startswith("not calibrated: 2 false alarms an hour need threshold 0.99")
+    assert message.startswith("not calibrated: 2 false alarms per hour need threshold 0.99")
     assert "of crying clips still raise an event (90 % before). Expected: at least 80 %. 3:12.0" in message
     assert "sounds like Cat 98 %" in message
-    assert "was a baby in the room? Record it again without these sounds, or accept" in message
+    assert "If that is a baby, record the room again without crying, or accept" in message
     # Thirteen were counted in ten minutes.
-    assert message.endswith("78 false alarms an hour to keep 80 % of crying clips")
+    assert message.endswith("78 false alarms per hour to keep 80 % of crying clips")
 
 
 def test_any_cost_can_be_accepted():
@@ -140,21 +140,23 @@ def test_any_cost_can_be_accepted():
 def test_a_target_that_no_threshold_meets_is_refused_whatever_the_cost():
     track = loud_room()
     track[400::70] = 0.99999
-    with pytest.raises(CalibrationError, match=r"even at threshold 0.999, 2.7 false alarms an hour"):
+    with pytest.raises(CalibrationError, match=r"even at threshold 0.999, 2.7 false alarms per hour"):
         fit_room(heard(track), None, 0.5, 0.0)
 
 
 def test_too_short_a_room_is_told_from_a_loud_one():
     track = room(1 / 12, 400, 1.0, 3)
     track[track >= 0.5] = 0.49
-    with pytest.raises(CalibrationError, match=r"There was no event in 5\.0 minutes, .* Record more"):
+    with pytest.raises(
+        CalibrationError, match=r" 5\.0 minutes without an event are too short .* Record the room for longer"
+    ):
         fit_room(heard(track), FRAGILE, 0.01, 0.8)
 
 
 def test_an_old_folder_does_not_know_the_cost():
     report = fit_room(heard(loud_room()), None, 2.0, 0.8)
     assert report.recall is None
-    assert report.cost().startswith("how many crying clips still raise an event is unknown")
+    assert report.cost().startswith("recall is unknown: the model folder has no event_recall")
 
 
 def test_a_quiet_room_costs_nothing_and_names_nothing():
@@ -164,7 +166,7 @@ def test_a_quiet_room_costs_nothing_and_names_nothing():
 
 
 def test_a_recall_beyond_one_is_refused():
-    with pytest.raises(ValueError, match=r"min_recall is in \[0, 1\]. Received: 80"):
+    with pytest.raises(ValueError, match=r"expected min_recall in \[0, 1\]. Received: 80"):
         fit_room(heard(loud_room()), FRAGILE, 0.5, 80)
 
 

@@ -83,7 +83,7 @@ def test_events_are_told_as_they_start_and_end(wav):
     lines = listen(wav).stdout.decode().splitlines()
     assert [line.partition(" ")[2] for line in lines] == [
         f"crying, at {clock(event.start)}",
-        f"quiet again, after {duration(event.seconds)}, at {clock(event.end)} "
+        f"crying ended, after {duration(event.seconds)}, at {clock(event.end)} "
         f"(peak {event.peak * 100:.0f} %)",
     ]
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines)
@@ -190,7 +190,7 @@ def test_the_end_of_stdin_within_an_event(within_an_event):
     assert result.returncode == 3
     assert result.stderr.decode().strip() == "Error: stdin ended after 0:00:10"
     assert re.search(
-        r"listening ended while it cried, after [34]\.\d s", result.stdout.decode().splitlines()[1]
+        r"listening stopped during crying, after [34]\.\d s", result.stdout.decode().splitlines()[1]
     )
 
 
@@ -221,7 +221,7 @@ def test_nobody_reads_the_output(within_an_event, tmp_path):
     finally:
         os.close(writer)
     assert result.returncode == 3
-    assert result.stderr.startswith(b"Error: the output cannot be written")
+    assert result.stderr.startswith(b"Error: stdout cannot be written")
     assert len(result.stderr.splitlines()) == 1
     assert log.read_text().split() == ["started", "ended"]
 
@@ -382,9 +382,9 @@ def test_encoded_audio_is_refused(wav):
     result = listen(file.getvalue())
     assert (result.returncode, result.stdout) == (2, b"")
     assert result.stderr.decode().strip() == (
-        "Error: stdin is MP3 or MP2, which must be decoded first: "
+        "Error: stdin is MP3 or MP2; decode it first: "
         "`ffmpeg -i INPUT -f wav - | yamnet-cry listen -`, with - as INPUT for a pipe. "
-        "If these are raw samples, say so with --format"
+        "If these are raw samples, set --format"
     )
     assert listen(file.getvalue(), "--rate", "44100").returncode == 2
     assert listen(file.getvalue(), "--format", "s16le").returncode == 3
@@ -418,7 +418,7 @@ def test_foreign_encodings_are_named(wav):
 def test_a_file_is_sent_elsewhere(tmp_path):
     result = subprocess.run([*PROGRAM, "night.wav"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert "for files there is `yamnet-cry detect`. Received: night.wav" in result.stderr
+    assert "for files use `yamnet-cry detect`. Received: night.wav" in result.stderr
 
 
 class Dribble(io.RawIOBase):
@@ -509,7 +509,7 @@ def test_a_microphone_is_heard_at_its_own_rate(monkeypatch, gone_at_once):
     heard = [next(blocks) for _ in range(10)]
     assert rate == 44_100
     np.testing.assert_array_equal(np.concatenate(heard)[:, 0], wave)
-    with pytest.raises(InputEnded, match="the microphone is gone"):
+    with pytest.raises(InputEnded, match="the microphone was disconnected"):
         next(blocks)
     assert warnings == []
 
@@ -522,8 +522,8 @@ def test_a_microphone_that_is_unplugged_within_an_event(monkeypatch, gone_at_onc
     assert (started["event"], ended["event"], ended["interrupted"]) == ("started", "ended", True)
     assert result.exit_code == 3
     assert result.stderr.splitlines() == [
-        "Warning: sound of the microphone was lost once: this machine is too busy",
-        "Error: the microphone is gone after 0:00:08",
+        "Warning: microphone samples were lost once: this machine is too busy",
+        "Error: the microphone was disconnected after 0:00:08",
     ]
 
 
@@ -543,14 +543,16 @@ def test_lost_sound_is_said_once_a_minute(monkeypatch, gone_at_once):
 def test_a_microphone_that_nobody_listens_to(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", sounddevice(np.zeros(16_000 * 11, np.float32), 16_000))
     blocks, _ = capture.microphone(None, lambda text: None)
-    with pytest.raises(InputEnded, match="too slow to listen: ten seconds of sound were waiting"):
+    with pytest.raises(InputEnded, match="too slow: ten seconds of audio are waiting to be processed"):
         for _ in blocks:
             pass
 
 
 def test_microphones_that_are_not_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", sounddevice(np.zeros(1, np.float32), 16_000))
-    with pytest.raises(AudioError, match="no microphone none such .*`python -m sounddevice` lists them"):
+    with pytest.raises(
+        AudioError, match="no such microphone: none such .*`python -m sounddevice` lists them"
+    ):
         capture.microphone("none such", print)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(AudioError, match=r'needs: pip install "yamnet-cry\[listen\]"'):

@@ -213,10 +213,10 @@ def test_a_stream_that_nobody_holds_any_more_is_closed(server, sounds, processes
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (refuses(401), "nursery refuses user or password"),
-        (refuses(403), "nursery refuses access (403 Forbidden)"),
-        (refuses(404), "nursery: there is no such stream (404 Not Found)"),
-        (refuses(503), "nursery is too busy, or out of order (server error)"),
+        (refuses(401), "nursery rejects the user or password"),
+        (refuses(403), "nursery denies access (403 Forbidden)"),
+        (refuses(404), "nursery: no such stream (404 Not Found)"),
+        (refuses(503), "nursery is overloaded or failing (server error)"),
         (sends(b"hello, this is no sound at all"), "nursery: Invalid data found when processing input"),
     ],
 )
@@ -235,11 +235,14 @@ def test_what_a_server_refuses(program, server, answer, message):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("http://127.0.0.1:1/a", "nursery refuses the connection: nothing listens there"),
-        ("rtsp://parent:honey@127.0.0.1:1/a", "nursery refuses the connection: nothing listens there"),
+        ("http://127.0.0.1:1/a", "nursery refuses the connection: no server listens on this port"),
+        (
+            "rtsp://parent:honey@127.0.0.1:1/a",
+            "nursery refuses the connection: no server listens on this port",
+        ),
         ("http://nobody.invalid/a", "nursery: no such host"),
         ("rtsp://parent:honey@nobody.invalid/a", "nursery: no such host"),
-        ("rtmp://127.0.0.1:1/live", "nursery refuses the connection: nothing listens there"),
+        ("rtmp://127.0.0.1:1/live", "nursery refuses the connection: no server listens on this port"),
     ],
 )
 def test_where_there_is_no_server(program, address, message):
@@ -253,14 +256,14 @@ def test_a_server_without_tls(program, server):
     answers["a"] = refuses(404)
     with (
         ffmpeg.live(address.replace("http", "https") + "/a", "nursery") as decoder,
-        pytest.raises(AudioError, match=r"^nursery cannot be reached safely: no valid TLS \(.+\)$"),
+        pytest.raises(AudioError, match=r"^nursery has no valid TLS certificate or connection \(.+\)$"),
     ):
         next(decoder.blocks())
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("1", "nursery refuses user or password"), ("404", "nursery: there is no such stream (404 Not Found)")],
+    [("1", "nursery rejects the user or password"), ("404", "nursery: no such stream (404 Not Found)")],
 )
 def test_a_camera_that_refuses(program, path, message):
     class Camera(socketserver.StreamRequestHandler):
@@ -344,8 +347,8 @@ def test_old_versions_have_another_name_for_patience(tmp_path, monkeypatch, vers
 # What else may be in the messages.
 REST = (
     "nursery: user … with … and … TLS of no: Server went away Decoder (codec not found) Cannot open and more "
-    "rtsp://…@camera:554/1?… nursery: its sound is in a codec that ffmpeg does not know (Decoder (codec "
-    "nursery cannot be reached safely: no valid TLS (TLS of [31m and more"
+    "rtsp://…@camera:554/1?… nursery: ffmpeg does not support its audio codec (Decoder (codec "
+    "nursery has no valid TLS certificate or connection (TLS of [31m and more"
 )
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=5)
 

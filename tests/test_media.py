@@ -190,7 +190,7 @@ def test_an_index_at_the_end_needs_a_file(media):
     for source in (io.BytesIO(path.read_bytes()), Unseekable(path.read_bytes())):
         with pytest.raises(
             AudioError,
-            match="^audio is MP4 with its index at the end, which cannot be read from a pipe; name the file ",
+            match="^audio is MP4 with its index at the end, which cannot be read from a pipe; pass the file ",
         ):
             audio.read(source)
 
@@ -229,7 +229,7 @@ def test_odd_names(media, tmp_path, monkeypatch, name):
     with pytest.raises(AudioError) as caught:
         audio.read(name)
     assert str(caught.value) == (
-        f"{name} is not audio that can be decoded: cut short before its index (moov), or no MP4 at all"
+        f"{name} is not audio that can be decoded: truncated before its index (moov), or not MP4"
     )
 
 
@@ -255,7 +255,7 @@ def test_what_is_cut_short_is_decoded_as_far_as_it_goes(media, tmp_path, name):
     assert np.mean(np.abs(wave[:same] - whole[:same])) < 1e-3
     assert len(cuts) == 1 or name in CUT_UNSEEN
     for said in cuts:
-        begins = f"{path} is cut short or damaged: "
+        begins = f"{path} is truncated or damaged: "
         assert said.startswith(begins)
         seconds = float(said.removeprefix(begins).partition(" s could be decoded (ffmpeg: ")[0])
         assert seconds == pytest.approx(len(wave) / 16_000, abs=0.01)
@@ -263,7 +263,7 @@ def test_what_is_cut_short_is_decoded_as_far_as_it_goes(media, tmp_path, name):
         assert "\n" not in said
         with pytest.raises(AudioError) as caught:
             audio.read(path)
-        advice = "Copy it again, or keep what is there with `ffmpeg -i FILE out.wav`"
+        advice = "Copy the file again, or recover what it contains with `ffmpeg -i FILE out.wav`"
         assert str(caught.value) == f"{said}. {advice}"
 
 
@@ -346,7 +346,7 @@ def test_a_codec_that_nobody_knows(media, tmp_path):
     content = media("camera.mkv").read_bytes()
     assert content.count(b"A_AAC") == 1
     (tmp_path / "new.mkv").write_bytes(content.replace(b"A_AAC", b"A_NEW"))
-    with pytest.raises(AudioError, match="new.mkv: its sound is in a codec that ffmpeg does not know"):
+    with pytest.raises(AudioError, match="new.mkv: ffmpeg does not support its audio codec"):
         audio.read(tmp_path / "new.mkv")
 
 
@@ -417,7 +417,7 @@ def test_a_child_that_is_killed_is_no_end_of_the_audio(long, children):
     blocks = audio.blocks(long, on_cut=lambda cut: pytest.fail(cut))
     next(blocks)
     os.kill(children[0].pid, signal.SIGKILL)
-    with pytest.raises(AudioError, match=r"long.mkv: ffmpeg was ended after [\d.]+ s of it \(signal 9\)$"):
+    with pytest.raises(AudioError, match=r"long.mkv: ffmpeg was killed after [\d.]+ s of it \(signal 9\)$"):
         list(blocks)
 
 
@@ -530,7 +530,7 @@ def test_the_command_line_takes_files_folders_and_standard_input(media, tmp_path
     (inner / "memo.m4a").write_bytes(media("streamed.m4a").read_bytes()[:60_000])
     cut = run("detect", inner / "memo.m4a")
     assert cut.exit_code == 0
-    assert cut.stderr.startswith(f"Warning: {inner / 'memo.m4a'} is cut short; scored as far as it goes, ")
+    assert cut.stderr.startswith(f"Warning: {inner / 'memo.m4a'} is truncated; only the first ")
     assert run("detect", "--strict", inner / "memo.m4a").exit_code == 2
 
 

@@ -130,7 +130,7 @@ def test_a_record_that_cannot_be_read(model_copy, name, content, message):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(HubError, match="is incomplete"):
         publish.check(tmp_path / "nothing")
-    with pytest.raises(HubError, match="is no model folder"):
+    with pytest.raises(HubError, match="is not a model folder"):
         publish.write_card(tmp_path / "nothing")
 
 
@@ -191,7 +191,7 @@ def test_texts_of_a_folder_are_no_markdown_or_html(model_copy):
         (b"[" * 100_000, "is not JSON .it is nested too deeply"),
         (b'{"a": NaN}', "is not JSON .NaN is not a finite number"),
         (b"[1]", r"expected an object. Received: \[1\]"),
-        (b'{"size": 1, "recipe": 1}', "lacks what a card says"),
+        (b'{"size": 1, "recipe": 1}', "lacks values for the card"),
     ],
 )
 def test_records_that_are_none(model_copy, name, content, message):
@@ -208,5 +208,5 @@ def test_a_measure_that_is_no_number(model_copy, value):
     metrics["size"]["multiply_accumulates"] = value
     metrics["models"]["int8"]["all"]["auc"] = value
     change(model_copy / METRICS, **metrics)
-    with pytest.raises(HubError, match="lacks what a card says"):
+    with pytest.raises(HubError, match="lacks values for the card"):
         publish.write_card(model_copy)

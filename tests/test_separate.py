@@ -105,7 +105,7 @@ def test_the_command(network, tmp_path, monkeypatch, capsys):
     run(network, tmp_path / "some.wav", tmp_path / "out.wav")
     assert soundfile.info(tmp_path / "out.wav").frames == 20_000
     for arguments, message in (
-        ((network, tmp_path / "some.wav", tmp_path / "out.wav"), "exists; name another file"),
+        ((network, tmp_path / "some.wav", tmp_path / "out.wav"), "exists; choose another file"),
         ((tmp_path / "none.onnx", tmp_path / "some.wav", tmp_path / "new.wav"), "none.onnx does not exist"),
     ):
         with pytest.raises(SystemExit):

@@ -106,7 +106,7 @@ def test_what_emotions_cannot_use(tmp_path, monkeypatch, capsys):
     printed, status = run(emotions, monkeypatch, capsys, "tess", tmp_path / "none", tmp_path / "out")
     assert (status, "is no folder" in printed.err) == (2, True)
     printed, status = run(emotions, monkeypatch, capsys, "tess", tmp_path / "wav", tmp_path / "wav")
-    assert (status, "exists; name another folder" in printed.err) == (2, True)
+    assert (status, "exists; choose another folder" in printed.err) == (2, True)
     (tmp_path / "wav" / "OAF_bad_sad.wav").write_bytes(b"no audio")
     _, status = run(emotions, monkeypatch, capsys, "tess", tmp_path / "wav", tmp_path / "out")
     assert "OAF_bad_sad.wav" in str(status)
@@ -159,7 +159,7 @@ def test_a_test_set_that_is_none(test_set, tmp_path, monkeypatch, capsys):
     _, status = run(key_words, monkeypatch, capsys, tmp_path / "out", "--test", test_set)
     assert "is not the official test set: it has no clips of yes" in str(status)
     printed, status = run(key_words, monkeypatch, capsys, test_set, "--test", test_set)
-    assert (status, "exists; name another folder" in printed.err) == (2, True)
+    assert (status, "exists; choose another folder" in printed.err) == (2, True)
 
 
 @pytest.fixture
@@ -305,4 +305,4 @@ def test_what_dogs_cannot_use(tmp_path, monkeypatch, capsys):
         "--teacher",
         tmp_path / "none",
     )
-    assert str(status).startswith("a teacher is tfhub, yamnet_folded.npz")
+    assert str(status).startswith("expected a teacher: tfhub, yamnet_folded.npz")

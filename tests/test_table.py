@@ -101,7 +101,7 @@ def test_what_is_there_stays(tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(RunError, match="t.csv exists; go on in it with --skip-done, replace it with --over"):
         Table(path)
-    with pytest.raises(RunError, match="t.csv is no table of this program; name another file"):
+    with pytest.raises(RunError, match="t.csv is another program's table; choose another file"):
         Table(path, resume=True)
     assert path.read_text() == "a,b\n1,2\n"
     with Table(path, overwrite=True) as table:
@@ -113,14 +113,14 @@ def test_a_table_that_somebody_damaged_is_not_cut(tmp_path):
     path = tmp_path / "t.csv"
     damaged = HEADER + csv_rows("a.wav", QUIET) + '"b"x,0\n' + csv_rows("c.wav", QUIET) * 100
     path.write_text(damaged)
-    with pytest.raises(RunError, match=r"t.csv is no table of this program, or damaged \("):
+    with pytest.raises(RunError, match=r"t.csv is another program's table, or damaged \("):
         Table(path, resume=True)
     assert path.read_text() == damaged
 
 
 def test_places_that_cannot_be_used(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"\xff\xfe")
-    with pytest.raises(RunError, match="t.csv is no table of this program"):
+    with pytest.raises(RunError, match="t.csv is another program's table"):
         Table(tmp_path / "t.csv", resume=True)
     with pytest.raises(RunError, match=r"t.csv cannot be written \(No such file or directory\)"):
         Table(tmp_path / "missing" / "t.csv")

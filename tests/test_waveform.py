@@ -128,17 +128,19 @@ def test_a_model_of_other_sounds(small_model, tmp_path):
     assert classifier.config.task.labels[found.argmax()] == "hiss"
     assert found.sum() == pytest.approx(1.0, abs=1e-5)
     assert zipfile.ZipFile(out).read("labels.txt").decode().split() == ["silence", "hum", "hiss"]
-    with pytest.raises(ExportError, match="hears crying alone, .* export it with --format waveform"):
+    with pytest.raises(ExportError, match="needs a cry detection model; .* Use --format waveform"):
         export.write(classifier, "frigate", tmp_path / "frigate")
     assert not (tmp_path / "frigate").exists()
 
 
 def test_front_ends_that_cannot_be_inside(detector):
     centred = replace(detector.config, front_end=replace(YAMNET, centred=True))
-    with pytest.raises(ExportError, match="centred: expected False, received True. Export its network by"):
+    with pytest.raises(ExportError, match="centred: expected False, received True. Export its network alone"):
         waveform.check(centred)
     odd = replace(detector.config, front_end=replace(YAMNET, fft_length=600))
-    with pytest.raises(ExportError, match="powers of two alone; this model has front_end.fft_length 600"):
+    with pytest.raises(
+        ExportError, match="only FFTs of powers of two; this model has front_end.fft_length 600"
+    ):
         waveform.check(odd)
 
 
@@ -260,8 +262,8 @@ def test_yamnets_own_answers_are_kept_beside_our_crying(detector, file, windows,
     np.testing.assert_allclose(found[:, CRY_CLASSES], crying, rtol=0, atol=1e-6)
     assert np.abs(yamnets[:, CRY_CLASSES] - crying).max() > 0.1
     readme = (out / "README.md").read_text()
-    assert "The other 519 classes are YAMNet's" in readme
-    assert "on the side" not in readme
+    assert "The other 519 classes are those of YAMNet" in readme
+    assert "the student's softmax outputs" not in readme
     scene = (nursery() * 32_767).astype("<i2").tobytes()
     assert any(label == "crying" for label, _ in frigate_detections(out, scene))
 
@@ -269,7 +271,7 @@ def test_yamnets_own_answers_are_kept_beside_our_crying(detector, file, windows,
 def test_files_that_cannot_stand_beside_ours(detector, file, tmp_path):
     (tmp_path / "text.tflite").write_bytes(b"no model" * 10)
     out = tmp_path / "out"
-    with pytest.raises(ExportError, match="text.tflite is no TFLite file that runs here"):
+    with pytest.raises(ExportError, match="text.tflite is not a TFLite file that can be run"):
         export.write(detector, "frigate", out, yamnet=tmp_path / "text.tflite")
     student = tmp_path / "student.tflite"
     student.write_bytes(detector.model)
@@ -277,7 +279,9 @@ def test_files_that_cannot_stand_beside_ours(detector, file, tmp_path):
         ExportError, match=r"is not YAMNet as Frigate has it. Expected: .* \[15600\] .*\[1, 521\]"
     ):
         export.write(detector, "frigate", out, yamnet=student)
-    with pytest.raises(ExportError, match="can be joined for Frigate alone. Received: format waveform"):
+    with pytest.raises(
+        ExportError, match="expected --format frigate with .*student.tflite. Received: format waveform"
+    ):
         export.write(detector, "waveform", out, yamnet=student)
     with pytest.raises(
         ExportError, match=r"do not fit together. Expected: \(15600,\). Received: \(15600,\) and \(1, "

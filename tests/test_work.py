@@ -103,7 +103,7 @@ def test_a_model_that_cannot_be_loaded_is_no_crash(job, tmp_path):
     arguments = ["detect", str(tmp_path), "--workers", "2", "--model", str(tmp_path / "nothing")]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: no such model folder")
+    assert result.stderr.startswith("Error: expected a model folder or a repository id")
 
 
 def test_work_that_is_given_up_leaves_nothing_but_other_peoples_processes(job):
@@ -172,7 +172,7 @@ def test_signals_leave_whole_results_and_no_processes(running, tmp_path, number)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 2
     assert errors.startswith("Error: stopped after ")
-    assert errors.endswith("of 300 recordings; the same command with --skip-done goes on from here\n")
+    assert errors.endswith("of 300 recordings; to continue, repeat the command with --skip-done\n")
     done = rows(tmp_path / "events.csv")
     assert 3 <= len(done) < 300
     assert all(row["probability"] for row in done)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 _SMALLEST = 1e-6
 
 #: What to say where a prior is to be changed that is not known.
-NO_PRIOR = "this model does not say for which prior it was calibrated; change its threshold"
+NO_PRIOR = "the prior cannot be set: this model has no calibration prior; set its threshold instead"
 
 
 def log_odds(scores: ArrayLike) -> NDArray[np.float64]:

@@ -68,7 +68,7 @@ class Classification:
     @property
     def _kept(self) -> QuantizedLogits:
         if self.logits is None:
-            raise ValueError("classes were not kept; call the detector with classes=True")
+            raise ValueError("this result has no classes; call the detector with classes=True")
         return self.logits
 
     @property

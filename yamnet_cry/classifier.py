@@ -91,7 +91,7 @@ class Classifier:
         """
         if differing := front_end.differences(YAMNET, _AUDIO):
             raise ModelError(
-                f"expected a model that hears audio in blocks at 16 kHz; this one has {differing}"
+                f"streaming needs a model for 16 kHz with non-centred frames; this one has {differing}"
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -150,7 +150,7 @@ class Classifier:
                 [-1, 1] or integers at full scale of their type, of shape (samples,) or
                 (samples, channels). Audio shorter than a window is padded with silence, as YAMNet does.
             progress: Called now and then with the seconds of audio heard so far.
-            strict: Whether a file that is cut short is an error.
+            strict: Whether a file that is truncated is an error.
 
         Returns:
             The probabilities of all labels, in every window and on the whole.
@@ -189,7 +189,7 @@ class Classifier:
         """Gives what the student says of a recording, part by part, to a function.
 
         Returns:
-            The length of the audio in seconds, and whether the file is cut short.
+            The length of the audio in seconds, and whether the file is truncated.
         """
         cuts: list[str] = []
         samples = windows = 0
@@ -209,7 +209,7 @@ class Classifier:
                 progress(windows * front_end.patch_hop_seconds)
         for cut in cuts:
             # It names the line that called the object, two calls up.
-            warnings.warn(f"{cut}; scored as far as it goes", stacklevel=3)
+            warnings.warn(f"{cut}; only this part is scored", stacklevel=3)
         return samples / front_end.sample_rate, bool(cuts)
 
     def logits(self, log_mel: Float32) -> Float32:
@@ -354,7 +354,7 @@ class Classifier:
     def _folder_with(self, names: Sequence[str]) -> Path:
         if self._source is None:
             name = type(self).__name__
-            raise ModelError(f"this {name} comes from no model folder; use {name}.from_pretrained")
+            raise ModelError(f"this {name} was not loaded from a model folder; use {name}.from_pretrained")
         return self._source.fetch(names)
 
     def __repr__(self) -> str:

@@ -87,11 +87,11 @@ class CryDetector(Classifier):
         """
         if task != CRY_TASK:
             raise ModelError(
-                f"this model tells apart {task}; CryDetector needs the task of crying. "
-                "Use Classifier, or `yamnet-cry classify`"
+                f"this model classifies {task}; CryDetector needs a cry detection model. "
+                "Use Classifier or `yamnet-cry classify`"
             )
         if differing := front_end.differences(YAMNET, _WINDOWS):
-            raise ModelError(f"expected a model that hears windows as YAMNet does; this one has {differing}")
+            raise ModelError(f"expected a model with YAMNet's windows; this one has {differing}")
         super().check(task, front_end)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -193,14 +193,14 @@ class CryDetector(Classifier):
     ) -> Detection:
         """Scores a recording of any length, in memory that does not grow with the audio.
 
-        Of a file that is cut short, as by a power cut, what there is is scored, with a Python warning.
+        Of a file that is truncated, as by a power cut, what there is is scored, with a Python warning.
 
         Args:
             source: A path, a binary file object, or ``(waveform, sample_rate)``, as for a `Classifier`.
             classes: Whether to keep the logits of all classes, for `Detection.top`; they take
                 3.8 MB an hour.
             progress: Called now and then with the seconds of audio heard so far.
-            strict: Whether a file that is cut short is an error.
+            strict: Whether a file that is truncated is an error.
 
         Returns:
             The scores of all windows, and the verdict.
@@ -365,7 +365,7 @@ class CryDetector(Classifier):
         seconds = len(result.scores) * YAMNET.patch_hop_seconds
         if seconds < MIN_SECONDS:
             raise AudioError(
-                f"{audio.describe(ambient)}: expected at least {MIN_SECONDS:.0f} s of the room, best ten "
+                f"{audio.describe(ambient)}: expected at least {MIN_SECONDS:.0f} s of the room, ideally ten "
                 f"minutes. Received: {seconds:.1f} s"
             )
         report = fit_room(result, self._event_recall, false_alarms_per_hour, min_recall)

@@ -1,11 +1,11 @@
-"""The errors that tell a user what was received and what to do about it."""
+"""Exceptions for errors that the user can fix."""
 
 
 class YamnetCryError(Exception):
-    """Base of every error raised for something a user can fix.
+    """Base class of all errors that the user can fix.
 
-    The command line prints these as one line and keeps tracebacks for bugs. Each is an error of Python's too,
-    a ValueError or a RuntimeError.
+    The command line prints these as one line; tracebacks indicate bugs. Each is also a built-in error, a
+    ValueError or a RuntimeError.
 
     Examples:
         >>> from yamnet_cry import CryDetector
@@ -22,35 +22,35 @@ class AudioError(YamnetCryError, ValueError):
 
 
 class InputEnded(AudioError):
-    """Live audio that ended though nobody stopped it."""
+    """Live audio that ended without being stopped."""
 
 
 class SourceError(YamnetCryError, ValueError):
-    """A camera, stream or microphone that is named in a way that cannot be understood."""
+    """An invalid address or name of a camera, stream or microphone."""
 
 
 class DeliveryError(YamnetCryError, RuntimeError):
-    """A message that somebody could not be told."""
+    """A message that could not be delivered."""
 
 
 class ModelError(YamnetCryError, ValueError):
-    """A model folder or repository that is missing, incomplete, corrupt or foreign."""
+    """A model folder or repository that is missing, incomplete, damaged or of another kind."""
 
 
 class HubError(YamnetCryError, RuntimeError):
-    """Something that could not be pushed to the Hugging Face Hub, or must not be."""
+    """A push to the Hugging Face Hub that failed or was refused."""
 
 
 class ExportError(YamnetCryError, RuntimeError):
-    """A model that cannot be written in another format, or answers differently in it."""
+    """A model that cannot be exported, or whose export gives different results."""
 
 
 class CorpusError(YamnetCryError, ValueError):
-    """A collection of clips that cannot be trained on or evaluated as it stands."""
+    """A corpus that cannot be used for training or evaluation."""
 
 
 class RecipeError(YamnetCryError, ValueError):
-    """A recipe that does not exist, or a setting it does not have."""
+    """An unknown recipe, or an invalid setting."""
 
 
 class TeacherError(YamnetCryError, RuntimeError):
@@ -62,11 +62,11 @@ class RunError(YamnetCryError, RuntimeError):
 
 
 class LocationError(YamnetCryError, RuntimeError):
-    """A file, folder or bucket that cannot be listed, read or written with the rights there are."""
+    """A file, folder or bucket that cannot be listed, read or written."""
 
 
 class ClusterError(YamnetCryError, RuntimeError):
-    """A cluster that cannot be reached, or whose machines are not what a run needs."""
+    """A cluster that cannot be reached, or whose machines do not meet the requirements."""
 
 
 class PartitionError(YamnetCryError, ValueError):

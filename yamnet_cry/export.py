@@ -50,11 +50,11 @@ def write(classifier: Classifier, name: str, out: Path, *, yamnet: Path | None =
             model; then nothing is left of it.
     """
     if out.exists():
-        raise ExportError(f"{out} exists; name another, or move it away first")
+        raise ExportError(f"{out} already exists; choose another path, or move it away first")
     writer = FORMATS[name]
     if yamnet is not None:
         if name != "frigate":
-            raise ExportError(f"{yamnet} can be joined for Frigate alone. Received: format {name}")
+            raise ExportError(f"expected --format frigate with {yamnet}. Received: format {name}")
         writer = functools.partial(_frigate, yamnet=yamnet)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _tflite(classifier: Classifier, out: Path) -> str:
     log_mel = _scene(classifier)
     written = model_folder.student(classifier.config, out.read_bytes(), classifier.context)
     if not np.array_equal(written.logits(log_mel), classifier.logits(log_mel)):
-        raise ExportError("the file gives other logits than the model")
+        raise ExportError("the logits of the exported file differ from those of the model")
     embeddings = "" if classifier.context is None else ", and the embeddings that context.npz takes"
     return f"an INT8 TFLite file of {len(classifier.model):,} bytes; it gives the model's logits{embeddings}"
 
@@ -117,7 +117,7 @@ def _c_array(classifier: Classifier, out: Path) -> str:
     _, _, body = (out / kit.MODEL_FILES[1]).read_text(encoding="utf-8").partition("] = {")
     read = bytes(int(value) for value in body.partition("};")[0].replace(",", " ").split())
     if read != classifier.model:
-        raise ExportError("the array does not hold the model")
+        raise ExportError("the array differs from the model")
     return f"{' and '.join(kit.MODEL_FILES)}; read back, the array is the model byte for byte"
 
 
@@ -129,7 +129,7 @@ def _firmware(classifier: Classifier, out: Path) -> str:
     without = "" if network.installed() else f"\n{_WITHOUT_MICRO}"
     printed = kit.self_test(out)
     if printed is None:
-        return f"a firmware kit; not tested, for there is no C compiler here: see its README.md{without}"
+        return f"a firmware kit; not tested, because there is no C compiler: see its README.md{without}"
     return f"a firmware kit, whose self-test passes here:\n{printed}{without}"
 
 
@@ -215,7 +215,7 @@ def _from_samples(classifier: Classifier, yamnet: Path | None = None) -> tuple[b
         others = np.delete(np.arange(len(labels)), config.task.group_indices)
         expected[:, others] = waveform.answers(theirs, windows)[:, others]
         if not np.array_equal(found[:, others], expected[:, others]):
-            raise ExportError(f"joined with ours, {yamnet} answers otherwise than alone")
+            raise ExportError(f"after joining, the scores of {yamnet} differ from those of the file alone")
     agrees = _differing(np.abs(found - expected).mean(axis=0).max())
     return written, (
         f"{len(written):,} bytes, from {front_end.patch_samples:,} samples at {front_end.sample_rate:,} Hz "
@@ -235,7 +235,7 @@ def _yamnet(path: Path, samples: int, classes: int) -> bytes:
         shapes = [list(map(int, details[0]["shape"])) for details in (given, said)]
     # LiteRT says of a file that is none, or of operators that it lacks, no more than these.
     except (ValueError, RuntimeError) as error:
-        raise ExportError(f"{path} is no TFLite file that runs here ({error})") from None
+        raise ExportError(f"{path} is not a TFLite file that can be run ({error})") from None
     if len(given) != 1 or shapes != [[samples], [1, classes]]:
         raise ExportError(
             f"{path} is not YAMNet as Frigate has it. Expected: one input of shape {[samples]} and an "

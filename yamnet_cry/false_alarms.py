@@ -93,9 +93,9 @@ class AmbientReport:
     stretches: tuple[Stretch, ...] = ()
 
     def cost(self) -> str:
-        """Returns what the threshold costs, in words."""
+        """Describes the recall at the threshold."""
         if self.recall is None or self.recall_before is None:
-            return "how many crying clips still raise an event is unknown: the model folder does not say"
+            return "recall is unknown: the model folder has no event_recall"
         return (
             f"at this threshold {self.recall * 100:.0f} % of crying clips still raise an event "
             f"({self.recall_before * 100:.0f} % before)"
@@ -176,7 +176,7 @@ def fit_threshold(
         ValueError: If ``false_alarms_per_hour`` is not positive.
     """
     if not false_alarms_per_hour > 0:
-        raise ValueError(f"false_alarms_per_hour is positive. Received: {false_alarms_per_hour}")
+        raise ValueError(f"expected a positive false_alarms_per_hour. Received: {false_alarms_per_hour}")
     tail = Tail(probabilities, settings)
     before = tail.rate(threshold)
     to_confirm = _RULE_OF_THREE / false_alarms_per_hour
@@ -202,7 +202,7 @@ def fit_room(
         ValueError: If an argument is out of its range.
     """
     if not 0 <= min_recall <= 1:
-        raise ValueError(f"min_recall is in [0, 1]. Received: {min_recall}")
+        raise ValueError(f"expected min_recall in [0, 1]. Received: {min_recall}")
     track, settings = room.probabilities, room.event_settings
     report = fit_threshold(track, settings, room.threshold, false_alarms_per_hour)
     if recall is not None:
@@ -214,30 +214,30 @@ def fit_room(
     if report.false_alarms_per_hour > false_alarms_per_hour * 1.001:
         found = (
             f"even at threshold {report.threshold:.3f}, {rate_text(report.false_alarms_per_hour)} false "
-            f"alarms an hour are expected. Acceptable: {rate_text(false_alarms_per_hour)}"
+            f"alarms per hour are expected. Acceptable: {rate_text(false_alarms_per_hour)}"
         )
     elif report.recall is not None and report.recall < min_recall:
         found = (
-            f"{rate_text(false_alarms_per_hour)} false alarms an hour need threshold {report.threshold:.3f}: "
-            f"{report.cost()}. Expected: at least {min_recall * 100:.0f} %"
+            f"{rate_text(false_alarms_per_hour)} false alarms per hour need threshold "
+            f"{report.threshold:.3f}: {report.cost()}. Expected: at least {min_recall * 100:.0f} %"
         )
     else:
         return report
     heard = "; ".join(map(str, report.stretches))
     if report.stretches[0].level < room.threshold:
         why = (
-            f"There was no event in {report.hours * 60:.1f} minutes, but they are too few to expect so few "
-            f"alarms. Nearest to an event: {heard}. Record more of the room"
+            f"{report.hours * 60:.1f} minutes without an event are too short to expect so few false "
+            f"alarms. Closest to an event: {heard}. Record the room for longer"
         )
     else:
-        why = f"{heard}: was a baby in the room? Record it again without these sounds"
+        why = f"{heard}. If that is a baby, record the room again without crying"
     kept = None if recall is None else recall.threshold_for(min_recall)
     if kept is not None and kept > room.threshold:
         # Extrapolated, but no fewer than were counted.
         counted = len(find_events(track, kept, settings)) / report.hours
         rate = max(counted, Tail(track, settings).rate(kept))
         kept_share = f"{min_recall * 100:.0f} % of crying clips"
-        why += f", or accept {rate_text(rate)} false alarms an hour to keep {kept_share}"
+        why += f", or accept {rate_text(rate)} false alarms per hour to keep {kept_share}"
     raise CalibrationError(f"not calibrated: {found}. {why}", report)
 
 

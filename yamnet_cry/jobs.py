@@ -68,7 +68,7 @@ class Job:
         source: Where to read it.
         files: Files to write, by kind.
         explain: Whether to name the sounds in each event.
-        strict: Whether a recording that is cut short is an error.
+        strict: Whether a recording that is truncated is an error.
     """
 
     recording: Path
@@ -123,7 +123,7 @@ def hear(
         AudioError: If it cannot be read.
     """
     with warnings.catch_warnings():
-        # The result says whether it is cut short.
+        # The result says whether it is truncated.
         warnings.simplefilter("ignore", UserWarning)
         result = detector(source, classes=explain, progress=progress, strict=strict)
     return result, [_heard(result, event) for event in result.events] if explain else []

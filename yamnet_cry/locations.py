@@ -187,7 +187,7 @@ class Location:
         except ImportError:
             protocol = self.name.partition("://")[0]
             package = _PACKAGES.get(protocol)
-            hint = f"pip install {package}" if package else "install what fsspec names for it"
+            hint = f"pip install {package}" if package else "install the package that fsspec names"
             raise LocationError(
                 f"{self.name}: {protocol}:// needs a package that is missing; {hint}"
             ) from None

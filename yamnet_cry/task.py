@@ -126,7 +126,7 @@ class Task:
             ValueError: If the task has no group.
         """
         if not self.group:
-            raise ValueError("this task has no group, and no score")
+            raise ValueError("this task has no group, so it has no score")
         chosen = list(self.group_indices)
         if self.kind == "independent":
             return np.minimum(self.probabilities(logits)[:, chosen].sum(axis=1), np.float32(1.0))

@@ -106,7 +106,7 @@ class Work:
         except BrokenProcessPool:
             raise RunError(
                 "a worker process crashed; memory may have run out. "
-                "What is printed is done; try again with --workers 1"
+                "Printed results are complete; try again with --workers 1"
             ) from None
         finally:
             if not all(future.done() for future in futures):

@@ -1,4 +1,4 @@
-// Samples in, windows out: what yamnet_cry/streaming.py does.
+// From samples to windows, like yamnet_cry/streaming.py.
 
 import { listening } from "./context.js";
 import { EventTracker, HOP_SECONDS, WINDOW_SECONDS, probability } from "./events.js";
@@ -16,7 +16,7 @@ const SILENCE_DBFS = -100;
 const DARKEST = Math.log(LOG_OFFSET);
 const BYTES_PER_NEPER = 255 / 12;
 
-/** Hears audio as it comes. Updates hold time, probability, level, crying, started, finished and columns. */
+/** Scores a stream of audio. Updates have time, probability, level, crying, started, finished and columns. */
 export class Listener {
   #samples = new Float32Array(PATCH_SAMPLES);
   #filled = 0;
@@ -33,17 +33,17 @@ export class Listener {
     this.logOdds = model.context ? listening(model.context) : (logits) => logOddsOf(logits, model.score);
   }
 
-  /** Seconds heard so far. */
+  /** Seconds of audio received so far. */
   get seconds() {
     return this.#received / SAMPLE_RATE;
   }
 
-  /** Takes the next samples, mono; returns an update for each window that is whole by now. */
+  /** Takes the next mono samples; returns an update for each complete window. */
   push(part) {
     return this.#take(this.resampler.push(part));
   }
 
-  /** Ends the audio: returns the updates of the last windows, and the event that was going on, or null. */
+  /** Ends the audio: returns the updates of the last windows and the ongoing event, or null. */
   finish() {
     const updates = this.#take(this.resampler.finish());
     if (!this.#windows || this.#filled > PATCH_SAMPLES - HOP_SAMPLES) {
@@ -66,7 +66,7 @@ export class Listener {
     return updates;
   }
 
-  /** Judges the window that is whole, and makes room for the next. */
+  /** Scores the complete window and makes room for the next. */
   #hear() {
     // The first half of a window is the second half of the one before.
     const known = this.#windows ? PATCH_HOP : 0;

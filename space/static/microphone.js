@@ -1,7 +1,7 @@
-// A microphone, from the audio thread straight to a worker: neither waits for the page, so that both go on
+// Sends the microphone from the audio thread directly to a worker. Neither waits for the page, so both continue
 // when it is hidden.
 
-/** Listens until `stop`. `onUpdate` gets what each window brings, `onProblem` what went wrong, in words. */
+/** Listens until `stop`. `onUpdate` gets the update of each window, `onProblem` an error message. */
 export class Microphone {
   #worker;
   #number = 0;
@@ -10,7 +10,7 @@ export class Microphone {
   constructor(worker, { onUpdate, onProblem }) {
     this.#worker = worker;
     worker.addEventListener("message", ({ data }) => {
-      if (data.kind === "failed" && this.context) onProblem(`It cannot hear any more: ${data.reason}.`);
+      if (data.kind === "failed" && this.context) onProblem(`Detection failed: ${data.reason}.`);
       if (data.number !== this.#number) return;
       if (data.kind === "update") onUpdate(data.update);
       if (data.kind === "stopped") this.#stopped?.(data.event);
@@ -20,11 +20,11 @@ export class Microphone {
 
   #stopped = null;
 
-  /** Asks for a microphone and listens; an error's message is for people. */
+  /** Requests a microphone and listens; error messages are shown to the user. */
   async start(threshold) {
     const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     const stream = await navigator.mediaDevices.getUserMedia({ audio }).catch((error) => {
-      throw new Error(refusals[error.name] ?? `The browser gives no microphone (${error.name}).`);
+      throw new Error(refusals[error.name] ?? `The browser does not provide a microphone (${error.name}).`);
     });
     this.#closers.push(() => stream.getTracks().forEach((track) => track.stop()));
     const context = new AudioContext();
@@ -43,21 +43,21 @@ export class Microphone {
     this.#number++;
     const settings = { kind: "listen", sampleRate: context.sampleRate, threshold, number: this.#number };
     this.#worker.postMessage({ ...settings, port: port2 }, [port2]);
-    // Nothing is played, but some browsers run no node that leads nowhere.
+    // Nothing is played, but some browsers do not run unconnected nodes.
     context.createMediaStreamSource(stream).connect(capture).connect(context.destination);
     const [track] = stream.getAudioTracks();
-    track.onended = () => this.onProblem("The microphone is gone: another program took it, or it was unplugged.");
+    track.onended = () => this.onProblem("The microphone was disconnected, or another program uses it.");
     context.onstatechange = () => {
       if (context.state === "suspended" || context.state === "interrupted") context.resume();
     };
     await context.resume();
   }
 
-  /** Ends the audio; returns the event that was going on, or null. */
+  /** Stops; returns the ongoing event, or null. */
   async stop() {
     const ended = new Promise((resolve) => {
       this.#stopped = resolve;
-      // A worker that died answers nothing.
+      // A crashed worker never answers.
       setTimeout(resolve, 2000, null);
     });
     this.#worker.postMessage({ kind: "stop" });
@@ -73,6 +73,6 @@ export class Microphone {
 
 const refusals = {
   NotAllowedError: "The microphone is not allowed here. Allow it in the browser's settings for this page.",
-  NotFoundError: "There is no microphone.",
-  NotReadableError: "Another program uses the microphone.",
+  NotFoundError: "No microphone found.",
+  NotReadableError: "The microphone is in use by another program.",
 };

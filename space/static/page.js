@@ -9,16 +9,16 @@ import { clock, csv, duration, labels, percent, verdict } from "./words.js";
 
 const SHOWN_SECONDS = 60;
 const MOST_EVENTS = 100;
-// Windows come every half second: after this long without one, something is wrong.
+// Windows come every half second: a longer pause is an error.
 const DEAF_SECONDS = 5;
-// A microphone that is muted gives digital silence; a quiet room never does for long.
+// Only a muted microphone gives digital silence for long.
 const SILENT_WINDOWS = 20;
-// While a baby cries on, the alarm sounds again.
+// The alarm repeats while a baby cries.
 const REPEAT_SECONDS = 20;
 
 const find = (selector) => document.querySelector(selector);
 
-/** What is remembered from one visit to the next, where the browser allows it. */
+/** Settings kept between visits, where the browser allows it. */
 const memory = {
   get(name) {
     try {
@@ -31,7 +31,7 @@ const memory = {
     try {
       localStorage.setItem(`yamnet-cry ${name}`, value);
     } catch {
-      // A page in a frame may not remember anything.
+      // A page in a frame has no storage.
     }
   },
 };
@@ -39,7 +39,7 @@ const memory = {
 function show(panel, kind, sentence, more = "") {
   const [strong, span] = panel.querySelectorAll(".verdict > *");
   panel.querySelector(".verdict").className = `verdict ${kind}`;
-  // A status that is written anew is read out anew.
+  // Screen readers announce a status each time it is written.
   if (strong.textContent !== sentence) strong.textContent = sentence;
   if (span.textContent !== more) span.textContent = more;
 }
@@ -52,7 +52,7 @@ worker.addEventListener("message", ({ data }) => {
   if (data.kind === "ready") begin(data.model);
   else if (data.kind === "failed" && !model) unusable(data.reason);
 });
-worker.onerror = () => unusable("this browser cannot run it; a newer one can");
+worker.onerror = () => unusable("this browser is too old to run it");
 
 function unusable(reason) {
   find("#loading").textContent = `The page could not be loaded: ${reason}.`;
@@ -76,7 +76,7 @@ function moved() {
   const sensitivity = Number(find("#sensitivity").value);
   threshold = Math.round((1 - sensitivity) * 1e4) / 1e4;
   find("#threshold").textContent =
-    `Crying counts from a probability of ${percent(threshold)} on. To the right: more detections and more false alarms.`;
+    `Threshold: a probability of ${percent(threshold)}. To the right: more detections and more false alarms.`;
   worker.postMessage({ kind: "threshold", threshold });
   drawLive();
   if (recording) showRecording();
@@ -104,12 +104,12 @@ async function startListening() {
   find("#live-events").replaceChildren();
   find("#none").hidden = false;
   panel.hidden = false;
-  show(panel, "quiet", "Listening", "It says what it hears, every half second.");
+  show(panel, "quiet", "Listening", "Updated every half second.");
   try {
     await microphone.start(threshold);
   } catch (error) {
     live = null;
-    show(panel, "problem", "It cannot listen", error.message);
+    show(panel, "problem", "Listening failed", error.message);
     find("#listen").disabled = false;
     return;
   }
@@ -144,7 +144,7 @@ function heard(update) {
   if (!live) return;
   live.last = performance.now();
   live.told = false;
-  // When its first sample was heard, as the clock on the wall says.
+  // Time of day of the first sample.
   live.epoch ??= Date.now() - update.time * 1000;
   live.columns.push(...columnsOf(update.columns));
   live.probabilities.push(update.probability);
@@ -157,7 +157,7 @@ function heard(update) {
   const sure = `A baby cries with a probability of ${percent(update.probability)}.`;
   if (live.silent >= SILENT_WINDOWS) {
     status("problem", update, "No sound");
-    show(find("#live"), "problem", "The microphone gives no sound at all", "Is it muted, or covered by a switch?");
+    show(find("#live"), "problem", "The microphone delivers only silence", "Is it muted, or covered by a switch?");
   } else {
     status(state, update, "Listening");
     show(find("#live"), state, update.crying ? "A baby is crying" : "No crying", sure);
@@ -170,7 +170,7 @@ function heard(update) {
   if (document.visibilityState === "visible") drawLive(update.time);
 }
 
-/** Keeps what the picture shows, and no more. */
+/** Drops what the picture no longer shows. */
 function forget() {
   const columns = live.columns.length - Math.ceil(SHOWN_SECONDS / COLUMN_SECONDS) - 16;
   if (columns > 0) {
@@ -204,14 +204,14 @@ function finished(event) {
   const row = document.createElement("li");
   row.value = live.count;
   const length = duration(event.end - event.start);
-  row.textContent = `${timeOfDay(event.start)} (${clock(event.start)}): cried for ${length}, most sure ${percent(event.peak)}`;
+  row.textContent = `${timeOfDay(event.start)} (${clock(event.start)}): cried for ${length}, peak ${percent(event.peak)}`;
   find("#live-events").prepend(row);
   while (find("#live-events").childElementCount > MOST_EVENTS) find("#live-events").lastChild.remove();
 }
 
 function watch() {
   if (performance.now() - live.last > DEAF_SECONDS * 1000) {
-    problem("No sound arrives from the microphone. Stop listening, and start again.");
+    problem("No sound arrives from the microphone. Stop listening and start again.");
   }
 }
 
@@ -220,8 +220,8 @@ function problem(reason) {
   find("#bar").className = "problem";
   find("#still").textContent = "Not listening";
   document.title = "Not listening";
-  show(find("#live"), "problem", "It does not hear any more", reason);
-  if (!live.told) tell("It does not hear any more", reason);
+  show(find("#live"), "problem", "No longer listening", reason);
+  if (!live.told) tell("No longer listening", reason);
   live.told = true;
 }
 
@@ -289,8 +289,8 @@ async function take(file) {
     recording = null;
     panel.hidden = false;
     for (const part of panel.querySelectorAll(":scope > :not(.verdict)")) part.hidden = true;
-    const reason = error instanceof Unheard ? error.message : `${file.name} could not be heard (${error.message}).`;
-    show(panel, "problem", "This cannot be heard", reason);
+    const reason = error instanceof Unheard ? error.message : `${file.name} could not be read (${error.message}).`;
+    show(panel, "problem", "This file cannot be used", reason);
   }
   progress.hidden = true;
 }
@@ -306,7 +306,7 @@ function showRecording() {
   draw(panel.querySelector("canvas"), { ...recording, events, threshold, from: 0, to: Math.max(seconds, 0.01) });
   const rows = events.map(({ start, end, peak }) => [clock(start), clock(end), duration(end - start), percent(peak)]);
   const table = panel.querySelector("table");
-  table.replaceChildren(row("th", ["from", "to", "lasts", "most sure"]), ...rows.map((cells) => row("td", cells)));
+  table.replaceChildren(row("th", ["from", "to", "duration", "peak"]), ...rows.map((cells) => row("td", cells)));
   table.hidden = find("#downloads").hidden = !events.length;
   const stem = name.replace(/\.[^.]*$/, "") || "recording";
   for (const link of find("#downloads").children) URL.revokeObjectURL(link.href);

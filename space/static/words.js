@@ -1,4 +1,4 @@
-// Times, verdicts and files of events, in the words of the Python package.
+// Formats times, verdicts and event files like the Python package.
 
 /** Formats a time: 0:02.4, or 1:02:03.0. */
 export function clock(seconds) {
@@ -20,7 +20,7 @@ export function duration(seconds) {
 /** Formats a share; the number and its sign stay on one line. */
 export const percent = (share) => `${Math.round(share * 100)}\u00a0%`;
 
-/** Says in one sentence what was heard. */
+/** Describes the events in one sentence. */
 export function verdict(events) {
   if (!events.length) return "No crying heard";
   const total = events.reduce((sum, event) => sum + event.end - event.start, 0);

@@ -60,7 +60,7 @@ def sounds(tmp_path):
         (["--audio", "a", "--partitions", "p"], "--partitions needs --cluster"),
         (
             ["--nights", "n", "--cluster", "auto"],
-            "--cluster hears a corpus; nights are heard on this machine",
+            "--nights cannot be combined with --cluster.",
         ),
     ],
 )

@@ -47,9 +47,9 @@ def expected(files: list[Path]) -> list[dict[str, object]]:
 def test_the_same_events_as_here_and_what_cannot_be_read(address, recordings, tmp_path):
     result = run(recordings, "--cluster", address, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert result.stdout.startswith("6 recordings, crying in ")
+    assert re.match(r"6 recordings, \d with crying: ", result.stdout)
     assert "broken.wav" in result.stderr
-    assert "all 2 reasons are in" in result.stderr
+    assert "all 2 errors are listed in" in result.stderr
     found = rows(tmp_path / "out")
     wanted = expected([*recordings.glob("?.wav"), recordings / "late" / "quiet.flac"])
     assert len(found) == len(wanted)
@@ -74,13 +74,15 @@ def test_a_url_a_pattern_and_going_on(address, recordings, tmp_path):
     assert (result.exit_code, result.stderr) == (0, "")
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*.parquet")}
     result = run(pattern, "--cluster", address, "--out", out)
-    assert "1 of 8 recordings are done already" in result.stderr
-    assert result.stdout.startswith("6 recordings, ")
+    assert "1 of 8 recordings are already done" in result.stderr
+    assert re.match(r"6 recordings, \d with crying: ", result.stdout)
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert len(rows(tmp_path / "out")) == len(
         expected([*recordings.glob("?.wav"), recordings / "late" / "quiet.flac"])
     )
-    assert run(pattern, "--cluster", address, "--out", out).stderr.startswith("8 of 8 recordings are done")
+    assert run(pattern, "--cluster", address, "--out", out).stderr.startswith(
+        "8 of 8 recordings are already done"
+    )
 
 
 def test_ctrl_c_keeps_what_is_done_and_nothing_of_ray_is_printed(address, recordings, tmp_path):
@@ -99,11 +101,11 @@ def test_ctrl_c_keeps_what_is_done_and_nothing_of_ray_is_printed(address, record
     out, errors = started.communicate(timeout=60)
     assert (started.returncode, out) == (2, "")
     assert re.fullmatch(
-        r"Error: stopped after \d+ of 600 recordings; the same command goes on from here\n", errors
+        r"Error: stopped after \d+ of 600 recordings; to continue, repeat the command\n", errors
     )
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stdout == f"600 recordings, crying in 600 of them: {tmp_path / 'out'}\n"
-    assert re.fullmatch(r"\d+ of 600 recordings are done already\n", again.stderr)
+    assert again.stdout == f"600 recordings, 600 with crying: {tmp_path / 'out'}\n"
+    assert re.fullmatch(r"\d+ of 600 recordings are already done\n", again.stderr)
 
 
 def test_another_threshold_needs_another_folder(address, recordings, tmp_path):
@@ -111,7 +113,7 @@ def test_another_threshold_needs_another_folder(address, recordings, tmp_path):
     assert run(*one).exit_code == 0
     result = run(*one, "--threshold", 0.9)
     assert result.exit_code == 2
-    assert "holds events of another model, threshold or settings; name another folder" in result.stderr
+    assert "holds events of another model, threshold or settings; choose another folder" in result.stderr
 
 
 def test_sounds_in_events_and_exit_codes(address, recordings, tmp_path):
@@ -129,9 +131,12 @@ def test_sounds_in_events_and_exit_codes(address, recordings, tmp_path):
         (["--cluster", "auto"], "--cluster needs --out"),
         (
             ["--cluster", "auto", "--out", "o", "--csv", "a.csv"],
-            "--csv is for recordings heard on this machine",
+            "--csv cannot be combined with --cluster.",
         ),
-        (["--cluster", "auto", "--out", "o", "--workers", "2"], "--workers is for recordings heard on this"),
+        (
+            ["--cluster", "auto", "--out", "o", "--workers", "2"],
+            "--workers cannot be combined with --cluster.",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(options, message):

@@ -31,7 +31,7 @@ ray = pytest.importorskip("ray", reason="needs the extra cluster")
 @pytest.mark.parametrize("address", ["nowhere", "host:port", ":6379", "10.0.0.1"])
 def test_what_is_no_address(address):
     with (
-        pytest.raises(ClusterError, match=f"a cluster is auto, or HOST:PORT .*Received: '{address}'"),
+        pytest.raises(ClusterError, match=f"expected auto or HOST:PORT, .*Received: '{address}'"),
         engine.connected(address),
     ):
         pass
@@ -42,7 +42,7 @@ def test_nobody_answers():
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         with (
-            pytest.raises(ClusterError, match=f"no cluster of Ray at {address} .*`ray start --head` prints"),
+            pytest.raises(ClusterError, match=f"no Ray cluster at {address} .*`ray start --head` prints"),
             engine.connected(address),
         ):
             pass
@@ -68,7 +68,7 @@ except ClusterError as error:
     )
     if not done.stdout and _ray_runs_here():
         pytest.skip("another cluster of Ray runs on this machine")
-    assert done.stdout.startswith("no cluster of Ray runs on this machine; start one with `ray start --head`")
+    assert done.stdout.startswith("no Ray cluster runs on this machine; start one with `ray start --head`")
     assert len(done.stdout.splitlines()) == 1
 
 
@@ -113,7 +113,7 @@ def test_a_recording_that_ends_processes_is_found_among_the_errors(address, tmp_
     assert sorted(judged) == ["a", "b", "c", "d"]
     assert partitions.reasons() == {
         "origin of torn": "torn",
-        "origin of deadly": "deadly: every process that read it died; it may be damaged, or too long",
+        "origin of deadly": "deadly: every process that read it crashed; it may be damaged or too long",
     }
 
 

@@ -193,5 +193,5 @@ def test_a_driver_that_is_killed(address, clips, folder, synthetic_corpus, tmp_p
 
 def test_a_place_that_only_the_machines_see(address, clips):
     # Every process has a memory of its own.
-    with pytest.raises(ClusterError, match="does not show it here; name a bucket, or a folder that all"):
+    with pytest.raises(ClusterError, match="does not contain it here; use a bucket, or a folder that all"):
         found(address, clips, "memory://of-each-process", TinyTeacher())

@@ -78,7 +78,10 @@ def test_a_file_that_is_cut(partitions, tmp_path, share):
     (file,) = (tmp_path / "results").glob("*.parquet")
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(PartitionError, match=f"{file} is damaged .*; delete it, .*All others stay done"):
+    with pytest.raises(
+        PartitionError,
+        match=f"{file} is damaged .*; delete it and repeat the command to rebuild it. All others stay done",
+    ):
         partitions.done()
     file.unlink()
     assert partitions.done() == {"C"}
@@ -99,7 +102,7 @@ def test_a_file_damaged_in_the_middle(partitions, tmp_path):
 def test_files_of_others(partitions, tmp_path):
     (tmp_path / "results").mkdir()
     pq.write_table(pa.table({"a": [1]}), tmp_path / "results" / "mine.parquet")
-    with pytest.raises(PartitionError, match="mine.parquet is no partition of this program"):
+    with pytest.raises(PartitionError, match="mine.parquet was not written by yamnet-cry"):
         partitions.done()
 
 

@@ -82,12 +82,14 @@ def test_a_dataset_in_another_layout(parquet):
 
 def test_a_split_of_another_name(parquet):
     shutil.move(parquet / "test-00000.parquet", parquet / "eval-00000.parquet")
-    with pytest.raises(CorpusError, match="split is one of train, validation, val, test. Received: 'eval'"):
+    with pytest.raises(
+        CorpusError, match="expected a split of train, validation, val, test. Received: 'eval'"
+    ):
         sources.load(parquet.as_uri())
 
 
 def test_what_is_not_there(tmp_path):
-    with pytest.raises(CorpusError, match="memory://nothing-here holds no files"):
+    with pytest.raises(CorpusError, match="memory://nothing-here contains no files"):
         sources.load("memory://nothing-here")
     with pytest.raises(LocationError, match="xyz://bucket cannot be listed"):
         sources.load("xyz://bucket")

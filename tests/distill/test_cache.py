@@ -60,7 +60,7 @@ def test_a_cache_without_room(path, monkeypatch):
     with monkeypatch.context() as full:
         full.setattr(sqlite3, "connect", to_a_full_disk)
         cache = LogitsCache(path, "t", NUM_CLASSES)
-    with pytest.raises(RunError, match="cannot be cached .*full.*; name another place with --cache"):
+    with pytest.raises(RunError, match="cannot be cached .*full.*; choose another place with --cache"):
         cache.put({bytes([n]): np.zeros((8, 521), np.float32) for n in range(50)})
     assert cache.get(bytes([0])) is None
     cache.close()
@@ -186,7 +186,7 @@ def test_clearing_asks(path, answer, left):
     used(path, 0, 10)
     before = path.stat().st_size
     result = run("--cache", path, "--clear", answer=answer)
-    assert f"Delete the teacher's logits in {path}, {before / 1e6:,.1f} MB?" in result.stderr
+    assert f"Delete the cached teacher logits in {path} ({before / 1e6:,.1f} MB)?" in result.stderr
     assert contents(path).entries == left
     assert result.exit_code == (1 if left else 0)
     if not left:
@@ -227,7 +227,7 @@ def test_what_is_no_cache_is_left_as_it_is(path, make):
         result = run("--cache", path, *arguments)
         assert result.exit_code == 2
         assert result.stderr.startswith(f"Error: the cache {path} cannot be used (")
-    with pytest.raises(RunError, match="cannot be used .*; name another with --cache"):
+    with pytest.raises(RunError, match="cannot be used .*; set another with --cache"):
         LogitsCache(path, "t", NUM_CLASSES)
     assert (path.read_bytes() if path.is_file() else None) == before
 

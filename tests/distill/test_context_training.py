@@ -157,7 +157,7 @@ def test_it_is_measured_beside_the_release_before(
     assert measured.config.calibration == detector.config.calibration
     # It was taught to tell real crying, not these synthetic sounds.
     assert models["previous"]["all"]["auc"]["value"] != models["int8"]["all"]["auc"]["value"]
-    assert "INT8 student of the release before |" in card.results_table(measured.results)
+    assert "INT8 student of the previous release |" in card.results_table(measured.results)
 
 
 def test_an_interrupted_context_goes_on(arguments, finished, tmp_path, monkeypatch):
@@ -301,6 +301,6 @@ def test_a_model_that_a_run_cannot_begin_with(arguments, finished, tmp_path):
     )
     with pytest.raises(RecipeError, match="to be those of the model to start from in at least one layer"):
         distill(out=tmp_path / "m", start=finished, **{**arguments, "recipe": other})
-    with pytest.raises(ModelError, match="no such model folder"):
+    with pytest.raises(ModelError, match="expected a model folder or a repository id"):
         distill(out=tmp_path / "m", start=tmp_path / "none", **{**arguments, "recipe": other})
     assert not list(tmp_path.iterdir())

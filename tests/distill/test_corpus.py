@@ -50,12 +50,12 @@ def test_a_manifest_with_a_byte_order_mark(tmp_path):
         ("", "lacks the column file, target, split, group. Received: nothing"),
         ("file,target,group\na.wav,cry,g\n", "lacks the column split. Received: file, target, group"),
         (HEADER, "lists no clips"),
-        (HEADER + "a.wav,cry,dev,g\n", "line 2: split is one of train, val, test. Received: 'dev'"),
+        (HEADER + "a.wav,cry,dev,g\n", "line 2: expected a split of train, val, test. Received: 'dev'"),
         (HEADER + "a.wav,cry,train,\n", "line 2: group is empty"),
         (HEADER + "a.wav,cry\n", "line 2: split is empty"),
         (HEADER + "c.wav,cry,train,g\n", "line 2: c.wav does not exist"),
         (HEADER + "../a.wav,cry,train,g\n", r"line 2: \.\./a.wav lies outside the folder"),
-        (HEADER + "a\0.wav,cry,train,g\n", r"line 2: 'a\\x00.wav' is no file name"),
+        (HEADER + "a\0.wav,cry,train,g\n", r"line 2: 'a\\x00.wav' is not a file name"),
         (HEADER + "/etc/hostname,cry,train,g\n", "lies outside the folder"),
         (HEADER + "a.wav,cry,train,g\na.wav,cry,train,g\n", "lists a.wav more than once"),
         (
@@ -163,7 +163,7 @@ def test_a_manifest_of_labels(tmp_path):
 
 
 def test_one_class_is_not_enough(tmp_path):
-    with pytest.raises(CorpusError, match=r"two labels or more to tell apart. Received: dog. A"):
+    with pytest.raises(CorpusError, match=r"at least two labels. Received: dog. A"):
         pets(tmp_path, dog=9)
 
 
@@ -181,7 +181,7 @@ def test_a_class_of_few_groups_is_warned_of(tmp_path, caplog):
     clips, task = pets(tmp_path, dog=14, cat=4)
     corpus.check(clips, task)
     assert [record.getMessage() for record in caplog.records] == [
-        "Warning: 'cat' has only 2 groups to learn from; record it in more places, from more sources"
+        "Warning: 'cat' has only 2 training groups; record it in more places and from more sources"
     ]
 
 
@@ -193,7 +193,7 @@ def test_sounds_of_other_names_have_another_recipe(tmp_path):
 
 def test_labels_that_a_task_does_not_know(tmp_path):
     clips, _ = pets(tmp_path, dog=9, cat=9)
-    with pytest.raises(CorpusError, match=r"is labelled 'cat', which the task does not know. Expected: dog"):
+    with pytest.raises(CorpusError, match=r"labelled 'cat', which is not a label of the task. Expected: dog"):
         corpus.check(clips, Task(("dog", "horse")))
 
 

@@ -126,7 +126,7 @@ def test_a_batch_without_equal_shares_is_refused(on_jax):
     devices.check(4, recipe)
     with pytest.raises(
         RunError,
-        match="train.batch_size to be a multiple of the 3 devices, .*: 32; --set train.batch_size=33",
+        match="train.batch_size to be a multiple of the 3 devices, .*: 32; use --set train.batch_size=33",
     ):
         devices.check(3, recipe)
     of_context = replace(
@@ -147,7 +147,7 @@ def test_devices_that_are_not_there_are_refused(on_jax, count):
 def test_idle_devices_are_spoken_of(on_jax, caplog):
     caplog.set_level("INFO")
     devices.check(1, recipes.get("reference"))
-    assert "training on one of 6 devices; --devices 6 shares every step" in caplog.text
+    assert "training on one of 6 devices; use all with --devices 6" in caplog.text
 
 
 class Batches:

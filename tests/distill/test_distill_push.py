@@ -15,7 +15,7 @@ SETTINGS = ("train.epochs=6", "train.batch_size=8", "augmentation.views=4", "aug
 DOUBTED = """
 from yamnet_cry.cli import main
 from yamnet_cry.distill import fitness
-fitness.doubt = lambda metrics: "the INT8 student does not hear crying: AUC 0.190; train for more epochs"
+fitness.doubt = lambda metrics: "the INT8 student does not detect crying: AUC 0.190; train for more epochs"
 main({})
 """
 
@@ -55,7 +55,7 @@ def test_a_push_that_fails_after_training_loses_nothing(command, tmp_path):
         assert result.returncode == 2
         assert "Error: user/tiny could not be pushed: the connection failed" in result.stderr
         last = result.stderr.splitlines()[-1]
-        assert last == f"The model is safe in {out}; push it with: yamnet-cry push '{out}' user/tiny"
+        assert last == f"The model is saved in {out}; push it with: yamnet-cry push '{out}' user/tiny"
         server.dead, server.dies_at = False, None
         again = here.run("push", str(out), "user/tiny")
         assert again.returncode == 0, again.stderr
@@ -70,14 +70,14 @@ def test_a_student_that_hears_nothing_is_written_but_not_pushed(command, tmp_pat
         arguments = [*command, "--set", "train.epochs=1", "--out", str(out)]
         result = here.run(code=DOUBTED.format(arguments))
         assert result.returncode == 2
-        assert f"Warning: {out} is written, but the INT8 student does not hear crying: AUC " in result.stderr
+        assert (
+            f"Warning: {out} is written, but the INT8 student does not detect crying: AUC " in result.stderr
+        )
         assert "is ready" not in result.stderr
         *_, error, last = result.stderr.splitlines()
-        assert error.startswith(
-            "Error: not pushed to user/tiny, because the INT8 student does not hear crying"
-        )
+        assert error.startswith("Error: not pushed to user/tiny: the INT8 student does not detect crying")
         assert "train for more epochs" in error
-        assert last == f"The model is safe in {out}; push it with: yamnet-cry push {out} user/tiny"
+        assert last == f"The model is saved in {out}; push it with: yamnet-cry push {out} user/tiny"
         publish.check(out)
         assert not server.repositories
 
@@ -88,7 +88,7 @@ def test_whoever_is_not_logged_in_hears_it_before_the_work(command, tmp_path):
         result = stranger.run(*command, "--out", str(tmp_path / "model"))
         assert result.returncode == 2
         assert result.stderr.splitlines()[-1] == (
-            "Error: the Hub does not know who you are: nobody is logged in; log in with `hf auth login`, or "
+            "Error: the login at the Hub cannot be checked: not logged in; log in with `hf auth login`, or "
             "set HF_TOKEN"
         )
         assert not (tmp_path / "model.partial").exists()

@@ -186,7 +186,7 @@ def test_a_run_that_is_killed_twice_goes_on(finished, arguments, tmp_path):
     refused = start(arguments, out, cache)
     message = refused.communicate()[0].decode()
     assert refused.returncode == 2
-    assert "holds an unfinished run; continue it with --resume, or delete it" in message
+    assert "contains an unfinished run; continue it with --resume, or delete it" in message
 
     resumed = start(arguments, out, cache, "--resume")
     message = resumed.communicate()[0].decode()
@@ -212,12 +212,12 @@ def test_resume_refuses_another_run(arguments, tmp_path, monkeypatch):
 
 
 def test_nothing_is_overwritten(finished, arguments, tmp_path):
-    with pytest.raises(RunError, match="exists; name another folder"):
+    with pytest.raises(RunError, match="exists; choose another folder"):
         distill(out=finished, **arguments)
     theirs = tmp_path / "model.partial" / "diary.txt"
     theirs.parent.mkdir()
     theirs.write_text("mine")
-    with pytest.raises(RunError, match="model.partial is no unfinished run, for it has no run.json"):
+    with pytest.raises(RunError, match="model.partial is not an unfinished run \\(it has no run.json"):
         distill(out=tmp_path / "model", resume=True, **arguments)
     assert theirs.read_text() == "mine"
 
@@ -231,7 +231,7 @@ def test_a_full_disk_loses_nothing_and_one_seed_gives_one_model(finished, argume
     np.random.seed(7)  # noqa: NPY002 (what others still draw from)
     with monkeypatch.context() as patched:
         patched.setattr(engine.card, "render", full)
-        with pytest.raises(RunError, match=r"No space left on device\); training is safe.*--resume"):
+        with pytest.raises(RunError, match=r"No space left on device\); the training is saved.*--resume"):
             distill(out=tmp_path / "model", **arguments)
     # The draws of others are left alone.
     assert random.random() == random.Random(7).random()

@@ -36,10 +36,10 @@ def test_the_released_model_may_be_used(released):
 @pytest.mark.parametrize(
     ("int8", "fp32", "what", "patches"),
     [
-        ((0.19, 0.3), (0.69, 0.4), "does not hear crying", True),
-        ((0.95, 0.0), (0.95, 0.0), "does not hear crying", False),
-        ((0.5, 0.4), (0.5, 0.4), "does not hear crying", False),
-        ((0.8, 0.5), (0.95, 0.9), "has lost by quantisation what the FP32 student had learnt", True),
+        ((0.19, 0.3), (0.69, 0.4), "does not detect crying", True),
+        ((0.95, 0.0), (0.95, 0.0), "does not detect crying", False),
+        ((0.5, 0.4), (0.5, 0.4), "does not detect crying", False),
+        ((0.8, 0.5), (0.95, 0.9), "is much worse than the FP32 student before quantisation", True),
     ],
 )
 def test_a_doubt_names_both_figures_and_what_to_do(int8, fp32, what, patches):
@@ -65,6 +65,6 @@ def test_a_classifier_that_names_the_most_frequent_label_alone():
     good, bad = {"accuracy": 0.9, "macro_f1": 0.9}, {"accuracy": 0.75, "macro_f1": 0.3}
     assert fitness.doubt(of_labels(good, good, (30, 10))) == ""
     told = fitness.doubt(of_labels(bad, bad, (30, 10)))
-    assert told.startswith("the INT8 student does not tell the labels apart: accuracy 0.750, macro F1 0.300")
+    assert told.startswith("the INT8 student does not distinguish the labels: accuracy 0.750, macro F1 0.300")
     lost = fitness.doubt(of_labels({"macro_auc": 0.7}, {"macro_auc": 0.9}, (30, 10)))
-    assert lost.startswith("the INT8 student has lost by quantisation")
+    assert lost.startswith("the INT8 student is much worse than the FP32 student before quantisation")

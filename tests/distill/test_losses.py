@@ -163,9 +163,11 @@ def test_it_survives_saving():
 
 
 def test_bad_settings_are_explained():
-    with pytest.raises(RecipeError, match="one of raw_sigmoid, softmax, sigmoid. Received: 'mse'"):
+    with pytest.raises(
+        RecipeError, match="expected one of raw_sigmoid, softmax, sigmoid as loss.target. Received: 'mse'"
+    ):
         DistillationLoss("group", 521, target="mse")
-    with pytest.raises(RecipeError, match="positive. Received: 0"):
+    with pytest.raises(RecipeError, match="expected a positive loss.temperature. Received: 0"):
         DistillationLoss("group", 521, temperature=0)
-    with pytest.raises(RecipeError, match="label_weight is in .* Received: 2"):
+    with pytest.raises(RecipeError, match="expected loss.label_weight in .* Received: 2"):
         DistillationLoss("group", 521, label_weight=2)

@@ -116,13 +116,13 @@ def test_evaluate_takes_nights(folder, released, tmp_path):
 def test_evaluate_wants_a_corpus_or_nights(released, arguments):
     result = CliRunner().invoke(main, ["evaluate", str(released), *arguments])
     assert result.exit_code == 2
-    assert "name a corpus with --audio, or long recordings with --nights" in result.output
+    assert "expected either --audio (a corpus) or --nights (long recordings)" in result.output
 
 
 def test_nights_that_cannot_be_heard(tmp_path, monkeypatch):
     monkeypatch.setattr(ffmpeg, "program", lambda: None)
     detector = CryDetector.from_pretrained()
-    with pytest.raises(AudioError, match="is no folder; name one with long recordings"):
+    with pytest.raises(AudioError, match="is not a folder; pass a folder of long recordings"):
         nights.measure(detector, tmp_path / "nothing")
     (tmp_path / "a.m4a").write_bytes(b"")
     for _ in range(2):

@@ -81,7 +81,7 @@ def test_settings_change_one_thing(setting, section, field, value):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("train.epoch=5", "a setting is KEY=VALUE with one of task.labels, task.kind, "),
+        ("train.epoch=5", "expected a setting KEY=VALUE with one of task.labels, task.kind, "),
         ("train.epoch=5", ", train.epochs, "),
         ("train.epoch=5", "Received: 'train.epoch=5'. `yamnet-cry recipes show reference` explains them"),
         ("epochs=5", "Received: 'epochs=5'"),
@@ -127,7 +127,7 @@ def test_settings_change_one_thing(setting, section, field, value):
         ("teaching.weights=[0]", "a list of 1 to 8 numbers from 0.001 to 1000. Received: (0,)"),
         (
             'teaching.roles=["clips"]',
-            "expected a task with a group and a first teacher of windows, for a selection",
+            "selection needs a task with a group and a first teacher with the role windows",
         ),
         ("sampling.negatives_per_positive=0", "Received: 0"),
         (
@@ -213,7 +213,9 @@ def test_every_architecture_has_a_builder():
 
 
 def test_an_unknown_recipe():
-    with pytest.raises(RecipeError, match=f"there are: {', '.join(RECIPES)}. Received: 'best'"):
+    with pytest.raises(
+        RecipeError, match=f"expected one of the recipes {', '.join(RECIPES)}. Received: 'best'"
+    ):
         recipes.get("best")
 
 
@@ -227,11 +229,11 @@ def test_the_program_lists_and_explains_recipes():
     )
     assert "Needs" not in shown.stdout
     needs = CliRunner().invoke(main, ["recipes", "show", "kws"]).stdout
-    assert "Needs Speech Commands v0.02 as it is unpacked" in " ".join(needs.split())
+    assert "Needs the unpacked Speech Commands v0.02" in " ".join(needs.split())
     unknown = CliRunner().invoke(main, ["recipes", "show", "best"])
     assert (unknown.exit_code, unknown.stderr) == (
         2,
-        f"Error: no such recipe; there are: {', '.join(RECIPES)}. Received: 'best'\n",
+        f"Error: expected one of the recipes {', '.join(RECIPES)}. Received: 'best'\n",
     )
 
 

@@ -66,7 +66,7 @@ def test_a_file_that_changes_meanwhile_is_named(table, tmp_path):
     table.tofile(tmp_path / "t")
     rows = Rows(tmp_path / "t", 3)
     table[:20].tofile(tmp_path / "t")
-    with pytest.raises(RunError, match=r"t cannot be read \(it has become shorter\); delete"):
+    with pytest.raises(RunError, match=r"t cannot be read \(it was truncated\); delete"):
         rows[:2]
     (tmp_path / "t").unlink()
     with pytest.raises(RunError, match=r"t cannot be read \(No such file or directory\)"):

@@ -37,7 +37,7 @@ def test_shapes_follow_the_settings():
 
 
 def test_an_unknown_architecture():
-    with pytest.raises(RecipeError, match="there are: ds_cnn, vgg, lstm. Received: 'transformer'"):
+    with pytest.raises(RecipeError, match="architectures ds_cnn, vgg, lstm. Received: 'transformer'"):
         students.build(StudentSettings(architecture="transformer"), 521)
 
 

@@ -138,7 +138,7 @@ def test_a_teacher_with_other_windows(clips, tmp_path):
 
 def test_a_cache_that_cannot_be_used(clips, tmp_path):
     (tmp_path / "c.sqlite").write_text("not a database, but long enough to look like one\n" * 50)
-    with pytest.raises(RunError, match="cannot be used .*; name another with --cache"):
+    with pytest.raises(RunError, match="cannot be used .*; set another with --cache"):
         passed(clips, alone(CountingTeacher()), tmp_path / "c.sqlite")
 
 
@@ -242,7 +242,7 @@ def test_windows_that_are_damaged_or_of_others_are_made_anew(clips, tmp_path, ca
         (folder / damage).write_bytes(content[: len(content) // 2])
     again = passed(expected, asked, tmp_path / "c.sqlite", folder)
     same(again, passed(expected, asked, tmp_path / "c.sqlite"))
-    assert f"{folder} is damaged or of another run, and made anew" in caplog.text
+    assert f"{folder} is damaged or from another run and will be rebuilt" in caplog.text
 
 
 def test_what_a_killed_pass_has_written_is_removed(clips, tmp_path):
@@ -267,7 +267,8 @@ def test_a_full_disk_is_named_and_nothing_is_left(clips, tmp_path, size):
     with (
         full_after(size),
         pytest.raises(
-            RunError, match=r"windows of the corpus cannot be written to .*windows \(.*too large\); make room"
+            RunError,
+            match=r"windows of the corpus cannot be written to .*windows \(.*too large\); free disk space",
         ),
     ):
         passed(clips, [], tmp_path / "c.sqlite", tmp_path / "windows")

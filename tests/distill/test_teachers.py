@@ -63,9 +63,9 @@ def test_the_fingerprint_follows_the_weights(small_teacher, tmp_path):
 
 
 def test_no_teacher_there(tmp_path):
-    with pytest.raises(TeacherError, match=r"a teacher is tfhub, yamnet_folded.npz.*Received: '.*nowhere'"):
+    with pytest.raises(TeacherError, match=r"a teacher: tfhub, yamnet_folded.npz.*Received: '.*nowhere'"):
         teachers.load(tmp_path / "nowhere")
-    with pytest.raises(TeacherError, match="a teacher is tfhub"):
+    with pytest.raises(TeacherError, match="expected a teacher: tfhub"):
         teachers.load(tmp_path)
 
 
@@ -73,13 +73,13 @@ def test_no_teacher_there(tmp_path):
 def test_a_file_that_holds_no_weights(tmp_path, content):
     path = tmp_path / "yamnet_folded.npz"
     path.write_bytes(content)
-    with pytest.raises(TeacherError, match="does not hold YAMNet's weights"):
+    with pytest.raises(TeacherError, match="does not contain YAMNet's weights"):
         teachers.load(tmp_path)
 
 
 def test_weights_of_another_network(tmp_path):
     np.savez(tmp_path / "other.npz", kernel=np.zeros(3))
-    with pytest.raises(TeacherError, match="does not hold YAMNet's weights.*W|layer1/conv"):
+    with pytest.raises(TeacherError, match="does not contain YAMNet's weights.*W|layer1/conv"):
         teachers.load(tmp_path / "other.npz")
 
 
@@ -172,7 +172,7 @@ def test_a_student_becomes_a_teacher(released):
 
 def test_a_student_without_its_keras_model_cannot_teach(model_copy):
     (model_copy / "model.keras").unlink()
-    with pytest.raises(TeacherError, match=r"model cannot teach: .* has no model.keras"):
+    with pytest.raises(TeacherError, match=r"model cannot be used as a teacher: .* has no model.keras"):
         teachers.load(model_copy)
 
 
@@ -198,7 +198,7 @@ def test_a_tagger_judges_ten_seconds_at_a_time(shared):
     ("files", "message"),
     [
         (("a.onnx", "b.onnx"), "expected one .onnx file in .*Received: 2"),
-        (("a.onnx",), "does not hold mel_128x513_32k.npy and class_labels_indices.csv"),
+        (("a.onnx",), "does not contain mel_128x513_32k.npy and class_labels_indices.csv"),
     ],
 )
 def test_a_folder_that_is_no_tagger(tmp_path, files, message):
@@ -249,7 +249,7 @@ def test_what_is_matched():
 def test_a_teacher_of_clips_may_be_left_out_and_that_is_said(caplog):
     with caplog.at_level("INFO"):
         assert teachers.check([Fake(class_names())], CONTEXT) == CRY_TASK.labels
-    assert "without a teacher of clips, only labels say what is in them" in caplog.text
+    assert "without a teacher of clips, training uses only their labels" in caplog.text
     assert "the second --teacher" in caplog.text
 
 
@@ -259,9 +259,9 @@ def test_a_teacher_of_clips_may_be_left_out_and_that_is_said(caplog):
         (
             [],
             CONTEXT,
-            "recipe context expects 2 teachers, for windows and clips. Received: 0; name each",
+            "recipe context expects 2 teachers, for windows and clips. Received: 0; pass each",
         ),
-        ([], REFERENCE, "recipe reference expects 1 teacher, for windows. Received: 0; name each"),
+        ([], REFERENCE, "recipe reference expects 1 teacher, for windows. Received: 0; pass each"),
         ([Fake("ab")], TWO, "recipe sounds expects 2 teachers, for windows and windows. Received: 1"),
         (
             [Fake(class_names())] * 3,
@@ -269,16 +269,16 @@ def test_a_teacher_of_clips_may_be_left_out_and_that_is_said(caplog):
             "recipe context expects 2 teachers, for windows and clips. Received: 3",
         ),
         ([Fake("ab"), Fake("ab")], PETS, "recipe sounds expects 1 teacher, for windows. Received: 2"),
-        ([Fake("ab"), Fake("abc")], TWO, "Only one of teacher of 2 and teacher of 3 knows: c"),
+        ([Fake("ab"), Fake("abc")], TWO, "Only one of teacher of 2 and teacher of 3 has: c"),
         (
             [Fake(["dog"])],
             JUDGE,
-            "expected teacher of 1 to know every label of the task, for it judges",
+            "expected teacher of 1 to have every label of the task for the role clips",
         ),
         (
             [Fake("ab", windows=False)],
             PETS,
-            "expected teacher of 2 to judge 4 windows of two seconds, as the front end cuts them. Received",
+            "expected teacher of 2 to score 4 windows in two seconds, like the front end. Received",
         ),
         (
             [Fake("ab")],

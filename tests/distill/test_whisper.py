@@ -87,10 +87,10 @@ def test_a_folder_that_is_no_encoder(tmp_path):
     with pytest.raises(TeacherError, match=r"expected one encoder_model\*.onnx in .*such as .*Received: 0"):
         teachers.load(tmp_path)
     (tmp_path / "encoder_model.onnx").write_bytes(b"no network")
-    with pytest.raises(TeacherError, match="encoder_model.onnx is no encoder of Whisper"):
+    with pytest.raises(TeacherError, match="encoder_model.onnx is not a Whisper encoder"):
         teachers.load(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(
-        TeacherError, match="of Transformers' models, whisper, wav2vec2.* can teach. Received: bert"
+        TeacherError, match="supported Transformers models: whisper, wav2vec2.*. Received: bert"
     ):
         teachers.load(tmp_path)

@@ -139,7 +139,7 @@ def test_what_is_there_is_not_overwritten(tmp_path):
     result = exported("--format", "tflite", "--out", out)
     assert (result.returncode, result.stderr) == (
         2,
-        f"Error: {out} exists; name another, or move it away first\n",
+        f"Error: {out} already exists; choose another path, or move it away first\n",
     )
     assert out.read_bytes() == b"mine"
 

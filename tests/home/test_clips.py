@@ -275,7 +275,9 @@ def test_sources_may_be_called_anything(tmp_path, source, expected):
 
 @pytest.mark.parametrize("source", ["", "a" * 201, "two\nlines"])
 def test_sources_that_could_not_be_written_down(tmp_path, source):
-    with pytest.raises(ValueError, match="called by 1 to 200 printable characters. Received: "):
+    with pytest.raises(
+        ValueError, match="expected the source name to be 1 to 200 printable characters. Received: "
+    ):
         Recorder(tmp_path, source, 1.0, pytest.fail)
     assert names(tmp_path) == []
 
@@ -297,11 +299,11 @@ def test_a_full_disk_is_told_once_and_forgotten_when_there_is_room(tmp_path):
             assert names(tmp_path) == []
     assert len(told) == 1
     assert told[0].startswith(f"clips cannot be written to {tmp_path} (")
-    assert told[0].endswith("; listening goes on")
+    assert told[0].endswith("; listening continues")
     for number in (3, 4):
         recorder.push(noise)
         event(number)
-    assert told[1:] == [f"clips in {tmp_path} work again"]
+    assert told[1:] == [f"clips are saved to {tmp_path} again"]
     assert [len(read(clip)) for clip in archive.clips(tmp_path)] == [10 * RATE] * 2
 
 
@@ -333,7 +335,7 @@ def test_a_folder_that_comes_late(tmp_path):
             (tmp_path / "clips").unlink()
             (tmp_path / "clips").mkdir()
     assert told[0].startswith(f"clips cannot be written to {tmp_path / 'clips'} (")
-    assert told[-1] == f"clips in {tmp_path / 'clips'} work again"
+    assert told[-1] == f"clips are saved to {tmp_path / 'clips'} again"
     assert len(archive.clips(tmp_path / "clips")) == 1
 
 

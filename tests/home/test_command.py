@@ -86,7 +86,7 @@ def test_a_command_that_hangs_is_said_and_ended(tmp_path, monkeypatch):
     warnings[0] = re.sub(r"\d+ s", "0 s", warnings[0])
     assert warnings == [
         "--on-event has not finished for 0 s",
-        "--on-event had not finished 0.2 s after the end, and was stopped; 2 messages are lost",
+        "--on-event did not finish within 0.2 s of exit and was stopped; 2 messages are lost",
     ]
 
 
@@ -97,7 +97,7 @@ def test_what_hangs_does_not_pile_up(tmp_path):
     for _ in range(103):
         outlet.push({"event": "started"})
     assert outlet.dropped >= 2
-    assert warnings[-1] == f"--on-event is too slow; an event was left out, {outlet.dropped} in all"
+    assert warnings[-1] == f"--on-event is too slow; an event was dropped ({outlet.dropped} in total)"
     release.touch()
     outlet.close(0)
 

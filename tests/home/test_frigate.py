@@ -164,7 +164,9 @@ def test_frigate_that_starts_again_is_waited_for(api):
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"success": true}', b'{"event_id": null}', b"\xff"])
 def test_what_does_not_answer_as_frigate(api, answer):
-    with pytest.raises(DeliveryError, match="did not answer as Frigate does: no event_id; is it the right"):
+    with pytest.raises(
+        DeliveryError, match="got an answer without event_id, which is not Frigate's API; check the"
+    ):
         Frigate(f"{api(answer=answer).url}/nursery")(started())
 
 
@@ -176,7 +178,7 @@ def test_trying_again_ends_with_the_program(api):
     while not there.asked and time.monotonic() < deadline:
         time.sleep(0.01)
     outlet.close(0.1)
-    assert warnings == ["--frigate had not finished 0.1 s after the end, and was stopped; 1 message is lost"]
+    assert warnings == ["--frigate did not finish within 0.1 s of exit and was stopped; 1 message is lost"]
 
 
 @pytest.mark.parametrize(

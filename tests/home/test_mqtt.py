@@ -186,8 +186,8 @@ def test_what_waits_is_bounded_and_what_is_lost_is_told(broker, listen, connect)
     assert ids(listener) == ["cry-5", "cry-6", "cry-7"]
     assert json.loads(listener.last(STATE))["dropped_events"] == 5
     said = {text.partition(": ")[2] for text in outlet.said}
-    assert "more than 3 events wait for it; the oldest are left out" in said
-    assert "connected; 5 events left out in the meantime" in said
+    assert "more than 3 events are waiting for it; the oldest are dropped" in said
+    assert "connected; 5 events dropped in the meantime" in said
 
 
 CHILD = """
@@ -291,7 +291,7 @@ def test_tls(tmp_path, connect, certificate):
         wary.close(0)
     finally:
         broker.kill()
-    assert wary.said[0].endswith("is not trusted (self-signed certificate); ?ca=FILE names its authority")
+    assert wary.said[0].endswith("is not trusted (self-signed certificate); set its CA with ?ca=FILE")
 
 
 @needs_mosquitto
@@ -365,11 +365,11 @@ def test_the_end_waits_no_longer_than_it_may(connect):
     wait_for(lambda: outlet.said, "a warning")
     outlet.close(0.3)
     assert not worker.is_alive()
-    assert outlet.said[-1].endswith("one event could not be sent before the end")
+    assert outlet.said[-1].endswith("one event could not be sent before exit")
     hasty = connect(free_port())
     hasty.push(started(1))
     hasty.close(0)
-    assert hasty.said[-1].endswith("one event could not be sent before the end")
+    assert hasty.said[-1].endswith("one event could not be sent before exit")
     idle = connect(free_port(), retry_seconds=(3600.0, 3600.0))
     wait_for(lambda: idle.said, "a warning")
     begun = time.monotonic()
@@ -398,11 +398,11 @@ CONNECTED, NOT_SUBSCRIBED = b"\x20\x02\x00\x00", b"\x90\x05\x00\x01\x80\x80\x80"
 @pytest.mark.parametrize(
     ("answers", "warning"),
     [
-        ([b""], "ended the connection before it began"),
-        ([b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9], "ended the connection before it began"),
-        ([b"\x30\x02\xff\xff"], "ended the connection before it began"),
+        ([b""], "closed the connection during the handshake"),
+        ([b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9], "closed the connection during the handshake"),
+        ([b"\x30\x02\xff\xff"], "closed the connection during the handshake"),
         ([CONNECTED + b"\x90\x01\x00"], "lost the connection"),
-        ([CONNECTED, NOT_SUBSCRIBED], "does not let this user subscribe to all topics: muting will not work"),
+        ([CONNECTED, NOT_SUBSCRIBED], "denies this user some subscriptions: muting will not work"),
     ],
 )
 def test_a_server_that_speaks_otherwise(connect, answers, warning):
@@ -463,7 +463,7 @@ def test_a_broker_that_hangs_holds_up_nobody(broker, listen, connect):
         begun = time.monotonic()
         outlet.close(0.3)
         assert time.monotonic() - begun < PATIENCE
-        assert outlet.said[0].endswith("one event could not be sent before the end")
+        assert outlet.said[0].endswith("one event could not be sent before exit")
 
 
 # What Home Assistant documents for each platform, besides what all have.
@@ -547,25 +547,28 @@ def test_any_name_makes_a_topic(name):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("nursery", "named like mqtt://user@host:1883"),
+        ("nursery", "expected an MQTT broker such as mqtt://user@host:1883"),
         ("http://pi.local", r"Received: http://pi.local$"),
-        ("mqtt://", "named like"),
-        ("mqtt://baby@:1883", "named like"),
-        ("mqtt://pi.local:0", "named like"),
-        ("mqtt://pi.local:99999", "named like"),
-        ("mqtt://pi.local/topic", "named like"),
-        ("mqtt://pi.local?node", "named like"),
+        ("mqtt://", "expected an MQTT broker such as"),
+        ("mqtt://baby@:1883", "expected an MQTT broker such as"),
+        ("mqtt://pi.local:0", "expected an MQTT broker such as"),
+        ("mqtt://pi.local:99999", "expected an MQTT broker such as"),
+        ("mqtt://pi.local/topic", "expected an MQTT broker such as"),
+        ("mqtt://pi.local?node", "expected an MQTT broker such as"),
         ("mqtt://baby:se#cret@pi.local", r"percent-encoded. Received: mqtt://…@pi.local$"),
         ("mqtt://baby:se/cret@pi.local", r"percent-encoded. Received: mqtt://…@pi.local$"),
         ("baby:secret@pi.local", r"Received: …@pi.local$"),
-        ("mqtt://:secret@pi.local", r"only with a user's name. Received: mqtt://…@pi.local$"),
+        ("mqtt://:secret@pi.local", r"an MQTT password needs a user name. Received: mqtt://…@pi.local$"),
         ("mqtt://pi.local?topic=a", "may be followed by discovery, node, each once"),
         ("mqtt://pi.local?ca=a.crt", "may be followed by discovery, node, each once"),
         ("mqtts://pi.local?node=a&node=b", "may be followed by ca, discovery, node, each once"),
-        ("mqtt://pi.local?node=a%2Fb", "node, of an MQTT broker's address, must be letters, digits"),
-        ("mqtt://pi.local?discovery=a/%23", "discovery, of an MQTT broker's address, must be a topic"),
-        ("mqtts://pi.local?ca=no-such-file", r"PEM format \(No such file or directory\)"),
-        (f"mqtts://pi.local?ca={__file__}", "must be a file of certificates"),
+        ("mqtt://pi.local?node=a%2Fb", "expected node in the MQTT address to be letters, digits"),
+        ("mqtt://pi.local?discovery=a/%23", "expected discovery in the MQTT address to be a topic"),
+        ("mqtts://pi.local?ca=no-such-file", r"PEM certificates \(No such file or directory\)"),
+        (
+            f"mqtts://pi.local?ca={__file__}",
+            "expected ca in the MQTT address to be a file of PEM certificates",
+        ),
     ],
 )
 def test_addresses_that_cannot_be_used(address, message):
@@ -588,9 +591,9 @@ def test_addresses(monkeypatch):
 
 
 def test_sources_need_topics_of_their_own():
-    with pytest.raises(OutletError, match="'Baby 1' and 'baby-1' would both be baby_1"):
+    with pytest.raises(OutletError, match="'Baby 1' and 'baby-1' have the same MQTT name, baby_1"):
         Mqtt("mqtt://pi.local", ["Baby 1", "baby-1"], print, on_mute=print)
-    with pytest.raises(OutletError, match="'nursery' and 'nursery' would both be nursery"):
+    with pytest.raises(OutletError, match="'nursery' and 'nursery' have the same MQTT name, nursery"):
         Mqtt("mqtt://pi.local", ["nursery", "nursery"], print, on_mute=print)
 
 

@@ -359,7 +359,12 @@ def test_its_own_names_are_known(address, recorded):
         (b'{"file": "a", "target": "meow"}', "application/json", 400, "Received: 'meow'"),
         (b'{"file": "a", "target": 1}', "application/json", 400, "to be cry, not_cry or unknown, or null"),
         (b'{"file": "a", "target": null, "x": 1}', "application/json", 400, "unknown field 'x'"),
-        (b'{"file": "a.flac", "target": null}', "application/json", 404, "a.flac is gone; it may be deleted"),
+        (
+            b'{"file": "a.flac", "target": null}',
+            "application/json",
+            404,
+            "a.flac does not exist; it may have been deleted",
+        ),
         (b" " * 5000, "application/json", 413, "expected at most 4096 bytes"),
     ],
 )
@@ -379,7 +384,7 @@ def test_other_paths_and_methods(address):
         yield b"{}"
 
     answer = httpx.post(f"{address}label", content=chunks(), headers={"Content-Type": "application/json"})
-    assert (answer.status_code, answer.json()) == (411, {"error": "expected the length of what is sent"})
+    assert (answer.status_code, answer.json()) == (411, {"error": "expected a Content-Length"})
 
 
 def test_the_page_allows_nothing_from_elsewhere(address):
@@ -419,8 +424,8 @@ def test_what_cannot_be_reviewed(tmp_path, recorded):
     (tmp_path / "empty" / "nursery-20261126T031207.250.json").write_text('{"file": "of another program"}')
     for name, told in {
         "missing": "{}: no such folder",
-        "file": "{} is no folder; name the one with the clips",
-        "empty": "{0} holds no clips; `yamnet-cry listen --clips {0}` records them while it listens",
+        "file": "{} is not a folder; pass the folder of clips",
+        "empty": "{0} holds no clips; `yamnet-cry listen --clips {0}` records clips",
     }.items():
         result = run("review", tmp_path / name)
         assert result.exit_code == 2
@@ -429,8 +434,7 @@ def test_what_cannot_be_reviewed(tmp_path, recorded):
     result = run("review", recorded)
     assert result.exit_code == 2
     assert (
-        result.stderr
-        == f"Error: {recorded / 'manifest.csv'} line 2 does not have 4 fields, as its first has\n"
+        result.stderr == f"Error: {recorded / 'manifest.csv'} line 2: expected 4 fields, as in the header\n"
     )
 
 
@@ -447,7 +451,7 @@ def test_a_port_that_is_taken(recorded):
         port = taken.getsockname()[1]
         result = run("review", recorded, "--port", port)
         assert result.exit_code == 2
-        assert result.stderr == f"Error: port {port} is taken; name another with --port\n"
+        assert result.stderr == f"Error: port {port} is in use; choose another port with --port\n"
         with pytest.raises(RunError):
             Server(Clips(recorded), port)
 
@@ -467,7 +471,7 @@ def test_the_command_opens_a_browser_and_ends_with_ctrl_c(recorded, tmp_path):
             text=True,
         )
         assert process.stdout is not None
-        found = re.fullmatch(r"(http://127\.0\.0\.1:\d+/) \(Ctrl-C ends it\)\n", process.stdout.readline())
+        found = re.fullmatch(r"(http://127\.0\.0\.1:\d+/) \(stop with Ctrl-C\)\n", process.stdout.readline())
         assert found is not None
         assert len(listed(found[1])) == 5
         process.send_signal(signal.SIGINT)
@@ -589,7 +593,7 @@ def test_a_clip_that_is_deleted_meanwhile(browser, address, recorded):
     visitor.wait("wave !== null")
     archive.clip(recorded, names[0]).delete()
     visitor.page.keyboard.press("c")
-    visitor.page.wait_for_selector(f"#told:has-text('{names[0]} is gone; it may be deleted')")
+    visitor.page.wait_for_selector(f"#told:has-text('{names[0]} does not exist; it may have been deleted')")
     visitor.wait("clips.length === 4")
     assert visitor.current() == names[1]
     visitor.press("c", "1 of 4")

@@ -38,12 +38,12 @@ def test_microphones_are_known():
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ("night.wav", "for files there is `yamnet-cry detect`. Received: night.wav"),
+        ("night.wav", "for files use `yamnet-cry detect`. Received: night.wav"),
         ("ftp://host/x", "expected an address that begins with rtsp://"),
         ("rtsp:///x", "expected a host after rtsp://. Received: rtsp:///x"),
         ("rtsp://host:port/x", "not an address"),
         ("a b=rtsp://host/x", "up to 32 letters, digits, - and _. Received: 'a b' for rtsp://host/x"),
-        ("rtsp://user:${NO_SUCH}@host/x", "the environment has no variable NO_SUCH"),
+        ("rtsp://user:${NO_SUCH}@host/x", "the environment variable NO_SUCH in an address is not set"),
     ],
 )
 def test_what_cannot_be_listened_to(typed, message):
@@ -95,8 +95,8 @@ def test_a_file_of_sources(tmp_path):
     ("content", "message"),
     [
         ("a = ", "is not TOML"),
-        ("", "expected a table [sources.NAME] for each source, and nothing else"),
-        ("[sources]\n[other]\n", "expected a table [sources.NAME] for each source, and nothing else"),
+        ("", "expected only tables [sources.NAME], one per source"),
+        ("[sources]\n[other]\n", "expected only tables [sources.NAME], one per source"),
         ("[sources.a]\nurl = 'x'", 'expected address = "rtsp://…"'),
         ("[sources.a]\naddress = 'device'\nurl = 'x'", "Received: url"),
         ("[sources.a]\naddress = 'device'\nthreshold = 2", "expected a threshold in [0, 1]. Received: 2"),
@@ -118,6 +118,6 @@ def test_what_comes_twice_is_left_out():
     kept, refused = distinct(listed)
     assert [source.name for source in kept] == ["a", "c"]
     assert refused == [
-        "b is the address of a again, and left out",
-        "a second source is called A, and left out; name it with NAME=ADDRESS",
+        "b has the same address as a and is ignored",
+        "a second source named A is ignored; rename it with NAME=ADDRESS",
     ]

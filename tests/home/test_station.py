@@ -159,12 +159,14 @@ def test_a_camera_that_is_away_is_waited_for(listen, wave):
     told.wait(lambda: there.state.message(crying=False, muted_until=None)["restarts"] > 3)
     refused = [text for text in told.warnings if "refuses the connection" in text]
     assert len(refused) == 1
-    assert refused[0].startswith("nursery: refuses the connection: nothing listens there; trying again in ")
+    assert refused[0].startswith(
+        "nursery: refuses the connection: no server listens on this port; trying again in "
+    )
     again = Camera(repeated(wave), port=port)
     told.wait(lambda: told.kinds("hearing") and len(told.kinds("started")) > 1)
     again.kill()
     assert [message["event"] for message in told.kinds("deaf", "hearing")][:2] == ["deaf", "hearing"]
-    assert "nursery: sound comes again" in told.warnings
+    assert "nursery: sound is back" in told.warnings
 
 
 @needs_ffmpeg
@@ -225,7 +227,7 @@ def test_a_source_that_brings_nothing_is_opened_again(listen, monkeypatch, wave)
 
     _, told = listen(opened)
     told.wait(lambda: len(made) > 1 and told.kinds("hearing"))
-    assert told.kinds("deaf")[0]["reason"] == "no sound has come for 0.3 s"
+    assert told.kinds("deaf")[0]["reason"] == "no sound received for 0.3 s"
     # What cried when the sound stayed away is over.
     assert told.kinds("ended")[0]["interrupted"] is True
 
@@ -234,10 +236,10 @@ def test_a_microphone_that_gives_zeros_is_deaf(listen, wave):
     parts = [wave, np.zeros(RATE * 31, np.int16), wave]
     _, told = listen(lambda: Sound(np.concatenate(parts), hang=True))
     told.wait(lambda: told.kinds("hearing"))
-    assert told.kinds("deaf")[0]["reason"] == "nothing but digital silence for 30 s"
+    assert told.kinds("deaf")[0]["reason"] == "only digital silence for 30 s"
     assert told.warnings == [
-        "nursery: nothing but digital silence for 30 s; is it muted?",
-        "nursery: sound comes again",
+        "nursery: only digital silence for 30 s; is it muted?",
+        "nursery: sound is back",
     ]
 
 
@@ -288,7 +290,7 @@ def test_a_pipe_that_hangs_is_said_once(listen, monkeypatch, wave):
     time.sleep(0.2)
     go_on.set()
     told.wait(lambda: told.kinds("hearing"))
-    assert told.warnings == ["nursery: no sound has come for 0.1 s", "nursery: sound comes again"]
+    assert told.warnings == ["nursery: no sound received for 0.1 s", "nursery: sound is back"]
 
 
 def test_what_nobody_takes_in_time_is_left_out_and_counted():
@@ -356,7 +358,7 @@ def test_overruns_are_said_once_a_minute(listen, monkeypatch, wave):
     there, told = listen(lambda: Sound(wave, hang=True), most_waiting=3_600)
     there.overrun(0.1)
     there.overrun(0.1)
-    assert told.warnings == ["nursery: this machine is too busy; 0.1 s of sound were left out so far"]
+    assert told.warnings == ["nursery: this machine is too busy; 0.1 s of sound were dropped so far"]
     assert there.message()["dropped_seconds"] == 0.2
 
 

@@ -79,7 +79,7 @@ def test_a_state_that_cannot_be_written_is_said_once(tmp_path, monkeypatch):
     together.tick()
     together.tick()
     assert len(warnings) == 1
-    assert warnings[0].startswith("the state cannot be written: ")
+    assert warnings[0].startswith("cannot write the state file: ")
 
 
 def test_health(tmp_path):
@@ -90,7 +90,7 @@ def test_health(tmp_path):
     assert health(str(file)).exit_code == 2
     assert "`listen --state FILE` writes it" in health(str(file)).stderr
     file.write_text("{}")
-    assert "is no file that `listen --state FILE` writes" in health(str(file)).stderr
+    assert "was not written by `listen --state FILE`" in health(str(file)).stderr
     room.state.deaf(None)
     state.write(file, [room.message()])
     assert (health(str(file)).exit_code, health(str(file)).stdout) == (0, "nursery: hears\n")
@@ -98,7 +98,7 @@ def test_health(tmp_path):
     file.write_text(json.dumps({**content, "at": iso(now() - timedelta(minutes=2))}))
     old = health(str(file))
     assert old.exit_code == 1
-    assert "120 s old: nobody writes it any more" in old.stdout
+    assert "120 s old: `listen` no longer updates it" in old.stdout
     assert health(str(file), "--quiet").stdout == ""
 
 
@@ -113,12 +113,12 @@ def test_systemd_is_told(tmp_path, monkeypatch):
         together.start()
         together.tick()
         assert systemd.recv(100) == b"READY=1"
-        assert systemd.recv(100) == b"WATCHDOG=1\nSTATUS=1 of 1 sources heard"
+        assert systemd.recv(100) == b"WATCHDOG=1\nSTATUS=1 of 1 sources deliver sound"
         # A thread that hangs must not be said to be well.
         room.pulse = time.monotonic() - 60
         together.tick()
         together.tick()
-        assert warnings == ["nursery: its thread has hung for 30 s"]
+        assert warnings == ["nursery: its thread has not responded for 30 s"]
         together.close()
         assert systemd.recv(100) == b"STOPPING=1"
     Systemd({"NOTIFY_SOCKET": path}).ready()
@@ -135,7 +135,7 @@ def test_a_station_that_does_not_end_is_said(monkeypatch):
     monkeypatch.setattr(room, "join", lambda seconds: False)
     monkeypatch.setattr(watch, "PATIENCE", 0.0)
     Watch([room], None, warnings.append).close()
-    assert warnings == ["nursery: did not end within 0 s"]
+    assert warnings == ["nursery: did not stop within 0 s"]
 
 
 class Program:
@@ -225,8 +225,8 @@ def test_two_cameras_a_webhook_clips_and_a_mistake(program, cameras, tmp_path):
     errors = running.err.read_text()
     assert errors.splitlines()[:2] == [
         "Warning: expected an address that begins with rtsp://, rtsps://, http://, https://, srt://, "
-        "rtmp:// or device; for files there is `yamnet-cry detect`. Received: gopher://host/x",
-        "Warning: again is the address of nursery again, and left out",
+        "rtmp:// or device; for files use `yamnet-cry detect`. Received: gopher://host/x",
+        "Warning: again has the same address as nursery and is ignored",
     ]
     assert "secret" not in errors
     assert "pass" not in errors
@@ -241,11 +241,11 @@ def test_a_signal_mutes(program, cameras):
     running.process.send_signal(signal.SIGUSR1)
     running.wait(lambda: any(line["event"] == "state" and line["muted_until"] for line in running.lines))
     running.process.send_signal(signal.SIGUSR2)
-    running.wait(lambda: running.lines[-1] and "muted no longer" in running.err.read_text())
+    running.wait(lambda: running.lines[-1] and "unmuted" in running.err.read_text())
     assert running.end(signal.SIGINT) == 0
-    assert re.findall("Warning: muted.*", running.err.read_text()) == [
+    assert re.findall("Warning: (?:un)?muted.*", running.err.read_text()) == [
         "Warning: muted for 30 minutes",
-        "Warning: muted no longer",
+        "Warning: unmuted",
     ]
 
 
@@ -253,8 +253,11 @@ def test_a_signal_mutes(program, cameras):
     ("arguments", "message"),
     [
         (["gopher://h/x", "ftp://h/y"], "Received: gopher://h/x; expected an address"),
-        (["-", "rtsp://h/x"], "- cannot be listened to beside other sources."),
-        (["rtsp://h/x", "--device", "2"], "--device is for listening without SOURCE"),
+        (["-", "rtsp://h/x"], "- (stdin) cannot be combined with other sources."),
+        (
+            ["rtsp://h/x", "--device", "2"],
+            "--device cannot be combined with SOURCE; add the source device:NAME",
+        ),
         (["rtsp://h/x", "--keep", "7d"], "--keep and --keep-bytes need --clips."),
         (["rtsp://h/x", "--quiet-hours", "22-6"], "expected hours such as 9:00-17:30. Received: '22-6'"),
         (["rtsp://h/x", "--webhook", "host"], "--webhook: expected http://… or https://…"),

@@ -81,7 +81,7 @@ def test_a_refusal_is_final(server):
 def test_a_server_that_is_not_there(server):
     there = server(200)
     there.close()
-    with pytest.raises(DeliveryError, match=r"cannot reach its server \(.*\); an event is lost"):
+    with pytest.raises(DeliveryError, match=r"cannot reach its server \(.*\); an event was lost"):
         Webhook(there.url, pauses=(0.0,))(MESSAGE)
 
 
@@ -93,7 +93,7 @@ def test_trying_again_ends_with_the_program(server):
     while not there.bodies:
         pass
     all_of_them.close(0.1)
-    assert warnings == ["--webhook had not finished 0.1 s after the end, and was stopped; 1 message is lost"]
+    assert warnings == ["--webhook did not finish within 0.1 s of exit and was stopped; 1 message is lost"]
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host/x", "http://", "http://host:port/"])

@@ -37,7 +37,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Iterat
         text=True,
     )
     assert process.stdout is not None
-    found = re.match(r"(http://\S+) \(Ctrl-C ends it\)", process.stdout.readline())
+    found = re.match(r"(http://\S+) \(stop with Ctrl-C\)", process.stdout.readline())
     assert found, "it says where it is"
     yield found[1]
     process.terminate()

@@ -162,13 +162,13 @@ def test_another_model_may_be_named(tmp_path, named):
         command += ["--model", str(tmp_path / "nowhere")]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert "Error: no such model folder" in result.stderr
+    assert "Error: expected a model folder or a repository id" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("", "the bundled model has no revisions; name a repository"),
+        ("", "the bundled model has no revisions; pass a repository"),
         ("hub", "hub is a folder, which has no revisions"),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_small_file_that_is_long_is_not_decoded_whole(tmp_path, rate, channels
             file.write(silence)
     assert path.stat().st_size < 2**20
     tracemalloc.start()
-    with pytest.raises(AudioError, match=f"a piece of sound is longer than {MAX_PIECE_SECONDS} s"):
+    with pytest.raises(AudioError, match=f"the audio chunk is longer than {MAX_PIECE_SECONDS} s"):
         piece(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -125,5 +125,5 @@ def test_a_small_file_that_is_long_is_not_decoded_whole(tmp_path, rate, channels
 def test_a_piece_that_is_no_sound(tmp_path, content):
     (tmp_path / "piece.wav").write_bytes(content)
     for name in ("piece.wav", "gone.wav"):
-        with pytest.raises(AudioError, match="a piece of the microphone's sound was lost; record again"):
+        with pytest.raises(AudioError, match="part of the microphone's audio was lost; record again"):
             piece(tmp_path / name)

@@ -135,7 +135,7 @@ def test_a_broken_file_is_explained_and_nothing_else_shown(visitor, recordings):
     visitor.page.get_by_label("Clear").first.click()
     visitor.page.wait_for_selector("#headline .verdict", state="hidden")
     visitor.page.set_input_files(SOUND, recordings / "broken.wav")
-    told = visitor.headline("This cannot be heard")
+    told = visitor.headline("This file cannot be used")
     assert "broken.wav is not audio that can be decoded" in told
     assert not visitor.page.locator("#events").is_visible()
     # The player cannot play it either, and says so.
@@ -243,7 +243,7 @@ def test_a_microphone_recording_is_heard_like_a_file(visitor):
     page.locator("button:visible", has_text=re.compile(r"^\s*Record\s*$")).first.click()
     time.sleep(3)
     page.locator("button:visible", has_text=re.compile(r"^\s*Stop\s*$")).first.click()
-    # "This cannot be heard" would be an answer too.
+    # "This file cannot be used" would be an answer too.
     assert re.match(r"(Crying|No crying) heard", visitor.headline("heard"))
 
 

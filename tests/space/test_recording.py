@@ -73,5 +73,5 @@ def test_too_long(detector, tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "MAX_MINUTES", 1)
     path = tmp_path / "long.wav"
     soundfile.write(path, np.zeros(16_000 * 120), 16_000)
-    with pytest.raises(AudioError, match="long.wav is longer than 1 minutes, the most this page takes"):
+    with pytest.raises(AudioError, match="long.wav is longer than 1 minutes, the limit of this page"):
         hear(detector, path)

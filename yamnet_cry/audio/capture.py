@@ -50,9 +50,9 @@ def pipe(stream: BinaryIO, raw: Format, *, surely_raw: bool = False) -> Blocks:
         name = encoded.name_of(head)
         if name is not None:
             raise AudioError(
-                f"stdin is {name}, which must be decoded first: "
+                f"stdin is {name}; decode it first: "
                 "`ffmpeg -i INPUT -f wav - | yamnet-cry listen -`, with - as INPUT for a pipe. "
-                "If these are raw samples, say so with --format"
+                "If these are raw samples, set --format"
             )
     return wav.blocks(stream, raw, head), raw.sample_rate
 
@@ -82,7 +82,7 @@ def microphone(device: str | None, warn: Callable[[str], object]) -> Blocks:
         info = sounddevice.query_devices(chosen, "input")
     except (ValueError, sounddevice.PortAudioError) as error:
         raise AudioError(
-            f"no microphone {device if device is not None else 'was found'} ({error}); "
+            f"no such microphone: {device if device is not None else 'was found'} ({error}); "
             "`python -m sounddevice` lists them"
         ) from None
     sample_rate = int(info["default_samplerate"])
@@ -111,14 +111,14 @@ def _recorded(
                 try:
                     samples, overflowed = waiting.get(timeout=GONE_SECONDS)
                 except queue.Empty:
-                    raise InputEnded("the microphone is gone") from None
+                    raise InputEnded("the microphone was disconnected") from None
                 overflows += overflowed
                 since_warning += 1
                 if overflows and since_warning >= WARN_BLOCKS:
                     times = "once" if overflows == 1 else f"{overflows} times"
-                    warn(f"sound of the microphone was lost {times}: this machine is too busy")
+                    warn(f"microphone samples were lost {times}: this machine is too busy")
                     overflows = since_warning = 0
                 yield samples
-        raise InputEnded("this machine is too slow to listen: ten seconds of sound were waiting")
+        raise InputEnded("this machine is too slow: ten seconds of audio are waiting to be processed")
     except sounddevice.PortAudioError as error:
         raise AudioError(f"the microphone cannot be used ({error})") from None

@@ -28,7 +28,7 @@ _STREAMED_LENGTH = 0x7FFF_0000
 # What libsndfile says of formats that it does not know.
 _UNKNOWN = 1
 
-_RESCUE = "Copy it again, or keep what is there with `ffmpeg -i FILE out.wav`"
+_RESCUE = "Copy the file again, or recover what it contains with `ffmpeg -i FILE out.wav`"
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -117,7 +117,7 @@ class Sound:
                 yield block[:count]
         if decoded < self._sound.frames < 2**62:
             self._on_cut(
-                f"{self.name} is cut short: its header announces "
+                f"{self.name} is truncated: its header announces "
                 f"{self._sound.frames / self.sample_rate:.2f} s, {decoded / self.sample_rate:.2f} s "
                 "could be decoded"
             )
@@ -239,7 +239,7 @@ def _open(name: str, source: Source, stack: ExitStack) -> tuple[BinaryIO, str | 
     if isinstance(source, str | os.PathLike):
         # Windows would call this a lack of permission.
         if Path(source).is_dir():
-            raise AudioError(f"{name} is a folder; name the audio files in it")
+            raise AudioError(f"{name} is a folder; pass the audio files in it")
         path = native_name(source)
         file: BinaryIO = stack.enter_context(open(source, "rb"))  # noqa: SIM115
     else:
@@ -267,9 +267,9 @@ def _check_length(name: str, file: _PatientFile, on_cut: Callable[[str], object]
     claimed = struct.unpack("<I", head[4:8])[0] + 8
     # Padding bytes are often miscounted; a real cut takes more than that.
     if size + 64 < claimed < _STREAMED_LENGTH:
-        on_cut(f"{name} is cut short: its header announces {claimed:,} bytes, it has {size:,}")
+        on_cut(f"{name} is truncated: its header announces {claimed:,} bytes, it has {size:,}")
     elif _is_unfinished(head, size):
-        on_cut(f"{name} is cut short: its header announces no samples, and {size:,} bytes follow")
+        on_cut(f"{name} is truncated: its header announces no samples, and {size:,} bytes follow")
         # The length by which libsndfile knows that it has to look for itself.
         file.length = struct.pack("<I", 8)
 

@@ -228,7 +228,7 @@ class _File(Decoder):
             error = self._source_error[0]
             raise AudioError(f"{self.name} cannot be read: {error.strerror or error}")
         if code < 0:
-            raise AudioError(f"{self.name}: ffmpeg was ended after {seconds:.2f} s of it (signal {-code})")
+            raise AudioError(f"{self.name}: ffmpeg was killed after {seconds:.2f} s of it (signal {-code})")
         faults = ffmpeg_words.reasons(said)
         if not faults and code == 0:
             return
@@ -236,12 +236,12 @@ class _File(Decoder):
             if self._piped and any("partial file" in line for line in said):
                 raise AudioError(
                     f"{self.name} is MP4 with its index at the end, which cannot be read from a pipe; "
-                    "name the file instead"
+                    "pass the file instead"
                 )
             raise AudioError(ffmpeg_words.of_file(self.name, said))
         reason = ffmpeg_words.redacted(faults[0]) if faults else f"exit code {code}"
         self._on_cut(
-            f"{self.name} is cut short or damaged: {seconds:.2f} s could be decoded (ffmpeg: {reason})"
+            f"{self.name} is truncated or damaged: {seconds:.2f} s could be decoded (ffmpeg: {reason})"
         )
 
 
@@ -267,7 +267,7 @@ class _Stream(Decoder):
         if seconds == 0.0:
             raise AudioError(why or f"{self.name} has no sound")
         if why is None:
-            why = f"{self.name} ended" if code >= 0 else f"{self.name}: ffmpeg was ended (signal {-code})"
+            why = f"{self.name} ended" if code >= 0 else f"{self.name}: ffmpeg was killed (signal {-code})"
         raise InputEnded(why)
 
 

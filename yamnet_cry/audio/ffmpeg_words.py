@@ -31,22 +31,22 @@ _PICTURES = re.compile(
 # The first that is found in what was said, beginning with the latest, is what a user reads.
 _OF_STREAMS = (
     (r"matches no streams", "{name} has no sound"),
-    (r"\b401\b", "{name} refuses user or password"),
-    (r"\b403\b", "{name} refuses access (403 Forbidden)"),
-    (r"\b404\b", "{name}: there is no such stream (404 Not Found)"),
-    (r"\b45[34]\b|\b5XX\b|\b503\b", "{name} is too busy, or out of order (server error)"),
+    (r"\b401\b", "{name} rejects the user or password"),
+    (r"\b403\b", "{name} denies access (403 Forbidden)"),
+    (r"\b404\b", "{name}: no such stream (404 Not Found)"),
+    (r"\b45[34]\b|\b5XX\b|\b503\b", "{name} is overloaded or failing (server error)"),
     (r"Failed to resolve hostname|Name or service not known", "{name}: no such host"),
-    (r"Connection refused", "{name} refuses the connection: nothing listens there"),
+    (r"Connection refused", "{name} refuses the connection: no server listens on this port"),
     (r"Stream ends prematurely|End of file", "{name} ended"),
     (r"timed out", "{name} does not answer in time"),
     (r"No route to host|[Nn]etwork is unreachable", "{name} cannot be reached from this network"),
-    (r"certificate|\b[Tt][Ll][Ss]\b|SSL", "{name} cannot be reached safely: no valid TLS ({reason})"),
+    (r"certificate|\b[Tt][Ll][Ss]\b|SSL", "{name} has no valid TLS certificate or connection ({reason})"),
     (r"Protocol not found|Protocol .* not on whitelist", "{name} needs a protocol that ffmpeg cannot use"),
 )
 _OF_CODECS = (
     (
         r"Decoder .*not found|Unknown decoder|no decoder found|codec none|Unknown codec",
-        "{name}: its sound is in a codec that ffmpeg does not know ({reason})",
+        "{name}: ffmpeg does not support its audio codec ({reason})",
     ),
 )
 _OF_FILES = (
@@ -57,7 +57,7 @@ _OF_FILES = (
     ),
     (
         r"moov atom not found",
-        "{name} is not audio that can be decoded: cut short before its index (moov), or no MP4 at all",
+        "{name} is not audio that can be decoded: truncated before its index (moov), or not MP4",
     ),
 )
 
@@ -150,7 +150,7 @@ def of_file(name: str, said: Sequence[str]) -> str:
     """
     found = reasons(said)
     known = _sentence(name, said, _OF_FILES) or _sentence(name, found, _OF_CODECS)
-    reason = redacted(found[-1]) if found else "ffmpeg does not say why"
+    reason = redacted(found[-1]) if found else "ffmpeg gives no reason"
     return known or f"{name} is not audio that can be decoded ({reason})"
 
 

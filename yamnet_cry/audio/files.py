@@ -43,7 +43,7 @@ def find(paths: Sequence[str]) -> tuple[list[Path], Counter[str]]:
                 raise AudioError(f"{path} holds {need_ffmpeg(_formats(other))}")
             raise AudioError(
                 f"{path} holds no audio files. Looked for {', '.join(sorted(known))}; "
-                "name files of other kinds one by one"
+                "to read files with other extensions, pass each of them"
             )
         found.update(dict.fromkeys(inside))
         left_out.update(dict.fromkeys(other))
@@ -85,7 +85,7 @@ def copy_pipe(path: Path, folder: Path) -> Path:
         if path != STDIN and not path.is_fifo():
             return path
         if path == STDIN and sys.stdin.isatty():
-            raise AudioError("- is the recording on standard input, and that is a keyboard; name a file")
+            raise AudioError("- reads a recording from standard input, which is a terminal here; pass a file")
         copy = folder / str(len(list(folder.iterdir())))
         with copy.open("wb") as target:
             if path == STDIN:

@@ -87,23 +87,23 @@ class _Network:
             name = self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             if name not in makers:
                 raise ExportError(
-                    f"the page in the browser knows {', '.join(makers)}. This model has {name}; "
+                    f"the page in the browser supports {', '.join(makers)}. This model has {name}; "
                     "serve it with `yamnet-cry space`"
                 )
             if int(operator.inputs[0]) != last:
-                raise ExportError("the page in the browser knows networks without branches alone")
+                raise ExportError("the page in the browser supports only networks without branches")
             found.append(makers[name](operator))
             last = int(operator.outputs[0])
             if last == wanted:
                 return found
-        raise ExportError("the model's output is computed by none of its operators")
+        raise ExportError("no operator of the model computes its output")
 
     def _convolution(self, operator: Any) -> Layer:
         return self._slid("convolution", operator, channel_axis=0)
 
     def _depthwise(self, operator: Any) -> Layer:
         if operator.builtinOptions.depthMultiplier != 1:
-            raise ExportError("the page in the browser knows depthwise convolutions of multiplier 1 alone")
+            raise ExportError("the page in the browser supports only depthwise convolutions of multiplier 1")
         return self._slid("depthwise", operator, channel_axis=3)
 
     def _slid(self, kind: str, operator: Any, channel_axis: int) -> Layer:
@@ -111,7 +111,7 @@ class _Network:
         before, after = self._shape(operator.inputs[0])[1:], self._shape(operator.outputs[0])[1:]
         kernel, stride = weights[1:3], [options.strideH, options.strideW]
         if (options.dilationHFactor, options.dilationWFactor) != (1, 1):
-            raise ExportError("the page in the browser knows convolutions without dilation alone")
+            raise ExportError("the page in the browser supports only convolutions without dilation")
         padding = [0, 0]
         if options.padding == _SAME_PADDING:
             sides = zip(before, after, kernel, stride, strict=False)
@@ -142,7 +142,7 @@ class _Network:
         before = self._shape(operator.inputs[0])[1:]
         axes = self._data(operator.inputs[1], "<i4").tolist()
         if sorted(axes) != [1, 2]:
-            raise ExportError("the page in the browser knows means over time and frequency alone")
+            raise ExportError("the page in the browser supports only means over time and frequency")
         size = np.float32(before[0] * before[1])
         scale = self._scale(operator.inputs[0]) / (self._scale(operator.outputs[0]) * size)
         return {
@@ -170,7 +170,7 @@ class _Network:
 
     def _range(self, number: int, activation: int) -> Layer:
         if activation not in (_NO_ACTIVATION, _RELU, _RELU6):
-            raise ExportError("the page in the browser knows ReLU and ReLU6 alone")
+            raise ExportError("the page in the browser supports only ReLU and ReLU6")
         zero = int(self._graph.tensors[number].quantization.zeroPoint[0])
         lowest, highest = _LOWEST - zero, _HIGHEST - zero
         if activation != _NO_ACTIVATION:

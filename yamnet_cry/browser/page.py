@@ -65,7 +65,7 @@ def model(config: ModelConfig, network: bytes, context: Context | None) -> dict[
     """
     if differing := config.front_end.differences(YAMNET):
         raise ExportError(
-            f"the page in the browser has YAMNet's front end alone; this model's has {differing}. "
+            f"the page in the browser supports only YAMNet's front end; this model's has {differing}. "
             "Serve it with `yamnet-cry space`"
         )
     student = model_folder.student(config, network, context)

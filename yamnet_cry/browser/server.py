@@ -56,8 +56,8 @@ class Server(ThreadingHTTPServer):
             super().__init__((host, port), _Handler)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise RunError(f"port {port} is taken; name another with --port") from None
-            raise RunError(f"{host}, port {port} cannot be used ({error.strerror}); name another") from None
+                raise RunError(f"port {port} is in use; choose another port with --port") from None
+            raise RunError(f"{host}, port {port} cannot be used ({error.strerror}); choose another") from None
         self.address = f"http://{host}:{self.server_port}{PATH}"
 
     def server_bind(self) -> None:

@@ -1,4 +1,4 @@
-"""The command line; each command imports what it needs."""
+"""The command line. Each command imports its dependencies when it runs."""
 
 import codecs
 import io
@@ -23,7 +23,7 @@ from yamnet_cry.errors import YamnetCryError
 
 
 class _Group(click.Group):
-    """Turns errors that a user can fix into one line on stderr and exit code 2."""
+    """Prints errors that the user can fix as one line on stderr and exits with 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -46,13 +46,13 @@ class _Failure(click.ClickException):
 )
 @click.version_option(__version__)
 def main() -> None:
-    """Hear a baby cry in recordings and live, and distil the model that does it."""
+    """Detect crying babies in recordings and live audio, and distil models for it."""
 
 
 def run() -> None:
-    """Runs the command line as a program of its own."""
+    """Entry point of the `yamnet-cry` program."""
     native_notes.hide()
-    # File names that are no text go out as the bytes that they are, other signs that do not fit as escapes.
+    # Undecodable file names are printed as their original bytes; other unencodable characters are escaped.
     codecs.register_error("yamnet_cry_names", _name_or_escape)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="yamnet_cry_names")

@@ -11,16 +11,16 @@ import click
     "--cache",
     "path",
     type=click.Path(path_type=Path),
-    help="The file, if `distill --cache` named another; that of all runs by default.",
+    help="Cache file, as for `distill --cache`. Default: the cache shared by all runs.",
 )
-@click.option("--clear", is_flag=True, help="Empty it.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+@click.option("--clear", is_flag=True, help="Delete all cached logits.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cache(path: Path | None, clear: bool, yes: bool, as_json: bool) -> None:
-    """Show where the teacher's logits are kept, and how large they are.
+    """Show the location and size of the cache of teacher logits.
 
-    `yamnet-cry distill` asks its teacher about every recording and every augmented view once, and keeps the
-    answers for later runs. It forgets those that were not used for longest by itself (`--cache-limit`).
+    `yamnet-cry distill` runs the teacher once on every recording and every augmented view, and caches the
+    logits for later runs. Beyond `--cache-limit` the least recently used entries are deleted.
     """
     from yamnet_cry.distill.cache import clear as empty
     from yamnet_cry.distill.cache import contents, default_cache
@@ -29,7 +29,7 @@ def cache(path: Path | None, clear: bool, yes: bool, as_json: bool) -> None:
     freed = None
     if clear:
         if found.bytes and not yes:
-            question = f"Delete the teacher's logits in {found.path}, {_size(found.bytes)}?"
+            question = f"Delete the cached teacher logits in {found.path} ({_size(found.bytes)})?"
             click.confirm(question, abort=True, err=True)
         freed = empty(found.path)
         found = contents(found.path)

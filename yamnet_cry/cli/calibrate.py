@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("ambient", metavar="AMBIENT")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to create.")
 @click.option(
     "--false-alarms",
     type=click.FloatRange(0, min_open=True),
     default=0.5,
     show_default=True,
-    help="Acceptable false alarms per hour.",
+    help="Acceptable number of false alarms per hour.",
 )
 @click.option(
     "--min-recall",
     type=click.FloatRange(0, 1),
     default=0.8,
     show_default=True,
-    help="Least share of crying clips that must still raise an event; 0 accepts any cost.",
+    help="Minimum share of crying clips that must still raise an event; 0 disables the check.",
 )
 @MODEL
 @REVISION
@@ -44,19 +44,19 @@ def calibrate(
     revision: str | None,
     as_json: bool,
 ) -> None:
-    """Fit the detector to a noisy room, from its sound without crying.
+    """Choose the detection threshold for a room from its background noise.
 
-    AMBIENT is a recording of the room as it is when nobody cries, best of ten minutes or more. The
-    threshold is raised until the room alone is expected to raise few enough false alarms, and is never
-    lowered. A room that would make the detector miss too much crying is refused with exit code 2, and the
-    sounds in it that are most like crying are named. Use the result with `yamnet-cry detect --model OUT`.
+    AMBIENT is a recording of the room without crying, ideally ten minutes or longer. The threshold is
+    raised until the expected rate of false alarms is at most --false-alarms; it is never lowered. If recall
+    would fall below --min-recall, nothing is saved, the parts of the recording that sound most like crying
+    are listed, and the exit code is 2. Use the result with `yamnet-cry detect --model OUT`.
     """
     from yamnet_cry.audio.files import seconds_of
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.false_alarms import CalibrationError
 
     if out.exists():
-        raise ModelError(f"{out} exists; name another folder")
+        raise ModelError(f"{out} already exists; choose another folder")
     detector = CryDetector.from_pretrained(model, revision=revision)
     status = StatusLine()
     try:
@@ -84,7 +84,7 @@ def _summary(report: "AmbientReport") -> str:
     from yamnet_cry.false_alarms import rate_text
 
     return (
-        f"threshold {report.threshold:.3f}, {rate_text(report.false_alarms_per_hour)} false alarms an hour "
+        f"threshold {report.threshold:.3f}, {rate_text(report.false_alarms_per_hour)} false alarms per hour "
         f"expected ({rate_text(report.before)} before), from {report.hours * 60:.1f} minutes"
     )
 
@@ -95,11 +95,11 @@ def _details(report: "AmbientReport", false_alarms: float) -> list[str]:
 
     lines = [f"  {report.cost()}"]
     if report.stretches:
-        lines.append("  most like crying (was a baby in the room?):")
+        lines.append("  most similar to crying (check that no baby cries there):")
         lines += [f"    {stretch}" for stretch in report.stretches]
     if report.hours < report.hours_to_confirm:
         lines.append(
-            f"  the rate is an estimate; to be sure of {rate_text(false_alarms)} an hour, record "
+            f"  the rate is an estimate; to confirm {rate_text(false_alarms)} per hour, record "
             f"{duration(report.hours_to_confirm * 3600)} of the room"
         )
     return lines

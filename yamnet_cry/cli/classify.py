@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="How many labels to name in a line.",
+    help="Number of labels to print per recording.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each recording.")
-@click.option("--strict", is_flag=True, help="Refuse recordings that are cut short, as by a power cut.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line and recording.")
+@click.option("--strict", is_flag=True, help="Treat truncated recordings as errors.")
 def classify(
     paths: tuple[str, ...], model: str, revision: str | None, top: int, as_json: bool, strict: bool
 ) -> None:
-    """Say of each recording which of the sounds that a model knows are heard in it.
+    """Classify the sounds in recordings.
 
-    PATH is a recording of any length, a folder of them, or - for a recording on standard input. Prints
-    a line for each: name, and the most probable labels with their mean probability over the recording;
-    --json has all labels, and the most probable one of every window. What cannot be read is reported on
-    stderr, and the exit code is then 2; the others are still done. What is cut short is heard as far as it
-    goes, with a warning. Models of crying are better heard by `yamnet-cry detect`, which says when it is.
+    PATH is a recording of any length, a folder of recordings, or - for standard input. Prints one line per
+    recording: its name and the most probable labels, with their mean probability over the recording.
+    --json adds all labels, and the most probable label of each window. Files that cannot be read are
+    reported on stderr, the others are still processed, and the exit code is 2. Truncated files are
+    classified up to where they end, with a warning. To find when a baby cries, use `yamnet-cry detect`.
     """
     from yamnet_cry.audio.files import copy_pipe, find, need_ffmpeg, seconds_of
     from yamnet_cry.classification import shares
@@ -79,8 +79,8 @@ def classify(
                         click.echo(f"Error: {outcome}", err=True)
                         continue
                     if outcome.truncated:
-                        heard = f"heard as far as it goes, {duration(outcome.seconds)}"
-                        click.echo(f"Warning: {path} is cut short; {heard}", err=True)
+                        heard = f"only the first {duration(outcome.seconds)} were classified"
+                        click.echo(f"Warning: {path} is truncated; {heard}", err=True)
                     if as_json:
                         click.echo(json.dumps({"file": os.fspath(path), **outcome.to_dict()}))
                     else:
@@ -95,10 +95,10 @@ def classify(
 def _heard(
     classifier: "Classifier", path: Path, source: Path, tell: Callable[[float], object], strict: bool
 ) -> "Classification | str":
-    """Returns what is heard in a recording, or the reason why nothing is."""
+    """Returns the result of one recording, or the error message if it cannot be read."""
     try:
         with warnings.catch_warnings():
-            # The result says whether it is cut short.
+            # The result has `truncated`.
             warnings.simplefilter("ignore", UserWarning)
             return classifier(source, progress=tell, strict=strict)
     except AudioError as error:

@@ -20,7 +20,7 @@ from yamnet_cry.errors import RunError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_PER_RECORDING = "A file for one recording, a folder for several."
+_PER_RECORDING = "PATH is a file for one recording, a folder for several."
 
 
 def _output(name: str, what: str) -> Callable[[Command], Command]:
@@ -35,30 +35,34 @@ def _output(name: str, what: str) -> Callable[[Command], Command]:
 @REVISION
 @THRESHOLD
 @PRIOR
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each recording.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line and recording.")
 @click.option(
     "--csv",
     "table",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write a table of all events.",
+    help="Write all events to FILE as a CSV table.",
 )
-@_output("--labels", "Write the events as a label track for Audacity.")
-@_output("--vtt", "Write the events as WebVTT subtitles.")
-@_output("--plot", "Draw spectrogram, probability and events, as .png, .jpg, .svg or .pdf (folders: .png).")
-@click.option("--explain", is_flag=True, help="Name the sounds that were heard in each event.")
-@click.option("--skip-done", is_flag=True, help="Leave out what is there already, of rows and files.")
+@_output("--labels", "Write events as Audacity label tracks.")
+@_output("--vtt", "Write events as WebVTT subtitles.")
+@_output("--plot", "Plot spectrogram, probability and events as .png, .jpg, .svg or .pdf (in folders: .png).")
+@click.option("--explain", is_flag=True, help="Also print the AudioSet classes detected in each event.")
+@click.option("--skip-done", is_flag=True, help="Skip rows and files that exist already.")
 @OVERWRITE
-@click.option("--strict", is_flag=True, help="Refuse recordings that are cut short, as by a power cut.")
-@click.option("--workers", type=click.IntRange(1), help="Processes to use; chosen by the work by default.")
+@click.option("--strict", is_flag=True, help="Treat truncated recordings as errors.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Number of processes. Default: 1 for small inputs, otherwise one per CPU core.",
+)
 @CLUSTER
 @click.option(
     "--out",
     metavar="DIR|URL",
-    help="With --cluster: folder for Parquet files of all events, and of what could not be read, in errors/.",
+    help="With --cluster: folder or URL for the events, as Parquet. Unreadable files are listed in errors/.",
 )
 @click.option(
-    "--exit-code", is_flag=True, help="Exit with 0 if crying was found in any recording, with 1 if in none."
+    "--exit-code", is_flag=True, help="Exit with 0 if any recording contains crying, with 1 if none does."
 )
 def detect(
     paths: tuple[str, ...],
@@ -80,16 +84,16 @@ def detect(
     out: str | None,
     exit_code: bool,
 ) -> None:
-    """Say of each recording whether a baby cries in it, and when.
+    """Detect crying in recordings.
 
-    PATH is a recording of any length, a folder of them, or - for a recording on standard input. Prints
-    a line for each: name, verdict, when crying was heard, and how probable it is. What cannot be read
-    is reported on stderr, and the exit code is then 2; the others are still done. What is cut short is
-    scored as far as it goes, with a warning. Files that are there already are replaced with --overwrite
-    only, and recordings never. Ctrl-C keeps finished results.
+    PATH is a recording of any length, a folder of recordings, or - for standard input. Prints one line per
+    recording: name, verdict, start and end of each event, and probability. Files that cannot be read are
+    reported on stderr, the others are still processed, and the exit code is 2. Truncated files are scored
+    up to where they end, with a warning. Existing output files are replaced only with --overwrite;
+    recordings are never replaced. Ctrl-C keeps finished results.
 
     With --cluster and --out, PATH may also be a pattern with * or a URL such as s3://bucket/clips/**, and
-    only a summary is printed. The same command goes on where it was stopped.
+    only a summary is printed. To continue an interrupted run, run the same command again.
     """
     if cluster is not None or out is not None:
         from yamnet_cry.cli import detect_cluster
@@ -116,9 +120,9 @@ def detect(
     from yamnet_cry.work import Work
 
     if skip_done and overwrite:
-        raise click.UsageError("--skip-done keeps what --overwrite replaces; name one of them.")
+        raise click.UsageError("--skip-done and --overwrite exclude each other; choose one.")
     if skip_done and not any((table, labels, vtt, plot)):
-        raise click.UsageError("--skip-done needs --csv, --labels, --vtt or --plot to see what is done.")
+        raise click.UsageError("--skip-done needs an output to check: --csv, --labels, --vtt or --plot.")
     recordings, left_out = find(paths)
     outputs = Outputs(_is_folder(recordings, paths, (labels, vtt, plot)), labels, vtt, plot)
     if plot is not None:
@@ -145,7 +149,7 @@ def detect(
             jobs = [replace(job, files=job.missing()) for job in jobs]
             jobs = [job for job in jobs if job.files or (rows and os.fspath(job.recording) not in rows.done)]
             if known > len(jobs):
-                click.echo(f"{known - len(jobs):,} of {known:,} recordings are done already", err=True)
+                click.echo(f"{known - len(jobs):,} of {known:,} recordings are already done", err=True)
         work = Work(jobs, partial(_load, model, revision, threshold, prior), workers)
         found, failed, done = False, False, 0
         status = StatusLine()
@@ -168,7 +172,7 @@ def detect(
                     click.echo(json.dumps(outcome.to_dict()) if as_json else _line(outcome, explain))
         except Stopped:
             status.clear()
-            again = "; the same command with --skip-done goes on from here" if rows or outputs.wanted else ""
+            again = "; to continue, repeat the command with --skip-done" if rows or outputs.wanted else ""
             raise RunError(f"stopped after {done:,} of {len(jobs):,} recordings{again}") from None
     if failed:
         raise SystemExit(2)
@@ -185,11 +189,11 @@ def _load(model: str | None, revision: str | None, threshold: float | None, prio
 
 
 def _is_folder(recordings: list[Path], paths: tuple[str, ...], wanted: tuple[Path | None, ...]) -> bool:
-    """One file named by itself has files for output, anything else has folders."""
+    """Returns whether outputs are folders: for anything but a single recording."""
     folder = len(recordings) > 1 or Path(paths[0]).is_dir()
     for path in filter(None, wanted):
         if folder and path.is_file():
-            raise RunError(f"{path} is a file; for several recordings name a folder")
+            raise RunError(f"{path} is a file; choose a folder for the outputs of several recordings")
         if not folder and path.is_dir():
             return True
     return folder
@@ -200,7 +204,7 @@ def _common(recordings: list[Path]) -> Path:
         return Path(os.path.commonpath([os.path.abspath(path.parent) for path in recordings]))
     except ValueError:
         raise RunError(
-            "recordings on several drives have no folder in common; write files for one drive at a time"
+            "outputs of recordings on several drives cannot share a folder; process one drive at a time"
         ) from None
 
 
@@ -213,7 +217,7 @@ def _require_matplotlib() -> None:
 
 def _check_format(plot: Path, folder: bool, formats: dict[str, str]) -> None:
     if not folder and plot.suffix.lower() not in formats:
-        raise RunError(f"--plot writes {', '.join(filter(None, formats))}. Received: {plot}")
+        raise RunError(f"--plot: expected {', '.join(filter(None, formats))}. Received: {plot}")
 
 
 def _warn(outcome: Any) -> None:
@@ -221,7 +225,7 @@ def _warn(outcome: Any) -> None:
     from yamnet_cry.results import duration
 
     scored = duration(len(outcome.result.scores) * YAMNET.patch_hop_seconds)
-    click.echo(f"Warning: {outcome.recording} is cut short; scored as far as it goes, {scored}", err=True)
+    click.echo(f"Warning: {outcome.recording} is truncated; only the first {scored} were scored", err=True)
 
 
 def _line(outcome: Any, explain: bool) -> str:

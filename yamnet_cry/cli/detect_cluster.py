@@ -1,4 +1,4 @@
-"""What yamnet-cry detect does with --cluster."""
+"""yamnet-cry detect with --cluster."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def check(cluster: str | None, out: str | None, local: Sequence[str]) -> None:
-    """Refuses options that do not go together.
+    """Rejects combinations of options that do not work together.
 
     Args:
-        cluster: Of --cluster.
-        out: Of --out.
-        local: Other options that were given, for results on this machine.
+        cluster: Value of --cluster.
+        out: Value of --out.
+        local: Given options that work only without --cluster.
     """
     if cluster is None:
-        raise click.UsageError("--out needs --cluster; on this machine, name --csv, --labels or --vtt.")
+        raise click.UsageError("--out needs --cluster; without it, use --csv, --labels or --vtt.")
     if out is None:
-        raise click.UsageError("--cluster needs --out, a folder or URL for the events.")
+        raise click.UsageError("--cluster needs --out DIR|URL for the events.")
     if local:
-        raise click.UsageError(f"{local[0]} is for recordings heard on this machine, without --cluster.")
+        raise click.UsageError(f"{local[0]} cannot be combined with --cluster.")
 
 
 def run(
@@ -37,13 +37,13 @@ def run(
     explain: bool,
     strict: bool,
 ) -> bool:
-    """Hears recordings on a cluster, and prints what came of it.
+    """Detects crying in recordings on a cluster and prints a summary.
 
     Returns:
-        Whether crying was found in any.
+        Whether any recording contains crying.
 
     Raises:
-        SystemExit: With 2 if recordings could not be read.
+        SystemExit: With code 2 if any recording could not be read.
     """
     from yamnet_cry.cluster import require_extra
 
@@ -63,7 +63,7 @@ def run(
     def tell(now: Done) -> None:
         nonlocal done
         if done < 0 < now.items:
-            click.echo(f"{now.items:,} of {now.total:,} recordings are done already", err=True)
+            click.echo(f"{now.items:,} of {now.total:,} recordings are already done", err=True)
         done = now.items
         progress.tell(done)
 
@@ -74,13 +74,13 @@ def run(
     except KeyboardInterrupt:
         status.clear()
         raise RunError(
-            f"stopped after {max(0, done):,} of {len(files):,} recordings; the same command goes on from here"
+            f"stopped after {max(0, done):,} of {len(files):,} recordings; to continue, repeat the command"
         ) from None
     status.clear()
     heard, crying = detections.counts(answers)
-    click.echo(f"{heard:,} recordings, crying in {crying:,} of them: {answers.folder.name}")
+    click.echo(f"{heard:,} recordings, {crying:,} with crying: {answers.folder.name}")
     if failed := list(answers.reasons().values()):
-        rest = f"; all {len(failed):,} reasons are in {answers.folder.child(ERRORS).name}"
+        rest = f"; all {len(failed):,} errors are listed in {answers.folder.child(ERRORS).name}"
         click.echo(f"Error: {failed[0]}{rest if len(failed) > 1 else ''}", err=True)
         raise SystemExit(2)
     return crying > 0

@@ -23,51 +23,49 @@ from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
     required=True,
     multiple=True,
     metavar="DIR|hf://...",
-    help="Corpus: folder with manifest.csv, another manifest in it, folder with one folder a class, or "
-    "hf://OWNER/NAME; may be repeated.",
+    help="Corpus: a folder with manifest.csv, the path of another manifest, a folder with one subfolder per "
+    "class, or hf://OWNER/NAME. May be repeated.",
 )
 @click.option(
     "--teacher",
     multiple=True,
     metavar="PATH|tfhub",
-    help="YAMNet (its weights, a SavedModel, or tfhub to download it), a model folder whose student then "
-    "teaches, a tagger or Whisper's encoder in ONNX, or a checkpoint of Transformers; may be repeated, and "
-    "left out for recipes that learn from labels alone.",
+    help="Teacher: YAMNet (weights, a SavedModel, or tfhub to download it), a model folder, an audio tagger "
+    "or Whisper encoder in ONNX, or a Transformers checkpoint. May be repeated. Not needed by recipes that "
+    "train on labels only.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to make.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to create.")
 @click.option(
     "--recipe",
     "recipe_name",
     default="cry",
     show_default=True,
-    help="Recipe to follow; `yamnet-cry recipes` lists them.",
+    help="Name of the training recipe; `yamnet-cry recipes` lists all.",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change a setting, such as train.epochs=5; may be repeated. "
-    "`yamnet-cry recipes show cry` lists them all.",
+    help="Override a setting of the recipe, for example train.epochs=5. May be repeated. "
+    "`yamnet-cry recipes show cry` lists all settings.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."
-)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option(
-    "--cache", type=click.Path(path_type=Path), help="File that keeps the teacher's logits, for all runs."
+    "--cache", type=click.Path(path_type=Path), help="Cache file for teacher logits, shared by all runs."
 )
 @click.option(
     "--cache-limit",
     metavar="GB",
     type=click.FloatRange(0),
-    help="Size beyond which that file forgets what was not used for longest, but never what this run uses; "
-    "2 by default. `yamnet-cry cache` shows and empties it.",
+    help="Maximum size of the cache; beyond it the least recently used entries are deleted, except those of "
+    "this run. Default: 2. `yamnet-cry cache` shows and clears the cache.",
 )
 @click.option(
     "--start",
     metavar="FOLDER|REPO",
-    help="Model whose weights a recipe with student.start=released begins with; the bundled one by default.",
+    help="Model with the initial weights, for recipes with student.start=released. Default: the bundled one.",
 )
 @click.option(
     "--devices",
@@ -75,15 +73,15 @@ from yamnet_cry.model.folder import EVALUATION_PLOT, METRICS
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="GPUs, or other devices, that share every step of training; more than one with KERAS_BACKEND=jax "
-    "only. Results differ by rounding.",
+    help="Number of GPUs or other devices for data-parallel training. More than one needs KERAS_BACKEND=jax. "
+    "Results differ by rounding.",
 )
 @click.option(
-    "--license", metavar="ID", help="The model's licence for its card, such as cc-by-4.0; none by default."
+    "--license", metavar="ID", help="Licence for the model card, for example cc-by-4.0. Default: none."
 )
 @CLUSTER
 @PARTITIONS
-@click.option("--push", "repo", metavar="REPO", help="Push the result to this repository on the Hub.")
+@click.option("--push", "repo", metavar="REPO", help="Push the model to this repository on the Hub.")
 @PRIVATE
 def distill(
     audio: tuple[str, ...],
@@ -103,24 +101,24 @@ def distill(
     repo: str | None,
     private: bool | None,
 ) -> None:
-    """Distil teachers into an INT8 student, and write the model folder.
+    """Distil teachers into an INT8 student and write a model folder.
 
-    A teacher scores every window of the corpus once (its logits are cached); a student is trained on them
-    and on the labels of the clips, quantised and measured. An interrupted run goes on with --resume. A
-    student that is no better than chance, or far worse than before it was quantised, is written with a
+    Each teacher scores every window of the corpus once (its logits are cached). The student is trained on
+    these logits and on the labels of the clips, quantised and evaluated. Continue an interrupted run with
+    --resume. A student that is no better than chance, or much worse after quantisation, is saved with a
     warning.
 
-    Recipe cry makes a detector of crying. Recipe sounds makes a classifier of your own sounds, from a folder
-    with one folder of recordings for each: yamnet-cry distill --recipe sounds --audio DIR --out my-model.
-    `yamnet-cry recipes` lists those for key words, acoustic events, dogs and emotions in speech too.
+    The recipe cry trains a cry detector. The recipe sounds trains a classifier of your own sounds from a
+    folder with one subfolder of recordings per class: yamnet-cry distill --recipe sounds --audio DIR --out
+    my-model. `yamnet-cry recipes` also lists recipes for keywords, acoustic events, dogs and speech emotion.
 
-    With --push, the folder then goes to the Hugging Face Hub, unless there was such a warning; whether you
-    are logged in is asked before the work begins.
+    With --push, the model folder is pushed to the Hugging Face Hub unless there was such a warning. The
+    login is checked before training starts.
     """
     _require_extra(cluster)
     from yamnet_cry.distill import recipes
 
-    # First of all: what follows takes seconds to import.
+    # Checked first: the imports below take seconds.
     recipe = recipes.get(recipe_name, settings)
     from yamnet_cry.distill import distill as run
     from yamnet_cry.distill import fitness
@@ -149,14 +147,14 @@ def distill(
             device_count=device_count,
         )
     except KeyboardInterrupt:
-        raise RunError("stopped; the same command with --resume goes on from here") from None
+        raise RunError("stopped; to continue, repeat the command with --resume") from None
     metrics = json.loads((out / METRICS).read_text(encoding="utf-8"))
     click.echo(card.results_table(metrics))
     if "labels" in metrics["models"]["int8"]:
         click.echo(f"\n{card.labels_table(metrics)}\n\nPicture: {out / EVALUATION_PLOT}")
     if repo is not None:
         if doubt := fitness.doubt(metrics):
-            raise again(HubError(f"not pushed to {repo}, because {doubt}"), out, repo, private)
+            raise again(HubError(f"not pushed to {repo}: {doubt}"), out, repo, private)
         try:
             click.echo(summary(publish.push(out, repo, private=private)))
         except HubError as error:
@@ -166,23 +164,23 @@ def distill(
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.option(
-    "--audio", multiple=True, metavar="DIR|hf://...", help="Corpus, as for distill; may be repeated."
+    "--audio", multiple=True, metavar="DIR|hf://...", help="Corpus, as for distill. May be repeated."
 )
 @click.option(
     "--nights",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Instead of a corpus: long recordings in which nobody cries, to count false alarms in.",
+    help="Folder of long recordings without crying, to count false alarms in, instead of a corpus.",
 )
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
     default="test",
     show_default=True,
-    help="Clips to evaluate on.",
+    help="Split to evaluate on.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="File to write the metrics to, as JSON; stdout by default."
+    "--out", type=click.Path(path_type=Path), help="Write the metrics to this JSON file. Default: stdout."
 )
 @OVERWRITE
 @REVISION
@@ -199,19 +197,19 @@ def evaluate(
     cluster: str | None,
     partitions: str | None,
 ) -> None:
-    """Measure MODEL, a model folder or a repository, on a corpus or on nights without crying.
+    """Evaluate MODEL, a model folder or Hub repository, on a corpus or on recordings without crying.
 
-    Writes metrics as JSON, each with a 95 % interval, for all clips and for each source. With --out,
-    also draws them (as .png beside the file) and prints the main ones as a table. Every clip is scored
-    by the detector that `yamnet-cry detect` uses. With --nights, the JSON says how many false alarms an hour
-    there are at the model's threshold and at others.
+    Writes metrics as JSON, each with a 95 % confidence interval, for all clips and for each source. With
+    --out, also plots them (a .png next to the file) and prints the main metrics as a table. Clips are scored
+    by the same detector as in `yamnet-cry detect`. With --nights, the JSON contains the false alarms per
+    hour at the model's threshold and at other thresholds.
     """
     if bool(audio) == (nights is not None):
-        raise click.UsageError("name a corpus with --audio, or long recordings with --nights")
+        raise click.UsageError("expected either --audio (a corpus) or --nights (long recordings)")
     if cluster is None and partitions is not None:
-        raise click.UsageError("--partitions needs --cluster, which fills them.")
+        raise click.UsageError("--partitions needs --cluster.")
     if nights is not None and cluster is not None:
-        raise click.UsageError("--cluster hears a corpus; nights are heard on this machine.")
+        raise click.UsageError("--nights cannot be combined with --cluster.")
     _require_extra(cluster)
     if nights is not None:
         _evaluate_nights(model, nights, out, overwrite, revision)

@@ -14,35 +14,35 @@ from yamnet_cry.cli.options import REVISION
     "name",
     type=click.Choice(["firmware", "c-array", "tflite", "keras", "onnx", "waveform", "frigate"]),
     required=True,
-    help="What to write.",
+    help="Format to write, see above.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File or folder to make.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File or folder to create.")
 @click.option(
     "--with",
     "yamnet",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="With --format frigate: YAMNet as a TFLite file, as in Frigate; it answers for all but crying.",
+    help="With --format frigate: YAMNet as a TFLite file, as in Frigate; scores all classes but crying.",
 )
 @REVISION
 def export(model: str | None, name: str, out: Path, yamnet: Path | None, revision: str | None) -> None:
-    """Write MODEL, a model folder or a repository, in another format; the bundled model by default.
+    """Export MODEL, a model folder or Hub repository, to another format. Default: the bundled model.
 
     \b
-    firmware  a folder for ESP-IDF or any project with TFLite-Micro: front end and events in C99,
-              the network with its operators and its measured arena, golden vectors, a self-test;
-              of models that hear crying alone
-    c-array   the network alone, as an aligned C array, with its labels (a folder)
-    tflite    the INT8 network (a file)
-    keras     the network in float32 (a file); with a context network, both as one, from the patches
-              of a recording, (1, windows, 96, 64, 1), to log-odds and logits of its windows
-    onnx      the same for ONNX (a file)
-    waveform  samples in, probabilities out: front end, network and calibration in one TFLite file in
-              float32, for MediaPipe and other hosts of audio classifiers; of each window alone
-    frigate   the same as Frigate's audio detector, with its labels and how to install it (a folder);
-              of models that hear crying alone
+    firmware  folder for ESP-IDF or any project with TFLite-Micro: front end and events in C99, the
+              network with its operators and its measured arena, golden vectors and a self-test;
+              cry detectors only
+    c-array   folder with the network as an aligned C array, and its labels
+    tflite    file with the INT8 network
+    keras     file with the float32 network; with a context network, both in one model, from the
+              patches of a recording, (1, windows, 96, 64, 1), to log-odds and logits per window
+    onnx      the same as an ONNX file
+    waveform  TFLite file in float32 with front end, network and calibration, from samples to
+              probabilities of a single window, for MediaPipe and other audio classifier hosts
+    frigate   folder with the same for Frigate's audio detector, with labels and instructions;
+              cry detectors only
 
-    What was written is checked against the model.
-    """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")
+    The exported file is checked against the model.
+    """  # noqa: D301 (the backspace tells click not to rewrap the paragraph)
     from yamnet_cry import export
     from yamnet_cry.classifier import Classifier
     from yamnet_cry.detector import CryDetector

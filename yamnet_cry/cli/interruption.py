@@ -1,4 +1,4 @@
-"""Somebody who stops listening."""
+"""Stopping by Ctrl-C and other signals."""
 
 import signal
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-# Which of them there are depends on the system.
+# Not every system has all of them.
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Stopped(Exception):
-    """Somebody asked for the end."""
+    """The user stopped the program."""
 
 
 class StopSignals:
     """Turns Ctrl-C, SIGTERM and SIGHUP into `Stopped`, raised only while waiting for sound.
 
-    So the work on a window is never cut in two, and an event that is going on can be closed.
+    So a window is always processed completely, and an ongoing event can be closed.
 
     Attributes:
-        asked: Whether one of them has come.
+        asked: Whether a signal was received.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class StopSignals:
     def __enter__(self) -> Self:
         for name in _SIGNALS:
             number = getattr(signal, name, None)
-            # Who starts a program with nohup, or in the background, wants the signal ignored.
+            # Programs started with nohup or in the background ignore the signal on purpose.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._receive) or signal.SIG_DFL
         return self
@@ -46,9 +46,9 @@ class StopSignals:
 
     @contextmanager
     def while_waiting(self) -> Iterator[None]:
-        """Lets a signal interrupt the block at once."""
+        """Allows signals to interrupt the block at once."""
         try:
-            # In this order, so that no signal falls between the two.
+            # In this order, so that no signal is missed between the two.
             self._waiting = True
             if self.asked:
                 raise Stopped

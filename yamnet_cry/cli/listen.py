@@ -16,7 +16,7 @@ from yamnet_cry.cli.status import StatusLine
 
 
 class _Ended(click.ClickException):
-    """Listening ended though nobody stopped it: who keeps it running must be able to tell."""
+    """Listening ended without being stopped, which supervisors detect by the exit code."""
 
     exit_code = 3
 
@@ -33,36 +33,36 @@ def _hours(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.command()
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option(
-    "--source", "named", multiple=True, metavar="NAME=ADDRESS", help="A source with a name; may be repeated."
+    "--source", "named", multiple=True, metavar="NAME=ADDRESS", help="Add a named source. May be repeated."
 )
 @click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Sources from a TOML file: a table [sources.NAME] for each, with address, and user, password and "
-    "threshold if need be.",
+    help="TOML file with one table [sources.NAME] per source: address, and optionally user, password and "
+    "threshold.",
 )
-@click.option("--device", help="Microphone: part of its name or its number; the default one if not given.")
+@click.option("--device", help="Microphone: its number or part of its name. Default: the system's.")
 @click.option(
     "--rate",
     type=click.IntRange(audio.MIN_SAMPLE_RATE, audio.MAX_SAMPLE_RATE),
     default=16_000,
     show_default=True,
-    help="Sample rate of raw samples on stdin.",
+    help="Sample rate of raw samples on stdin, in Hz.",
 )
 @click.option(
     "--channels",
     type=click.IntRange(1, audio.MAX_CHANNELS),
     default=1,
     show_default=True,
-    help="Channels of raw samples on stdin.",
+    help="Number of channels of raw samples on stdin.",
 )
 @click.option(
     "--format",
     "encoding",
     type=click.Choice(list(capture.ENCODINGS)),
     show_default="s16le",
-    help="Encoding of raw samples on stdin; given, anything but WAV is taken for raw samples.",
+    help="Encoding of raw samples on stdin. If given, any input that is not WAV is read as raw samples.",
 )
 @MODEL
 @REVISION
@@ -73,46 +73,48 @@ def _hours(_context: click.Context, _parameter: click.Parameter, values: tuple[s
     "least_seconds",
     type=click.FloatRange(0),
     default=0.0,
+    show_default=True,
     metavar="SECONDS",
-    help="Tell nobody of crying before it has lasted so long.",
+    help="Minimum duration of crying before it is reported.",
 )
 @click.option(
     "--cool-down",
     type=click.FloatRange(0),
     default=0.0,
+    show_default=True,
     metavar="SECONDS",
-    help="After crying has ended, tell nobody of more for so long.",
+    help="Pause after the end of crying during which no new crying is reported.",
 )
 @click.option(
     "--quiet-hours",
     multiple=True,
     callback=_hours,
     metavar="HH:MM-HH:MM",
-    help="Tell nobody of crying at this time of day; may be repeated.",
+    help="Do not report crying at this time of day (local time). May be repeated.",
 )
 @click.option(
     "--on-event",
     metavar="COMMAND",
-    help="Run COMMAND when crying starts and ends, and when a source is not heard.",
+    help="Run COMMAND when crying starts or ends, and when a source is lost or restored.",
 )
-@click.option("--webhook", metavar="URL", help="Send the same as JSON to URL, again and again if need be.")
+@click.option("--webhook", metavar="URL", help="POST the same events as JSON to URL, with retries.")
 @click.option(
     "--frigate",
     metavar="URL",
-    help="Make events in Frigate by its API at http://HOST:5000/CAMERA, the port that asks for no login; "
-    "without /CAMERA, for the camera that is called as the source is.",
+    help="Create events in Frigate through its API at http://HOST:5000/CAMERA (the port without login). "
+    "Without /CAMERA, the source's name is the camera's name.",
 )
 @click.option(
     "--mqtt",
     metavar="URL",
-    help="Tell Home Assistant, or anybody, by the broker at mqtt://[USER@]HOST[:PORT] or mqtts://…; the "
-    "password is in YAMNET_CRY_MQTT_PASSWORD.",
+    help="Publish to Home Assistant and other MQTT clients through the broker at mqtt://[USER@]HOST[:PORT] "
+    "or mqtts://…; set the password in YAMNET_CRY_MQTT_PASSWORD.",
 )
 @click.option(
     "--clips",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep the sound of crying in DIR, for `yamnet-cry review`.",
+    help="Record clips of crying to DIR, for `yamnet-cry review`.",
 )
 @click.option(
     "--pre-roll",
@@ -120,21 +122,23 @@ def _hours(_context: click.Context, _parameter: click.Parameter, values: tuple[s
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How much before the crying a clip, or an event in Frigate, begins.",
+    help="Audio before the crying to include in clips and Frigate events.",
 )
-@click.option("--keep", metavar="TIME", help="Delete clips that are older, such as 7d or 12h.")
-@click.option("--keep-bytes", metavar="SIZE", help="Delete the oldest clips beyond a size, such as 1G.")
+@click.option(
+    "--keep", metavar="TIME", help="Delete clips older than TIME, for example 7d or 12h. Default: never."
+)
+@click.option(
+    "--keep-bytes", metavar="SIZE", help="Delete the oldest clips when all exceed SIZE, for example 1G."
+)
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write how all sources are doing to FILE, every 10 s, for `yamnet-cry health`.",
+    help="Write the state of all sources to FILE every 10 s, for `yamnet-cry health`.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object a line.")
-@click.option(
-    "--updates", is_flag=True, help="With --json, print an object every 0.48 s, and states, as well."
-)
-@click.option("--quiet", is_flag=True, help="Show no meter.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one object per line.")
+@click.option("--updates", is_flag=True, help="With --json: also print an update every 0.48 s, and states.")
+@click.option("--quiet", is_flag=True, help="Hide the meter on stderr.")
 def listen(
     sources: tuple[str, ...],
     named: tuple[str, ...],
@@ -148,55 +152,55 @@ def listen(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Listen to cameras, streams and microphones, and tell when a baby cries.
+    """Detect crying live, from cameras, streams and microphones.
 
-    A SOURCE is an address that begins with rtsp://, rtsps://, http://, https://, srt:// or rtmp://, or
-    device (device:NAME) for a microphone. Each is watched: if it fails, or brings no sound for 10 s, that
-    is told, and it is opened again until it is there. ${VARIABLE} in an address stands for a value of the
-    environment, so that no password need be written down:
+    A SOURCE is a URL that begins with rtsp://, rtsps://, http://, https://, srt:// or rtmp://, or
+    device (device:NAME) for a microphone. A source that fails, or delivers no sound for 10 s, is reported
+    and reopened until it works again. ${VARIABLE} in an address is replaced by the environment variable,
+    which keeps passwords out of the command:
 
     \b
         yamnet-cry listen --source nursery='rtsp://user:${CAMERA}@192.168.1.20/stream1'
 
-    Without SOURCE it listens to the default microphone, and with - to stdin, until that ends. On stdin WAV
-    is understood as it is, and anything else as raw samples:
+    Without SOURCE it listens to the default microphone, and with - to stdin until its end. Stdin may be WAV
+    or raw samples:
 
     \b
         arecord -f S16_LE -r 16000 | yamnet-cry listen -
 
-    Prints a line when crying starts and another when it ends, with the time of day and the seconds
-    since the source was opened. A meter on stderr shows the level and the probability.
+    Prints a line when crying starts and when it ends, with the time of day and the time
+    since the source was opened. A meter on stderr shows the level (dBFS) and the probability.
 
-    --json prints these objects; at, started_at and ended_at are times of day in ISO 8601:
+    --json prints these objects; at, started_at and ended_at are ISO 8601 timestamps:
 
     \b
         {"event": "started", "id", "source", "start", "started_at", "probability"}
         {"event": "ended", "id", "source", "start", "started_at", "end", "ended_at", "seconds", "peak",
-         "mean", "interrupted": whether listening ended before the crying did}
-        {"event": "deaf", "source", "at", "reason"}, when a source is not heard any more
-        {"event": "hearing", "source", "at"}, when it is heard again
+         "mean", "interrupted": whether listening stopped before the crying ended}
+        {"event": "deaf", "source", "at", "reason"}, when the sound of a source is lost
+        {"event": "hearing", "source", "at"}, when the sound is restored
         {"event": "update", "source", "time", "at", "probability", "level", "crying"}, with --updates
         {"event": "state", "source", "at", "hearing", "reason", "crying", "probability", "level",
          "last_frame", "restarts", "uptime", "dropped_seconds", "gaps", "muted_until"}, with --updates
 
-    COMMAND is run without a shell, while listening goes on. The same values are in its environment:
+    COMMAND runs in the background, without a shell. Its environment contains the same values:
     YAMNET_CRY_EVENT (started, ended, deaf or hearing), YAMNET_CRY_SOURCE, YAMNET_CRY_STARTED_AT and so
-    on. At the end, commands and messages that wait have ten seconds.
+    on. At exit, pending commands and messages have ten seconds to finish.
 
-    SIGUSR1 mutes all sources for 30 minutes, and SIGUSR2 ends that: nobody is told of crying meanwhile.
+    SIGUSR1 mutes all sources for 30 minutes: no crying is reported. SIGUSR2 unmutes them.
 
     \b
     Exit codes:
         0  stopped, by Ctrl-C, SIGTERM or SIGHUP
-        2  listening cannot start, or the sound of stdin cannot be used
-        3  ended though nobody stopped it: stdin or the microphone ended, or the output cannot be written
-    """  # noqa: D301 (click takes the backspace for "leave this paragraph as it is")
+        2  listening cannot start, or stdin is not usable audio
+        3  ended without being stopped: stdin or the microphone ended, or stdout cannot be written
+    """  # noqa: D301 (the backspace tells click not to rewrap the paragraph)
     if updates and not as_json:
         raise click.UsageError("--updates needs --json.")
     if device is not None and (sources or named or config):
-        raise click.UsageError("--device is for listening without SOURCE; name it as device:NAME.")
+        raise click.UsageError("--device cannot be combined with SOURCE; add the source device:NAME instead.")
     if "-" in sources and (len(sources) > 1 or named or config):
-        raise click.UsageError("- cannot be listened to beside other sources.")
+        raise click.UsageError("- (stdin) cannot be combined with other sources.")
     raw = capture.Format(rate, channels, encoding or capture.Format.encoding)
     stdin = listening.Stdin(raw, surely_raw=encoding is not None) if sources == ("-",) else None
     status = StatusLine(quiet=quiet)
@@ -219,9 +223,9 @@ def listen(
             status.clear()
     reason = all_of_it.lost or reason
     if all_of_it.lost:
-        # Python would try once more at exit.
+        # Otherwise Python would try to flush stdout again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    # Ctrl-C ends the programs on both sides of a pipe too; then nobody is surprised.
+    # Ctrl-C also ends the other programs of a pipeline, which is no failure.
     if reason is not None and not signals.asked:
         raise _Ended(reason)
 
@@ -230,12 +234,12 @@ def listen(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def health(file: Path, quiet: bool) -> None:
-    """Check that `listen --state FILE` is at work, and that every source is heard.
+    """Check that `listen --state FILE` is running and receives sound from every source.
 
     \b
     Exit codes:
-        0  all is well
-        1  it has stopped writing, or a source is not heard
+        0  all sources deliver sound
+        1  FILE is no longer updated, or a source delivers no sound
         2  FILE cannot be read
     """  # noqa: D301
     from yamnet_cry.home import state

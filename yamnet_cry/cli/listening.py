@@ -1,4 +1,4 @@
-"""What `listen` puts together: sources, rules, and who is told."""
+"""Builds what `listen` needs from its options: sources, rules and outlets."""
 
 import signal
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ from yamnet_cry.home.webhook import Webhook
 if TYPE_CHECKING:
     from yamnet_cry.detector import CryDetector
 
-# How long messages that wait have at the end, and for how long a signal mutes.
+# How long pending messages may take at exit, and for how long a signal mutes.
 _FLUSH_SECONDS = 10.0
 _MUTE_MINUTES = 30.0
 _STDIN, _MICROPHONE = "stdin", "microphone"
@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Stdin:
-    """How standard input is to be read, see `capture.pipe`."""
+    """How to read standard input, see `capture.pipe`."""
 
     raw: capture.Format
     surely_raw: bool
@@ -67,7 +67,7 @@ class Stdin:
 
 @dataclass(frozen=True)
 class Output:
-    """What is printed, see `Printer`."""
+    """What to print, see `Printer`."""
 
     status: StatusLine
     as_json: bool
@@ -75,18 +75,18 @@ class Output:
 
 
 class Listening:
-    """Everything that `listen` starts, and its end.
+    """Everything that `listen` starts and closes.
 
     Args:
-        settings: What was asked for.
-        named: Addresses of sources, some with names.
-        config: A file with more of them.
-        device: The microphone, where there are no sources.
-        stdin: How to read standard input, if that is the source.
-        output: What is printed.
+        settings: Options of the command.
+        named: Addresses of sources, optionally with names.
+        config: A file with more sources.
+        device: The microphone, if there are no sources.
+        stdin: How to read standard input, if it is the source.
+        output: What to print.
 
     Raises:
-        YamnetCryError: If nothing can be listened to, or told, as asked.
+        YamnetCryError: If a source or an outlet cannot be set up.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Listening:
         )
         warn = self._printer.warn
         found = self._sources(named, config) if watched else []
-        # What can be wrong is looked at before the model is loaded.
+        # Options are checked before the model is loaded.
         command = parsed(settings.on_event) if settings.on_event is not None else None
         webhook = Webhook(settings.webhook) if settings.webhook is not None else None
         frigate = Frigate(settings.frigate, settings.pre_roll) if settings.frigate is not None else None
@@ -122,7 +122,7 @@ class Listening:
             from yamnet_cry.home.mqtt import Mqtt
 
             told.append(Mqtt(settings.mqtt, names, warn, on_mute=self._mute))
-        # Last who prints: the others must hear of it even if nobody reads the lines.
+        # The printer is last: a blocked stdout must not keep messages from the others.
         self._outlets = Outlets([*told, self._printer])
         rules = Rules(settings.least_seconds, settings.cool_down, settings.quiet_hours)
         station = partial(
@@ -150,7 +150,7 @@ class Listening:
         self._watch = Watch(stations, self._outlets, warn, file=settings.state)
 
     def _sources(self, named: Sequence[str], config: Path | None) -> list[Source]:
-        """Reads what can be listened to; one that cannot is told, and the others go on."""
+        """Parses all sources; warns of invalid ones and keeps the others."""
         listed = [] if config is None else home_sources.read(config)
         refused = []
         for text in named:
@@ -167,9 +167,9 @@ class Listening:
 
     @property
     def lost(self) -> str | None:
-        """Why nothing can be printed any more."""
+        """Why nothing can be printed any more; None while it can."""
         error = self._printer.error
-        return None if error is None else f"the output cannot be written: {error}"
+        return None if error is None else f"stdout cannot be written: {error}"
 
     def __enter__(self) -> Self:
         return self
@@ -179,14 +179,14 @@ class Listening:
         self._outlets.close(_FLUSH_SECONDS)
 
     def run(self, signals: StopSignals) -> str | None:
-        """Listens until somebody stops it, or there is nothing more to listen to.
+        """Listens until it is stopped or all sources have ended.
 
         Returns:
             Why it ended.
 
         Raises:
-            Stopped: If somebody asked for the end.
-            AudioError: If the sound cannot be used.
+            Stopped: If the user stopped the program.
+            AudioError: If the audio cannot be used.
         """
         self._listen_to_signals()
         self._watch.start()
@@ -206,7 +206,7 @@ class Listening:
         self._watch.mute(source, minutes)
 
     def _listen_to_signals(self) -> None:
-        # Windows has neither.
+        # Windows has neither signal.
         for name, minutes in (("SIGUSR1", _MUTE_MINUTES), ("SIGUSR2", 0.0)):
             number = getattr(signal, name, None)
             if number is not None:
@@ -214,7 +214,7 @@ class Listening:
 
     def _muted_by_signal(self, minutes: float, *_: object) -> None:
         self._watch.mute(None, minutes)
-        self._printer.warn(f"muted for {minutes:g} minutes" if minutes else "muted no longer")
+        self._printer.warn(f"muted for {minutes:g} minutes" if minutes else "unmuted")
 
 
 def _detector(settings: Settings) -> "CryDetector":
@@ -226,7 +226,7 @@ def _detector(settings: Settings) -> "CryDetector":
 
 
 def _recorders(settings: Settings, warn: Callable[[str], object]) -> Callable[[str], Recorder] | None:
-    """Returns what makes the recorder of a source, if clips are asked for."""
+    """Returns a function that makes the recorder of a source; None without --clips."""
     if settings.clips is None:
         if settings.keep is not None or settings.keep_bytes is not None:
             raise click.UsageError("--keep and --keep-bytes need --clips.")
@@ -243,7 +243,7 @@ def _recorders(settings: Settings, warn: Callable[[str], object]) -> Callable[[s
 
 
 def _why(station: Station) -> str:
-    """Says why a source that is listened to once has ended.
+    """Returns why a source that is not reopened has ended.
 
     Raises:
         AudioError: If it could not be used.
@@ -251,6 +251,6 @@ def _why(station: Station) -> str:
     if station.error is not None and not isinstance(station.error, InputEnded):
         raise station.error
     what = "stdin ended" if station.name == _STDIN else str(station.error)
-    # Blocks of a tenth of a second do not add up exactly.
+    # Sums of blocks of 0.1 s are not exact.
     minutes, rest = divmod(int(round(station.seconds, 3)), 60)
     return f"{what} after {minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,4 +1,4 @@
-"""Says what `listen` hears: lines on stdout, a meter on stderr."""
+"""Output of `listen`: lines on stdout, a meter on stderr."""
 
 import json
 import threading
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """Prints messages; the outlet of those who look.
+    """Prints messages.
 
     Args:
         status: Where the meter is shown.
         lost: Called when lines can no longer be printed.
         as_json: Whether to print JSON.
-        updates: Whether to print every update, and states, too.
-        names: Whether lines say which source they are about.
+        updates: Whether to print every update, and states, as well.
+        names: Whether to start lines with the name of the source.
 
     Attributes:
         error: Why lines can no longer be printed; None while they can.
@@ -48,10 +48,10 @@ class Printer:
             self._print(_line(message, name))
 
     def close(self, seconds: float) -> None:
-        """Does nothing: what is printed is printed."""
+        """Does nothing: lines are printed at once."""
 
     def show(self, source: str, update: "Update", at: str) -> None:
-        """Takes an update, for the meter."""
+        """Shows an update in the meter."""
         if self._updates:
             self._print(json.dumps(_numbers(source, update, at)))
         with self._lock:
@@ -85,12 +85,12 @@ def _line(message: Message, name: str) -> str:
         return f"{moment:%H:%M:%S} {name}crying, at {clock(message['start'])}"
     if kind == "ended":
         moment = datetime.fromisoformat(message["ended_at"])
-        what = "listening ended while it cried," if message["interrupted"] else "quiet again,"
+        what = "listening stopped during crying," if message["interrupted"] else "crying ended,"
         peak = f"(peak {message['peak'] * 100:.0f} %)"
         lasted = duration(message["seconds"])
         return f"{moment:%H:%M:%S} {name}{what} after {lasted}, at {clock(message['end'])} {peak}"
     moment = datetime.fromisoformat(message["at"])
-    what = f"nothing is heard: {message['reason']}" if kind == "deaf" else "sound comes again"
+    what = f"no sound: {message['reason']}" if kind == "deaf" else "sound is back"
     return f"{moment:%H:%M:%S} {name}{what}"
 
 

@@ -15,7 +15,7 @@ from yamnet_cry.errors import HubError
 from yamnet_cry.model import hub
 from yamnet_cry.model.folder import fingerprint
 
-# What is named with --space and --static, and how many names that may be.
+# Expected arguments for (--space, --static), and how many.
 _EXPECTED = {
     (False, False): ("FOLDER and REPO", (2,)),
     (True, False): ("REPO alone with --space", (1,)),
@@ -25,15 +25,19 @@ _EXPECTED = {
 
 @click.command()
 @click.argument("arguments", metavar="[FOLDER] REPO", nargs=-1)
-@click.option("--space", is_flag=True, help="Push the web page, as a Space; there is no FOLDER then.")
-@click.option("--static", is_flag=True, help="With --space: the page that runs in the browser.")
+@click.option("--space", is_flag=True, help="Push the web page as a Gradio Space; takes no FOLDER.")
+@click.option(
+    "--static", is_flag=True, help="With --space: push the page that runs in the browser, as a static Space."
+)
 @PRIVATE
-@click.option("--revision", metavar="BRANCH", help="Branch to push to, made if need be; main by default.")
-@click.option("--create-pr", is_flag=True, help="Propose it in a pull request instead.")
-@click.option("--message", help="First line of the commit's message; version and recipe by default.")
-@click.option("--write-card", is_flag=True, help="Write README.md anew first, from what was measured.")
-@click.option("--dry-run", is_flag=True, help="Check the folder and print what would go, and send nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+@click.option("--revision", metavar="BRANCH", help="Branch to push to, created if missing. Default: main.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request instead of committing to the branch.")
+@click.option("--message", help="Title of the commit. Default: version and recipe.")
+@click.option(
+    "--write-card", is_flag=True, help="First regenerate README.md, the model card, from the metrics."
+)
+@click.option("--dry-run", is_flag=True, help="Check the folder and print what would be pushed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def push(
     arguments: tuple[str, ...],
     space: bool,
@@ -48,19 +52,19 @@ def push(
 ) -> None:
     """Push FOLDER, a model folder, to REPO on the Hugging Face Hub.
 
-    The repository is made if it is not there. All files go in one commit, tagged with the version; what
-    the repository has already is not sent again. A folder that is incomplete, or whose card does not say
-    what was measured, is refused. Log in first: hf auth login, or set HF_TOKEN.
+    The repository is created if it does not exist. All files are pushed in one commit, tagged with the
+    version; unchanged files are not uploaded again. A folder that is incomplete, or whose model card does
+    not match its metrics, is rejected. Log in first with `hf auth login`, or set HF_TOKEN.
 
-    There are two kinds of Space. With --space it runs Gradio: the Hub's computer hears, from the sound
-    that visitors send it; the Hub may ask new accounts for a paid plan. With --space --static it is files
-    alone, which the Hub serves for nothing: the visitor's browser hears, and no sound leaves it. FOLDER
-    may then be given: the model that the page runs, the bundled one by default.
+    There are two kinds of Space. --space pushes a Gradio app: visitors send audio to the Hub's machine,
+    which runs the model; the Hub may require a paid plan of new accounts. --space --static pushes static
+    files, which the Hub hosts for free: the model runs in the visitor's browser, and no audio leaves it.
+    FOLDER is then the model for the page. Default: the bundled model.
     """
     from yamnet_cry.model import publish
 
     if static and not space:
-        raise click.UsageError("--static is a kind of Space; add --space")
+        raise click.UsageError("--static needs --space")
     expected, counts = _EXPECTED[space, static]
     if len(arguments) not in counts:
         raise click.UsageError(f"expected {expected}. Received: {' '.join(arguments) or 'nothing'}")
@@ -115,16 +119,16 @@ def _static(model: str | None = None) -> dict[str, bytes]:
 
 
 def summary(done: hub.Pushed) -> str:
-    """Returns what a push has done, in a line or two."""
+    """Describes the result of a push, in one or two lines."""
     tagged = f", tagged {done.tag}" if done.tag else ""
     return f"{done.url}{tagged}" + (f"\n{done.note}" if done.note else "")
 
 
 def again(error: HubError, folder: Path, repo: str, private: bool | None) -> HubError:
-    """Returns the error of a push that followed a long run, with the command that pushes again."""
+    """Adds to the error of a failed push the command that pushes again."""
     option = {None: [], True: ["--private"], False: ["--public"]}[private]
     command = shlex.join(["yamnet-cry", "push", str(folder), repo, *option])
-    return HubError(f"{error}\nThe model is safe in {folder}; push it with: {command}")
+    return HubError(f"{error}\nThe model is saved in {folder}; push it with: {command}")
 
 
 def _described(plan: dict[str, Any]) -> str:

@@ -6,16 +6,16 @@ from typing import Any
 
 import click
 
-# Of AudioSet's labels, so many are shown.
+# Longer lists, such as AudioSet's labels, are shortened to this length.
 _MOST_ITEMS = 12
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def recipes(context: click.Context) -> None:
-    """List the recipes that `yamnet-cry distill` can follow.
+    """List the training recipes of `yamnet-cry distill`.
 
-    `yamnet-cry recipes show NAME` explains all settings of one.
+    `yamnet-cry recipes show NAME` explains the settings of a recipe.
     """
     from yamnet_cry.distill.recipes import RECIPES
 
@@ -26,9 +26,9 @@ def recipes(context: click.Context) -> None:
 
 @recipes.command()
 @click.argument("name", metavar="NAME")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(name: str, as_json: bool) -> None:
-    """Print every setting of a recipe as --set takes it, with its meaning and what it may be."""
+    """Print all settings of recipe NAME as KEY=VALUE for --set, with meaning and allowed values."""
     from yamnet_cry.distill.recipes import get
     from yamnet_cry.distill.settings import described
 

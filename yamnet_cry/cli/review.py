@@ -13,25 +13,25 @@ import click
     "--port",
     type=click.IntRange(0, 65_535),
     default=0,
-    help="Port to serve it on; any that is free by default.",
+    help="Port to serve the page on. Default: any free port.",
 )
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--no-browser", is_flag=True, help="Print the address without opening a browser.")
 def review(folder: Path, port: int, no_browser: bool) -> None:
-    """Listen to the clips in DIR and say which are crying, in a browser.
+    """Label recorded clips in a browser.
 
-    DIR is what `yamnet-cry listen --clips DIR` fills. Every answer is saved at once in DIR/manifest.csv, as
-    `yamnet-cry distill --audio DIR` reads it: cry, not_cry, or unknown for what was skipped. Clips that are
-    labelled cry or not_cry are never deleted by --keep and --keep-bytes.
+    DIR is the folder of `yamnet-cry listen --clips DIR`. Every label is saved at once in DIR/manifest.csv,
+    the corpus format of `yamnet-cry distill --audio DIR`: cry, not_cry, or unknown for skipped clips. --keep
+    and --keep-bytes never delete clips that are labelled cry or not_cry.
 
-    The page is for this computer alone, and loads nothing from anywhere else. Ctrl-C ends it.
+    The page is served to this computer only and loads nothing from the network. Stop it with Ctrl-C.
     """
     from yamnet_cry.home.review import Clips, Server
 
     with Server(Clips(folder), port) as server:
-        # On a thread of its own, for a browser in the terminal may take this one.
+        # In a thread: a text browser would block this one.
         serving = threading.Thread(target=server.serve_forever, daemon=True)
         serving.start()
-        click.echo(f"{server.address} (Ctrl-C ends it)")
+        click.echo(f"{server.address} (stop with Ctrl-C)")
         try:
             if not no_browser:
                 webbrowser.open(server.address)

@@ -10,35 +10,35 @@ import click
 from yamnet_cry.cli.options import MODEL, REVISION
 from yamnet_cry.errors import RunError
 
-# As `space.page.MODEL_VARIABLE`, which needs Gradio.
+# The value of `space.page.MODEL_VARIABLE`, whose import needs Gradio.
 _MODEL_VARIABLE = "YAMNET_CRY_MODEL"
 
 
 @click.command()
-@click.option("--static", is_flag=True, help="Serve the page that runs in the browser, without Gradio.")
+@click.option("--static", is_flag=True, help="Serve the page that runs in the browser; needs no Gradio.")
 @MODEL
 @REVISION
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on; 0.0.0.0 for all.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
     default=7860,
     show_default=True,
-    help="Its port; 0 for any free one.",
+    help="Port to serve on; 0 for any free port.",
 )
-@click.option("--open", "in_browser", is_flag=True, help="Open it in a browser.")
+@click.option("--open", "in_browser", is_flag=True, help="Open the page in a browser.")
 def space(
     static: bool, model: str | None, revision: str | None, host: str, port: int, in_browser: bool
 ) -> None:
-    """Serve the web page: drop a recording, or talk to it, and see what it hears.
+    """Serve a web page that detects crying in recordings and from the microphone.
 
-    There are two. By default this computer hears: the page sends it the sound, takes any format that
-    ffmpeg decodes, names AudioSet's classes, and can be called by programs; it needs the extra "space".
-    With --static the browser hears: no sound leaves it, only what it decodes itself can be dropped, and
-    the page works offline once loaded, can be installed, and sounds an alarm.
+    There are two pages. By default the model runs on this computer (Gradio): the page accepts any format
+    that ffmpeg decodes, shows AudioSet classes and has an API; it needs the extra "space". With --static
+    the model runs in the browser: no audio leaves it, it accepts the formats that the browser decodes,
+    works offline once loaded, can be installed, and sounds an alarm.
 
-    Browsers give pages a microphone only at localhost or over HTTPS. Without --model, the environment
-    variable YAMNET_CRY_MODEL names one, of which --revision is then a revision. Ctrl-C ends it.
+    Browsers allow microphones only on localhost or over HTTPS. Without --model, the environment variable
+    YAMNET_CRY_MODEL sets the model, to which --revision then applies. Stop the server with Ctrl-C.
     """
     if model is None:
         model = os.environ.get(_MODEL_VARIABLE) or None
@@ -53,10 +53,10 @@ def _serve_static(model: str | None, revision: str | None, host: str, port: int,
 
     detector = CryDetector.from_pretrained(model, revision=revision)
     with Server(page.files(detector.config, detector.model, detector.context), host, port) as server:
-        # On a thread of its own, for a browser in the terminal may take this one.
+        # In a thread: a text browser would block this one.
         serving = threading.Thread(target=server.serve_forever, daemon=True)
         serving.start()
-        click.echo(f"{server.address} (Ctrl-C ends it)")
+        click.echo(f"{server.address} (stop with Ctrl-C)")
         try:
             if in_browser:
                 webbrowser.open(server.address)
@@ -86,8 +86,8 @@ def _serve_gradio(model: str | None, revision: str | None, host: str, port: int,
             prevent_thread_lock=True,
         )
     except OSError:
-        raise RunError(f"port {port} is taken; name another with --port") from None
-    click.echo(f"{address} (Ctrl-C ends it)")
+        raise RunError(f"port {port} is in use; choose another port with --port") from None
+    click.echo(f"{address} (stop with Ctrl-C)")
     try:
         page.block_thread()
     except KeyboardInterrupt:
@@ -97,7 +97,7 @@ def _serve_gradio(model: str | None, revision: str | None, host: str, port: int,
 
 
 def _free_port(host: str) -> int:
-    """A port that nobody listens on: Gradio takes 0 for the port itself."""
+    """Returns a free port: Gradio does not accept 0 for one."""
     with socket.socket() as free:
         free.bind((host, 0))
         return int(free.getsockname()[1])

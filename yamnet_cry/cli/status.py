@@ -1,4 +1,4 @@
-"""One line on stderr that is written over and over, for a person who watches."""
+"""A status line on stderr that overwrites itself."""
 
 import shutil
 import sys
@@ -19,22 +19,22 @@ def bar(share: float, width: int = 16) -> str:
 
 
 class StatusLine:
-    """Shows text on the last line of a terminal, and nothing where there is none."""
+    """Shows text on the last line of a terminal; does nothing if stderr is no terminal."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._shown, self._width = sys.stderr.isatty() and not quiet, 0
 
     def show(self, text: str) -> None:
-        """Writes over what was shown before."""
+        """Overwrites the previous text."""
         if not self._shown:
             return
-        # A line that wraps could not be written over.
+        # A line that wraps cannot be overwritten.
         text = text[: shutil.get_terminal_size().columns - 1]
         self._write("\r" + text.ljust(self._width))
         self._width = len(text)
 
     def clear(self) -> None:
-        """Makes room for a line that stays."""
+        """Erases the text, so that a permanent line can be printed."""
         if self._width:
             self._write("\r" + " " * self._width + "\r")
             self._width = 0
@@ -46,14 +46,14 @@ class StatusLine:
 
 
 class Progress:
-    """How much of some audio is done, and the time left.
+    """Shows the share of audio processed and the time left.
 
     Args:
-        status: Where to show it.
-        total: Seconds of audio in all.
+        status: The line to show it on.
+        total: Duration of all audio, in seconds.
     """
 
-    #: Seconds without a bar, for short work is over before it could be read, and between two of its states.
+    #: Seconds: no bar for work of less than the first, and at least the second between two updates.
     PATIENCE, PAUSE = 1.0, 0.1
 
     def __init__(self, status: StatusLine, total: float) -> None:
@@ -61,7 +61,7 @@ class Progress:
         self._started = self._last = time.monotonic()
 
     def tell(self, seconds: float) -> None:
-        """Takes the seconds of audio done so far."""
+        """Updates the bar with the seconds of audio processed so far."""
         now = time.monotonic()
         if now - self._started < self.PATIENCE or now - self._last < self.PAUSE or not self._total:
             return

@@ -76,7 +76,7 @@ def detect(
         detector: Sent to every machine.
         out: Folder of `COLUMNS` in Parquet files, which every machine sees.
         explain: Whether to name the sounds in each event.
-        strict: Whether a recording that is cut short is an error.
+        strict: Whether a recording that is truncated is an error.
         files_per_partition: So many are heard again when a process dies.
         tell: Called now and then with how far it is.
 
@@ -87,7 +87,7 @@ def detect(
     answers = Partitions(out, f"detect {detector.fingerprint} explain={explain} strict={strict}")
     if answers.others():
         raise PartitionError(
-            f"{out.name} holds events of another model, threshold or settings; name another folder"
+            f"{out.name} holds events of another model, threshold or settings; choose another folder"
         )
     items = [Item(file.name, short(file.origin), file, file.size) for file in files]
     with engine.connected(cluster) as connection:

@@ -141,8 +141,8 @@ class _Actor:
         attempt = ray.get(self._attempts.begin.remote(number))
         if attempt > _MOST_ATTEMPTS:
             return ClusterError(
-                f"{attempt - 1} processes of the cluster died one after the other over the same task; look "
-                "at Ray's log files whether memory runs out. What is done stays done"
+                f"{attempt - 1} processes of the cluster died in a row over the same task; check Ray's log "
+                "files for lack of memory. Finished work is kept"
             )
         try:
             return self._worker(pickle.loads(task), attempt)
@@ -187,10 +187,10 @@ def _connect(address: str) -> None:
     except ConnectionError as error:
         if address == AUTO:
             raise ClusterError(
-                "no cluster of Ray runs on this machine; start one with `ray start --head`, or name the "
-                "address of one, --cluster HOST:PORT"
+                "no Ray cluster runs on this machine; start one with `ray start --head`, or pass the "
+                "address of one with --cluster HOST:PORT"
             ) from None
-        raise ClusterError(f"no cluster of Ray at {address} ({_first_line(error)})") from None
+        raise ClusterError(f"no Ray cluster at {address} ({_first_line(error)})") from None
     except Exception as error:
         raise ClusterError(f"the cluster at {address} cannot be used ({_first_line(error)})") from None
 
@@ -202,13 +202,12 @@ def _check_reachable(address: str) -> None:
     except ValueError:
         host = port = None
     if host is None or port is None:
-        raise ClusterError(f"a cluster is {AUTO}, or HOST:PORT such as 10.0.0.1:6379. Received: {address!r}")
+        raise ClusterError(f"expected {AUTO} or HOST:PORT, such as 10.0.0.1:6379. Received: {address!r}")
     try:
         socket.create_connection((host, port), _PATIENCE_SECONDS).close()
     except OSError as error:
         raise ClusterError(
-            f"no cluster of Ray at {address} ({error.strerror or error}); `ray start --head` prints the "
-            "address of one"
+            f"no Ray cluster at {address} ({error.strerror or error}); `ray start --head` prints its address"
         ) from None
 
 
@@ -262,8 +261,8 @@ def _explained() -> Iterator[None]:
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None)
         raise ClusterError(
-            f"the cluster failed ({_first_line(cause or error)}); what is done stays done, and the same "
-            "command goes on from here"
+            f"the cluster failed ({_first_line(cause or error)}); finished work is kept: to continue, "
+            "repeat the command"
         ) from error
 
 

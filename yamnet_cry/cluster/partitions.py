@@ -192,13 +192,13 @@ def _footer(place: Location) -> tuple[str, Partition]:
             about = json.loads((pq.read_schema(file).metadata or {})[_FOOTER])
         if about["format"] != _FORMAT:
             raise PartitionError(
-                f"{place.name} is of another version of yamnet-cry, with format {about['format']}; name "
-                "another folder"
+                f"{place.name} was written by another version of yamnet-cry (format {about['format']}); "
+                "choose another folder"
             )
         entries = tuple(Entry(*values) for values in about["entries"])
         return str(about["maker"]), Partition(place, entries)
     except KeyError:
-        raise PartitionError(f"{place.name} is no partition of this program; name another folder") from None
+        raise PartitionError(f"{place.name} was not written by yamnet-cry; choose another folder") from None
     except PartitionError:
         raise
     except (pa.ArrowException, ValueError, TypeError, OSError) as error:
@@ -208,7 +208,7 @@ def _footer(place: Location) -> tuple[str, Partition]:
 def _damaged(place: Location, error: Exception) -> PartitionError:
     reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
     return PartitionError(
-        f"{place.name} is damaged ({reason}); delete it, and the same command makes it again. All others "
+        f"{place.name} is damaged ({reason}); delete it and repeat the command to rebuild it. All others "
         "stay done"
     )
 

@@ -110,8 +110,8 @@ def run(
         written.update(came.files)
     if lost := written - partitions.names():
         raise ClusterError(
-            f"the cluster has written {min(lost)}, but {partitions.folder.name} does not show it here; name "
-            "a bucket, or a folder that all machines share"
+            f"the cluster has written {min(lost)}, but {partitions.folder.name} does not contain it here; "
+            "use a bucket, or a folder that all machines share"
         )
 
 
@@ -164,7 +164,7 @@ class _Judging:
                 came += _Came(1, 0, 0, (f"{ERRORS}/{name}",))
             elif attempt > _ALONE and not came.rows + came.failed:
                 # The attempt before has ended here.
-                reason = f"{item.name}: every process that read it died; it may be damaged, or too long"
+                reason = f"{item.name}: every process that read it crashed; it may be damaged or too long"
                 failed = self._partitions.write_errors([(Entry(item.name, item.origin), reason)])
                 came += _Came(1, 0, 1, (failed,))
             else:

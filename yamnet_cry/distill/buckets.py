@@ -26,7 +26,7 @@ def clips(url: str, task: Task) -> list[Clip]:
     files = place.listed()
     if not files:
         raise CorpusError(
-            f"{url} holds no files; a corpus is a manifest, one folder a class, or Parquet files"
+            f"{url} contains no files; expected a manifest, one folder per class, or Parquet files"
         )
     if url.lower().endswith(".csv"):
         folder = Location.of(place.name.rpartition("/")[0])

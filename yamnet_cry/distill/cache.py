@@ -63,7 +63,7 @@ class LogitsCache:
                 _check(self._database)
             self._database.execute("CREATE TABLE IF NOT EXISTS logits (key BLOB PRIMARY KEY, logits BLOB)")
         except (OSError, sqlite3.Error) as error:
-            raise RunError(f"the cache {path} cannot be used ({error}); name another with --cache") from None
+            raise RunError(f"the cache {path} cannot be used ({error}); set another with --cache") from None
 
     def key(self, waveform: Float32) -> bytes:
         """Returns the key of a waveform's logits."""
@@ -86,7 +86,7 @@ class LogitsCache:
                 self._database.executemany("INSERT OR REPLACE INTO logits VALUES (?, ?)", rows)
         except sqlite3.Error as error:
             raise RunError(
-                f"the teacher's logits cannot be cached ({error}); name another place with --cache"
+                f"the teacher's logits cannot be cached ({error}); choose another place with --cache"
             ) from None
 
     def mark(self, keys: Collection[bytes]) -> None:
@@ -208,4 +208,4 @@ def _check(database: sqlite3.Connection) -> None:
     """Refuses databases of other programs: nothing is written to them, and nothing deleted."""
     columns = [row[1] for row in database.execute("PRAGMA table_info(logits)")]
     if columns != ["key", "logits"]:
-        raise sqlite3.DatabaseError("it is no cache of a teacher's logits")
+        raise sqlite3.DatabaseError("it is not a cache of teacher logits")

@@ -93,7 +93,7 @@ def loaded(asked: Asked) -> tuple[list[str], Callable[[Float32], Float32]]:
     prepare = from_folder("AutoFeatureExtractor")
     if prepare.sampling_rate != asked.sample_rate:
         raise ValueError(
-            f"expected a checkpoint that hears {asked.sample_rate} Hz. Received: {prepare.sampling_rate}"
+            f"expected a checkpoint for {asked.sample_rate} Hz. Received: {prepare.sampling_rate}"
         )
 
     def judged(window: Float32) -> Float32:

@@ -76,8 +76,8 @@ def completed(task: Task, clips: Iterable[Clip]) -> Task:
     labels = sorted({label for clip in clips for label in clip.labels} - nothing)
     if len(labels) < 2:
         raise CorpusError(
-            f"expected clips of two labels or more to tell apart. Received: {', '.join(labels) or 'none'}. "
-            "A corpus has one folder a class, or a manifest with a column label"
+            f"expected clips of at least two labels. Received: {', '.join(labels) or 'none'}. "
+            "A corpus has one folder per class, or a manifest with a column label"
         )
     try:
         return replace(task, labels=tuple(labels))
@@ -101,7 +101,7 @@ def check_listing(clips: Sequence[Clip]) -> None:
         if other.split != clip.split:
             raise CorpusError(
                 f"group {clip.group!r} crosses splits: {other.name} is in {other.split}, {clip.name} in "
-                f"{clip.split}. Metrics would be flattered; keep each group in one split"
+                f"{clip.split}. This would inflate the metrics; keep each group in one split"
             )
 
 
@@ -137,13 +137,13 @@ def check(clips: Sequence[Clip], task: Task) -> None:
         elif missing:
             raise CorpusError(
                 f"label {label!r} has {len(own)} clips from {total} groups, and none in "
-                f"{' and '.join(missing)}: every label needs three groups or more, one for each of "
-                f"{', '.join(SPLITS)}. A group is what was recorded together: a folder within the class's, "
-                "or a file on its own"
+                f"{' and '.join(missing)}: every label needs at least three groups, one for each of "
+                f"{', '.join(SPLITS)}. A group is recorded together: a subfolder of the class's "
+                "folder, or a single file"
             )
         if len(groups["train"]) < _FEW_GROUPS:
             _LOG.warning(
-                "Warning: %r has only %d groups to learn from; record it in more places, from more sources",
+                "Warning: %r has only %d training groups; record it in more places and from more sources",
                 label,
                 len(groups["train"]),
             )
@@ -226,10 +226,10 @@ def _check_labels(clip: Clip, task: Task) -> None:
     if unknown:
         known = ", ".join(task.labels[:_SHOWN]) + (", ..." if len(task.labels) > _SHOWN else "")
         raise CorpusError(
-            f"{clip.name} is labelled {unknown[0]!r}, which the task does not know. Expected: {known}"
+            f"{clip.name} is labelled {unknown[0]!r}, which is not a label of the task. Expected: {known}"
         )
     if task.kind == "exclusive" and len(clip.labels) > 1:
         raise CorpusError(
-            f"{clip.name} has {len(clip.labels)} labels ({', '.join(clip.labels)}), and the task allows one; "
-            "for sounds that come together use --set task.kind=independent --set loss.target=sigmoid"
+            f"{clip.name} has {len(clip.labels)} labels ({', '.join(clip.labels)}), but the task allows one; "
+            "for overlapping sounds use --set task.kind=independent --set loss.target=sigmoid"
         )

@@ -28,11 +28,11 @@ def check(count: int, recipe: Recipe) -> None:
     backend = keras.backend.backend()
     if count == 1:
         if backend == "jax" and (there := len(keras.distribution.list_devices())) > 1:
-            _LOG.info("training on one of %d devices; --devices %d shares every step", there, there)
+            _LOG.info("training on one of %d devices; use all with --devices %d", there, there)
         return
     if backend != "jax":
         raise RunError(
-            "only Keras's backend JAX shares steps among devices; set KERAS_BACKEND=jax. "
+            "training on several devices needs the JAX backend; set KERAS_BACKEND=jax. "
             f"Received: --devices {count} and KERAS_BACKEND={backend}"
         )
     there = len(keras.distribution.list_devices())
@@ -44,8 +44,8 @@ def check(count: int, recipe: Recipe) -> None:
     for key, size in sizes.items():
         if size % count:
             raise RunError(
-                f"expected {key} to be a multiple of the {count} devices, so that each has an equal share. "
-                f"Received: {size}; --set {key}={-(-size // count) * count} would do"
+                f"expected {key} to be a multiple of the {count} devices, for equal shares. "
+                f"Received: {size}; use --set {key}={-(-size // count) * count}"
             )
     _LOG.info("training on %d devices", count)
 

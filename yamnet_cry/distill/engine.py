@@ -255,7 +255,7 @@ def _kind_of_model(recipe: Recipe) -> type[Classifier]:
     try:
         kind.check(recipe.task, recipe.front_end)
     except ModelError as error:
-        raise RecipeError(f"recipe {recipe.name} makes a model that could not be used: {error}") from None
+        raise RecipeError(f"recipe {recipe.name} would produce an unusable model: {error}") from None
     return kind
 
 
@@ -303,12 +303,12 @@ def _say_what_there_is(clips: Sequence[Clip], recipe: Recipe) -> None:
 
 def _check_free(out: Path, partial: Path, resume: bool) -> None:
     if out.exists():
-        raise RunError(f"{out} exists; name another folder, or move it away first")
+        raise RunError(f"{out} already exists; choose another folder, or move it away first")
     if partial.exists() and not resume:
-        raise RunError(f"{partial} holds an unfinished run; continue it with --resume, or delete it")
+        raise RunError(f"{partial} contains an unfinished run; continue it with --resume, or delete it")
     # It is deleted in the end, with all that is in it.
     if partial.exists() and not (partial / _RUN).exists() and any(partial.iterdir()):
-        raise RunError(f"{partial} is no unfinished run, for it has no {_RUN}; move it away first")
+        raise RunError(f"{partial} is not an unfinished run (it has no {_RUN}); move it away first")
 
 
 def _of_usable_size(recipe: Recipe) -> keras.Model:
@@ -339,12 +339,12 @@ def _begin(partial: Path, identity: dict[str, Any]) -> None:
     except OSError as error:
         raise RunError(f"{partial} cannot be written ({error.strerror})") from None
     except ValueError:
-        raise RunError(f"{path} is damaged; delete {partial} to start afresh") from None
+        raise RunError(f"{path} is damaged; delete {partial} to start again") from None
     differing = [key for key in identity if before.get(key) != identity[key]]
     if differing:
         raise RunError(
             f"{partial} is of a run with another {' and '.join(differing)}; resume with the same arguments, "
-            "or delete it to start afresh"
+            "or delete it to start again"
         )
 
 
@@ -394,5 +394,5 @@ def _write(
     except OSError as error:
         raise RunError(
             f"{folder} cannot be written ({error.strerror}); "
-            "training is safe, so make room and run again with --resume"
+            "the training is saved: free disk space and run again with --resume"
         ) from None

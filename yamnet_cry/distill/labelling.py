@@ -152,7 +152,7 @@ class _Labeller:
         if self._teacher.fingerprint != fingerprint:
             raise TeacherError(
                 f"expected the same {self._teacher.name} on every machine of the cluster. Received: one with "
-                "other weights; copy it there again"
+                "other weights; copy the file there again"
             )
 
     def __call__(self, items: Sequence[Item]) -> Iterator[Answer | AudioError]:

@@ -63,7 +63,7 @@ def _from_row(
         if not row[column]:
             raise CorpusError(f"{where}: {column} is empty")
     if row["split"] not in SPLITS:
-        raise CorpusError(f"{where}: split is one of {', '.join(SPLITS)}. Received: {row['split']!r}")
+        raise CorpusError(f"{where}: expected a split of {', '.join(SPLITS)}. Received: {row['split']!r}")
     try:
         opened = opener(row["file"])
     except ValueError as error:
@@ -127,7 +127,7 @@ def check_audioset(source: str, split: str, columns: Sequence[str]) -> None:
             f"Received: {', '.join(columns)}"
         )
     if split not in HUB_SPLITS:
-        raise CorpusError(f"{source}: split is one of {', '.join(HUB_SPLITS)}. Received: {split!r}")
+        raise CorpusError(f"{source}: expected a split of {', '.join(HUB_SPLITS)}. Received: {split!r}")
 
 
 def from_audioset(

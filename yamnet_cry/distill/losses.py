@@ -95,11 +95,13 @@ class DistillationLoss(keras.losses.Loss):
         kwargs.setdefault("name", "distillation_loss")
         super().__init__(**kwargs)
         if target not in get_args(Target):
-            raise RecipeError(f"loss.target is one of {', '.join(get_args(Target))}. Received: {target!r}")
+            raise RecipeError(
+                f"expected one of {', '.join(get_args(Target))} as loss.target. Received: {target!r}"
+            )
         if not temperature > 0:
-            raise RecipeError(f"loss.temperature is positive. Received: {temperature!r}")
+            raise RecipeError(f"expected a positive loss.temperature. Received: {temperature!r}")
         if not 0 <= label_weight <= 1:
-            raise RecipeError(f"loss.label_weight is in [0, 1]. Received: {label_weight!r}")
+            raise RecipeError(f"expected loss.label_weight in [0, 1]. Received: {label_weight!r}")
         self.hard, self.classes, self.group = hard, classes, tuple(group)
         self.teachers = tuple(teachers)
         self.kinds: tuple[str, ...] = tuple(kinds or ["independent"] * len(self.teachers))

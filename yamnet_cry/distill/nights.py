@@ -113,7 +113,7 @@ def measure(detector: CryDetector, folder: Path, *, progress: bool = True) -> di
         AudioError: If there are no recordings, or one cannot be read.
     """
     if not folder.is_dir():
-        raise AudioError(f"{folder} is no folder; name one with long recordings in which nobody cries")
+        raise AudioError(f"{folder} is not a folder; pass a folder of long recordings without crying")
     files, left_out = find([str(folder)])
     if left_out:
         raise AudioError(f"{folder} holds {need_ffmpeg(left_out)}")

@@ -135,7 +135,7 @@ class Recipe:
             raise RecipeError(f"expected weights of clips in [0, 1]. Received: {weights}")
         if self.selection is not None and not (self.task.group and roles[0] == "windows"):
             raise RecipeError(
-                "expected a task with a group and a first teacher of windows, for a selection asks it. "
+                "selection needs a task with a group and a first teacher with the role windows. "
                 f"Received: task.group of {len(self.task.group)} labels, teaching.roles {roles}"
             )
 

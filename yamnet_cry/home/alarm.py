@@ -1,4 +1,4 @@
-"""When crying becomes an alarm: rules between what a detector hears and who is told."""
+"""Rules that decide which detected crying is reported."""
 
 import math
 import re
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from yamnet_cry.events import Event
     from yamnet_cry.streaming import Update
 
-#: What outlets are told: an object of JSON, whose key ``event`` says what it is about.
+#: A message to outlets: a JSON object with the key ``event``.
 Message = Mapping[str, Any]
 Tell = Callable[[Message], object]
 
@@ -24,7 +24,7 @@ _HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)-([01]?\d|2[0-3]):([0-5]\d)")
 
 @dataclass(frozen=True)
 class Hours:
-    """A stretch of every day, in local time; one that ends before it begins goes over midnight.
+    """A daily period in local time; if it ends before it begins, it spans midnight.
 
     Examples:
         >>> night = Hours.parse("22:00-6:30")
@@ -40,7 +40,7 @@ class Hours:
         """Reads ``HH:MM-HH:MM``.
 
         Raises:
-            ValueError: If it is nothing like that, or no time at all.
+            ValueError: If the format is another one, or the period is empty.
         """
         match = _HOURS.fullmatch(text.strip())
         if match is None or match.group(1, 2) == match.group(3, 4):
@@ -49,7 +49,7 @@ class Hours:
         return cls(time(first, second), time(third, fourth))
 
     def holds(self, moment: time) -> bool:
-        """Says whether a time of day lies in the stretch."""
+        """Returns whether a time of day is within the period."""
         if self.begin <= self.end:
             return self.begin <= moment < self.end
         return moment >= self.begin or moment < self.end
@@ -57,12 +57,12 @@ class Hours:
 
 @dataclass(frozen=True)
 class Rules:
-    """What must hold before anybody is told of crying.
+    """Conditions for reporting crying.
 
     Attributes:
-        least_seconds: How long it must have lasted; a pause counts until it is known to be the end.
-        cool_down: Seconds after the end of one alarm in which no other starts.
-        quiet_hours: When nobody is told.
+        least_seconds: Minimum duration in seconds; a pause counts until the event has ended.
+        cool_down: Seconds after the end of an alarm during which no other one starts.
+        quiet_hours: Times of day at which nothing is reported.
     """
 
     least_seconds: float = 0.0
@@ -71,19 +71,19 @@ class Rules:
 
 
 class Alarm:
-    """Makes messages of what is heard of one source.
+    """Creates the messages of one source.
 
-    Whoever was told that crying started is told that it ended, whatever rules have come between. Crying that
-    goes on when a rule no longer holds it back is told then.
+    The end of crying is always reported if its start was, regardless of the rules. Crying that continues when
+    the rules no longer suppress it is reported then.
 
     Args:
-        source: Its name.
-        rules: What must hold before anybody is told.
-        heard: Called with ``started`` and ``ended`` of all crying, at once.
-        tell: Called with those that the rules let through.
+        source: Name of the source.
+        rules: Conditions for reporting.
+        heard: Called with the messages ``started`` and ``ended`` of all crying, at once.
+        tell: Called with the messages that satisfy the rules.
 
     Attributes:
-        muted_until: When nobody is told before; None if nothing is muted.
+        muted_until: Time until which reports are muted; None if they are not.
     """
 
     def __init__(self, source: str, rules: Rules, *, heard: Tell, tell: Tell) -> None:
@@ -101,16 +101,16 @@ class Alarm:
         return self._told
 
     def mute(self, minutes: float) -> None:
-        """Tells nobody for some minutes; 0 ends that."""
+        """Mutes reports for some minutes; 0 unmutes them."""
         self.muted_until = now() + timedelta(minutes=minutes) if minutes else None
         self._muted_at_most = monotonic() + minutes * 60
 
     def connect(self, clock: StreamClock) -> None:
-        """Begins with a new stream of the source, in which nothing cries yet."""
+        """Starts with a new stream of the source."""
         self._clock = clock
 
     def take(self, update: "Update") -> None:
-        """Takes what became known with a window."""
+        """Processes the update of a window."""
         if update.started is not None:
             self._start(update.started, update.probability)
         if self._started is not None and not update.finished:
@@ -160,7 +160,7 @@ class Alarm:
         self._tell({**self._started, "probability": probability})
 
     def _may_tell(self, lasted: float, moment: datetime) -> bool:
-        # A clock that was set back must not make any of these last for hours.
+        # If the clock is set back, muting must not last for hours.
         if self.muted_until is not None and (
             moment >= self.muted_until or monotonic() >= self._muted_at_most
         ):

@@ -16,7 +16,7 @@ PASSWORD_VARIABLE = "YAMNET_CRY_MQTT_PASSWORD"
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
-_EXAMPLE = "an MQTT broker is named like mqtt://user@host:1883 or mqtts://user@host:8883"
+_EXAMPLE = "expected an MQTT broker such as mqtt://user@host:1883 or mqtts://user@host:8883"
 
 # What Home Assistant takes as a part of a topic.
 _NODE = re.compile(r"[A-Za-z0-9_-]+")
@@ -90,7 +90,7 @@ def parse_broker(address: str) -> Broker:
     if not host or parts.path not in ("", "/") or parts.fragment or port == 0:
         raise OutletError(f"{_EXAMPLE}; other characters are percent-encoded. Received: {shown}")
     if parts.password and not parts.username:
-        raise OutletError(f"an MQTT broker takes a password only with a user's name. Received: {shown}")
+        raise OutletError(f"an MQTT password needs a user name. Received: {shown}")
     options = dict(query)
     allowed = {"node", "discovery", *({"ca"} if scheme == "mqtts" else ())}
     if len(options) < len(query) or not options.keys() <= allowed:
@@ -115,7 +115,7 @@ def parse_broker(address: str) -> Broker:
 
 def _checked(name: str, value: str, pattern: re.Pattern[str], expected: str) -> str:
     if not pattern.fullmatch(value):
-        raise OutletError(f"{name}, of an MQTT broker's address, must be {expected}. Received: {value!r}")
+        raise OutletError(f"expected {name} in the MQTT address to be {expected}. Received: {value!r}")
     return value
 
 
@@ -124,7 +124,7 @@ def _tls(authority: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=authority)
     except OSError as error:
         raise OutletError(
-            "ca, of an MQTT broker's address, must be a file of certificates in PEM format "
+            "expected ca in the MQTT address to be a file of PEM certificates "
             f"({error.strerror or error}). Received: {authority!r}"
         ) from None
 

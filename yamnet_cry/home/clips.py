@@ -75,9 +75,7 @@ class Recorder:
         retention: Retention = _KEEP_ALL,
     ) -> None:
         if not archive.SOURCE.holds(source):
-            raise ValueError(
-                f"expected a source to be called by {archive.SOURCE.meaning}. Received: {source!r}"
-            )
+            raise ValueError(f"expected the source name to be {archive.SOURCE.meaning}. Received: {source!r}")
         self._folder, self._source, self._warn, self._retention = folder, source, warn, retention
         self._pre_roll = round(pre_roll * SAMPLE_RATE)
         self.recent = Recent(self._pre_roll + _DELAY * SAMPLE_RATE)
@@ -148,7 +146,7 @@ class Recorder:
             self._tell(f"old clips in {self._folder} cannot be deleted ({_reason(error)})")
             return
         if self._trouble:
-            self._warn(f"clips in {self._folder} work again")
+            self._warn(f"clips are saved to {self._folder} again")
         self._trouble = ""
 
     @contextmanager
@@ -163,7 +161,7 @@ class Recorder:
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:
-            self._warn(f"{trouble}; listening goes on")
+            self._warn(f"{trouble}; listening continues")
         self._trouble = trouble
 
 

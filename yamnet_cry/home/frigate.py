@@ -68,7 +68,7 @@ class Frigate:
             self._open[message["id"]] = quote(json.loads(answer)["event_id"], safe="")
         except (ValueError, KeyError, TypeError):
             raise DeliveryError(
-                "did not answer as Frigate does: no event_id; is it the right port?"
+                "got an answer without event_id, which is not Frigate's API; check the port"
             ) from None
 
     def stop(self) -> None:

@@ -131,5 +131,5 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         )
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise CorpusError(f"{path} line {number} does not have {len(columns)} fields, as its first has")
+            raise CorpusError(f"{path} line {number}: expected {len(columns)} fields, as in the header")
     return columns, rows

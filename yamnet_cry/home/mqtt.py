@@ -95,8 +95,7 @@ class Mqtt:
         for source in sources:
             if (other := by_slug.get(slug(source))) is not None:
                 raise OutletError(
-                    f"sources {other!r} and {source!r} would both be {slug(source)} on the MQTT broker; "
-                    "rename one"
+                    f"sources {other!r} and {source!r} have the same MQTT name, {slug(source)}; rename one"
                 )
             by_slug[slug(source)] = source
         self._topics = {source: Topics.of(self._broker, source) for source in sources}
@@ -130,7 +129,7 @@ class Mqtt:
         self._inbox.put(lambda: None)  # wakes the thread, after all that was pushed before
         self._worker.join(seconds + 1.0)
         if self._events:
-            self._say(f"{_events(len(self._events))} could not be sent before the end")
+            self._say(f"{_events(len(self._events))} could not be sent before exit")
 
     # The thread: connections, one after the other.
 
@@ -140,7 +139,7 @@ class Mqtt:
             try:
                 good = self._connection() >= _GOOD_SECONDS
             except ssl.SSLCertVerificationError as error:
-                why = f"its certificate is not trusted ({error.verify_message}); ?ca=FILE names its authority"
+                why = f"its certificate is not trusted ({error.verify_message}); set its CA with ?ca=FILE"
                 good = self._fail("certificate", why)
             except OSError as error:
                 good = self._fail("away", f"cannot be reached ({error.strerror or error}); trying again")
@@ -262,14 +261,14 @@ class Mqtt:
             self._send(session, number)
         if self._told:
             lost = self._dropped - self._dropped_before
-            self._say("connected" + (f"; {_events(lost)} left out in the meantime" if lost else ""))
+            self._say("connected" + (f"; {_events(lost)} dropped in the meantime" if lost else ""))
         self._dropped_before = self._dropped
         self._told.clear()
 
     def _lost(self, session: _Session, reason: str) -> None:
         session.over = True
         if session.since is None:
-            self._fail("away", f"ended the connection before it began ({reason}); trying again")
+            self._fail("away", f"closed the connection during the handshake ({reason}); trying again")
             return
         soon = time.monotonic() - session.since < _GOOD_SECONDS
         hint = ". If another yamnet-cry of this name is connected, give each its own ?node=" if soon else ""
@@ -282,7 +281,7 @@ class Mqtt:
 
     def _subscribed(self, _session: _Session, reasons: "Sequence[ReasonCode]") -> None:
         if any(reason.is_failure for reason in reasons):
-            self._say("does not let this user subscribe to all topics: muting will not work")
+            self._say("denies this user some subscriptions: muting will not work")
 
     def _received(self, _session: _Session, message: "MQTTMessage") -> None:
         # A retained command is of an earlier day; it must not silence an alarm. Of Home Assistant's start, a
@@ -296,7 +295,7 @@ class Mqtt:
             return
         minutes = discovery.minutes(text)
         if message.topic not in self._commands or minutes is None:
-            self._say(f"ON, OFF, or minutes up to 1440 mute. Received on {message.topic}: {text[:40]!r}")
+            self._say(f"expected ON, OFF or 0 to 1440 minutes. Received on {message.topic}: {text[:40]!r}")
             return
         self._on_mute(self._commands[message.topic], minutes)
 
@@ -330,7 +329,7 @@ class Mqtt:
             del self._events[next(iter(self._events))]
             self._dropped += 1
             self._fail(
-                "dropped", f"more than {self._most_waiting} events wait for it; the oldest are left out"
+                "dropped", f"more than {self._most_waiting} events are waiting for it; the oldest are dropped"
             )
         if self._session is not None and self._session.up:
             self._send(self._session, number)

@@ -1,4 +1,4 @@
-"""Who is told: outlets that take messages at once, and deliver them when they can."""
+"""Outlets: they accept messages at once, and deliver them in the background."""
 
 import queue
 import threading
@@ -10,47 +10,47 @@ from typing import Protocol
 from yamnet_cry.errors import DeliveryError
 from yamnet_cry.home.alarm import Message
 
-# What hangs must not pile up thousands of messages behind it.
+# Limits the queue behind a delivery that hangs.
 _MOST_WAITING = 100
 
 
 class Outlet(Protocol):
-    """Somebody who is told."""
+    """A receiver of messages."""
 
     def push(self, message: Message) -> None:
-        """Takes a message, from any thread, without making anybody wait."""
+        """Accepts a message, from any thread, without blocking."""
 
     def close(self, seconds: float) -> None:
-        """Delivers what still waits, for so long at most, and stops."""
+        """Delivers pending messages within a time limit in seconds, and stops."""
 
 
 class Delivery(Protocol):
-    """How one message reaches somebody."""
+    """Delivers single messages."""
 
     def __call__(self, message: Message) -> None:
-        """Delivers it, however long that takes.
+        """Delivers a message; blocks until it is done.
 
         Raises:
-            DeliveryError: If it cannot be delivered; the text says why.
+            DeliveryError: If it cannot be delivered.
         """
 
     def stop(self) -> None:
-        """Gives up the delivery that is going on; called from another thread."""
+        """Cancels the current delivery; called from another thread."""
 
 
 class Queued:
-    """Delivers messages one after the other, on a thread of its own.
+    """Delivers messages in order, on its own thread.
 
-    States, which come every few seconds, are for those who keep them, and left out.
+    Messages ``state``, which are sent every few seconds, are ignored.
 
     Args:
-        name: What warnings call it.
-        deliver: How a message is delivered.
-        warn: Called with a sentence when something went wrong.
-        slow_seconds: The time after which a delivery that holds up another is said to be slow.
+        name: Name of the outlet in warnings.
+        deliver: Delivers a single message.
+        warn: Called with warnings.
+        slow_seconds: Seconds after which a delivery that blocks another one is reported as slow.
 
     Attributes:
-        dropped: Messages that were left out because too many waited, or the end came before.
+        dropped: Number of messages dropped because the queue was full, or at exit.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Queued:
         self._worker.start()
 
     def push(self, message: Message) -> None:
-        """Takes a message; it is delivered when those before have been."""
+        """Queues a message."""
         if message["event"] == "state":
             return
         since = self._since
@@ -78,24 +78,24 @@ class Queued:
             self._waiting.put_nowait(message)
         except queue.Full:
             self.dropped += 1
-            self._warn(f"{self._name} is too slow; an event was left out, {self.dropped} in all")
+            self._warn(f"{self._name} is too slow; an event was dropped ({self.dropped} in total)")
         else:
             if since is not None and time.monotonic() - since >= self._slow_seconds:
                 self._warn(f"{self._name} has not finished for {time.monotonic() - since:.0f} s")
 
     def close(self, seconds: float) -> None:
-        """Delivers what still waits, for so long at most."""
+        """Delivers pending messages within a time limit in seconds."""
         deadline = time.monotonic() + seconds
         with suppress(queue.Full):
             self._waiting.put(None, timeout=seconds)
         self._worker.join(max(0.0, deadline - time.monotonic()))
         if self._worker.is_alive():
             self._abandoned = True
-            # That which is being delivered, those that wait, and the sign of the end among them.
+            # The message being delivered and those in the queue, without the end marker.
             lost = 1 + sum(message is not None for message in tuple(self._waiting.queue))
             self.dropped += lost
             self._warn(
-                f"{self._name} had not finished {seconds:g} s after the end, and was stopped; "
+                f"{self._name} did not finish within {seconds:g} s of exit and was stopped; "
                 f"{lost} {'message is' if lost == 1 else 'messages are'} lost"
             )
             self._deliver.stop()
@@ -108,29 +108,29 @@ class Queued:
             except DeliveryError as error:
                 if not self._abandoned:
                     self._warn(f"{self._name} {error}")
-            except Exception as error:  # whatever it is: the next message must still be delivered
+            except Exception as error:  # any: the next message must still be delivered
                 self._warn(f"{self._name} failed unexpectedly ({type(error).__name__}: {error})")
             finally:
                 self._since = None
 
 
 class Outlets:
-    """Several outlets as one.
+    """Combines several outlets.
 
     Args:
-        outlets: Who is told, in this order.
+        outlets: The outlets, in order.
     """
 
     def __init__(self, outlets: Sequence[Outlet]) -> None:
         self._outlets = outlets
 
     def push(self, message: Message) -> None:
-        """Tells all of them."""
+        """Passes a message to all outlets."""
         for outlet in self._outlets:
             outlet.push(message)
 
     def close(self, seconds: float) -> None:
-        """Ends all of them, at the same time."""
+        """Closes all outlets in parallel."""
         threads = [threading.Thread(target=outlet.close, args=(seconds,)) for outlet in self._outlets]
         for thread in threads:
             thread.start()

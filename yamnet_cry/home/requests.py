@@ -83,7 +83,7 @@ class Requests:
                 reason = f"cannot reach its server ({getattr(error, 'reason', error)})"
             if pause is None or self._stopped.wait(pause):
                 break
-        raise DeliveryError(f"{reason}; an event is lost")
+        raise DeliveryError(f"{reason}; an event was lost")
 
     def stop(self) -> None:
         """Tries no more."""

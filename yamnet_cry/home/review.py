@@ -61,15 +61,13 @@ class Clips:
         if not folder.exists():
             raise RunError(f"{folder}: no such folder")
         if not folder.is_dir():
-            raise RunError(f"{folder} is no folder; name the one with the clips")
+            raise RunError(f"{folder} is not a folder; pass the folder of clips")
         try:
             found = archive.clips(folder)
         except OSError as error:
             raise RunError(f"{folder} cannot be read ({error.strerror})") from None
         if not found:
-            raise RunError(
-                f"{folder} holds no clips; `yamnet-cry listen --clips {folder}` records them while it listens"
-            )
+            raise RunError(f"{folder} holds no clips; `yamnet-cry listen --clips {folder}` records clips")
         try:
             with locked(folder):
                 Labels(folder).save()
@@ -139,8 +137,8 @@ class Server(ThreadingHTTPServer):
             super().__init__((HOST, port), _Handler)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise RunError(f"port {port} is taken; name another with --port") from None
-            raise RunError(f"port {port} cannot be used ({error.strerror}); name another") from None
+                raise RunError(f"port {port} is in use; choose another port with --port") from None
+            raise RunError(f"port {port} cannot be used ({error.strerror}); choose another") from None
         self.address = f"http://{HOST}:{self.server_port}/"
 
     def server_bind(self) -> None:
@@ -206,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             except FileNotFoundError:
                 file = None
             if file is None:
-                self._refuse(HTTPStatus.NOT_FOUND, "there is no such clip; it may be deleted")
+                self._refuse(HTTPStatus.NOT_FOUND, "no such clip; it may have been deleted")
                 return
             with file:
                 self._send_audio(file)
@@ -220,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.headers.get_content_type() != "application/json":
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
         elif not re.fullmatch(r"[0-9]{1,9}", length):
-            self._refuse(HTTPStatus.LENGTH_REQUIRED, "expected the length of what is sent")
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "expected a Content-Length")
         elif int(length) > _LONGEST_REQUEST:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected at most {_LONGEST_REQUEST} bytes")
         else:
@@ -235,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.clips.label(wanted["file"], wanted["target"]):
             self._send_json(HTTPStatus.OK, wanted)
         else:
-            self._refuse(HTTPStatus.NOT_FOUND, f"{wanted['file']} is gone; it may be deleted")
+            self._refuse(HTTPStatus.NOT_FOUND, f"{wanted['file']} does not exist; it may have been deleted")
 
     def _send_audio(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size

@@ -87,7 +87,7 @@ def read(path: Path, environment: Mapping[str, str] = os.environ) -> list[Source
         raise SourceError(f"{path} is not TOML ({error})") from None
     tables = content.get("sources")
     if not isinstance(tables, dict) or not tables or len(content) > 1:
-        raise SourceError(f"{path}: expected a table [sources.NAME] for each source, and nothing else")
+        raise SourceError(f"{path}: expected only tables [sources.NAME], one per source")
     return [_of_table(path, name, table, environment) for name, table in tables.items()]
 
 
@@ -129,11 +129,9 @@ def distinct(sources: Sequence[Source]) -> tuple[list[Source], list[str]]:
         of_name = [each for each in kept if each.name.lower() == source.name.lower()]
         of_address = [each for each in kept if each.address == source.address]
         if of_address:
-            refused.append(f"{source.name} is the address of {of_address[0].name} again, and left out")
+            refused.append(f"{source.name} has the same address as {of_address[0].name} and is ignored")
         elif of_name:
-            refused.append(
-                f"a second source is called {source.name}, and left out; name it with NAME=ADDRESS"
-            )
+            refused.append(f"a second source named {source.name} is ignored; rename it with NAME=ADDRESS")
         else:
             kept.append(source)
     return kept, refused
@@ -143,7 +141,7 @@ def _expanded(text: str, environment: Mapping[str, str], *, url: bool = True) ->
     def value(match: re.Match[str]) -> str:
         found = environment.get(match[1])
         if found is None:
-            raise SourceError(f"the environment has no variable {match[1]}, which an address names")
+            raise SourceError(f"the environment variable {match[1]} in an address is not set")
         return quote(found, safe="") if url else found
 
     return _VARIABLE.sub(value, text)
@@ -170,7 +168,7 @@ def _checked(name: str, address: str, threshold: float | None = None) -> Source:
     if parts.scheme not in SCHEMES:
         raise SourceError(
             f"expected an address that begins with {', '.join(f'{each}://' for each in SCHEMES)} or "
-            f"{MICROPHONE}; for files there is `yamnet-cry detect`. Received: {shown}"
+            f"{MICROPHONE}; for files use `yamnet-cry detect`. Received: {shown}"
         )
     if not host:
         raise SourceError(f"expected a host after {parts.scheme}://. Received: {shown}")
@@ -182,7 +180,7 @@ def _named(name: str, shown: str, *, given: bool) -> str:
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:32] or "source"
     if not _NAME.fullmatch(name):
         raise SourceError(
-            f"a source's name has up to 32 letters, digits, - and _. Received: {name!r} for {shown}"
+            f"expected a source name of up to 32 letters, digits, - and _. Received: {name!r} for {shown}"
         )
     return name
 

@@ -30,7 +30,7 @@ class State:
         self._lock = threading.Lock()
         self._source, self._began = source, time.monotonic()
         self._last_frame: float | None = None
-        self._deaf: str | None = "no sound has come yet"
+        self._deaf: str | None = "no sound received yet"
         self._level, self._probability = -100.0, 0.0
         self._restarts, self._dropped, self._gaps = 0, 0.0, 0
 
@@ -114,8 +114,8 @@ def check(path: Path) -> tuple[bool, list[str]]:
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}; `listen --state FILE` writes it") from None
     except (ValueError, KeyError, TypeError):
-        raise RunError(f"{path} is no file that `listen --state FILE` writes") from None
+        raise RunError(f"{path} was not written by `listen --state FILE`") from None
     lines = [f"{name}: {'hears' if hearing else reason}" for name, hearing, reason in sources]
     if abs(age) > _STALE_SECONDS:
-        return False, [f"{path} is {age:.0f} s old: nobody writes it any more", *lines]
+        return False, [f"{path} is {age:.0f} s old: `listen` no longer updates it", *lines]
     return all(hearing for _, hearing, _ in sources), lines

@@ -1,4 +1,4 @@
-"""One source, listened to for ever: what fails is said, and tried again."""
+"""Listens to one source continuously: failures are reported, and the source is reopened."""
 
 import threading
 import time
@@ -19,51 +19,51 @@ if TYPE_CHECKING:
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.streaming import Update
 
-#: Seconds without sound after which a source is deaf, and is opened again.
+#: Seconds without sound after which a source is lost, and is reopened.
 NO_SOUND = 10.0
-#: Seconds of digital silence after which it is deaf, too: a microphone that works is never as quiet.
+#: Seconds of digital silence after which it is lost: a working microphone is never that quiet.
 DIGITAL_SILENCE = 30.0
-#: Pauses before a source is opened again, in seconds: the first, and the longest; doubled in between.
+#: Retry intervals in seconds: the first and the longest; doubled in between.
 PAUSES = (1.0, 120.0)
-#: Seconds of sound that may wait for a machine that is busy.
+#: Seconds of audio to queue on a busy machine.
 MOST_WAITING = 10.0
-# After so many seconds of sound, the next failure is a new one.
+# Seconds of audio after which retry intervals are reset.
 _HEALTHY = 60.0
-# A camera needs longer for its first sound than for what comes after it.
+# Seconds to wait for the first sound of a camera.
 _OPENING = 20.0
 _WARN_EVERY = 60.0
 #: Seconds for which a station waits at most before it looks whether it is to stop, or hears nothing.
 TICK = 0.5
 
-#: Takes a source's name, an update, and the time of day of its end.
+#: Called with a source's name, an update, and the time of day of its end.
 Show = Callable[[str, "Update", str], object]
 
 
 class Station:
-    """Listens to one source on a thread of its own, until it is stopped.
+    """Listens to one source on its own thread, until it is stopped.
 
     Args:
-        name: Of the source.
-        opened: Opens it; called on another thread, for each connection.
-        detector: What hears.
-        outlet: Who is told.
-        warn: Called with a sentence for people.
-        rules: What must hold before anybody is told.
-        threshold: Of this source; the detector's by default.
+        name: Name of the source.
+        opened: Opens the source; called on another thread, for each connection.
+        detector: The detector.
+        outlet: Receives messages.
+        warn: Called with warnings.
+        rules: Conditions for reporting crying.
+        threshold: Threshold of this source; the detector's by default.
         show: Called with every update.
-        recorder: Makes who keeps the sound of events, for each connection.
-        once: Whether the source is listened to until it ends: a pipe, which waits for its reader.
-        on_end: Called when a source that is listened to once has ended.
-        pauses: Before it is opened again, see `PAUSES`.
+        recorder: Creates the recorder of clips, for each connection.
+        once: Whether to stop when the source ends, instead of reopening it: for pipes.
+        on_end: Called when a source with ``once`` has ended.
+        pauses: Retry intervals, see `PAUSES`.
         most_waiting: See `MOST_WAITING`.
 
     Attributes:
-        alarm: The rules at work.
-        state: How it is doing.
-        pulse: When its thread was last seen at work, by `time.monotonic`.
-        ended: Whether a source that is listened to once has ended.
-        error: With what.
-        seconds: How much was heard in its last connection.
+        alarm: Applies the rules.
+        state: State of the source.
+        pulse: Time of the last activity of its thread, by `time.monotonic`.
+        ended: Whether a source with ``once`` has ended.
+        error: The error that ended it.
+        seconds: Seconds of audio received in the last connection.
     """
 
     def __init__(
@@ -103,30 +103,30 @@ class Station:
         self._thread = threading.Thread(target=self._work, daemon=True, name=name)
 
     def start(self) -> None:
-        """Begins to listen."""
+        """Starts listening."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends listening soon, and with it, as interrupted, an event that is going on."""
+        """Requests the end; an ongoing event is reported as interrupted."""
         self._stopped.set()
 
     def join(self, seconds: float) -> bool:
-        """Waits for the end after `stop`, for so long at most; returns whether it has come."""
+        """Waits for the end after `stop`, with a timeout in seconds; returns whether it has ended."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def mute(self, minutes: float) -> None:
-        """Tells nobody of crying for some minutes; 0 ends that."""
+        """Mutes reports of crying for some minutes; 0 unmutes them."""
         self.alarm.mute(minutes)
         self.tell_state()
 
     def tell_state(self) -> None:
-        """Tells how the source is doing."""
+        """Sends the state of the source."""
         self._outlet.push(self.message())
 
     def message(self) -> dict[str, Any]:
-        """Returns how the source is doing."""
+        """Returns the state of the source as a message."""
         return self.state.message(crying=self.alarm.crying, muted_until=self.alarm.muted_until)
 
     def _work(self) -> None:
@@ -150,8 +150,8 @@ class Station:
     def _error_of_connection(self) -> AudioError | None:
         try:
             self._listen()
-        except Exception as error:  # whatever it is: silence would be worse
-            # Without what it went through: that holds all of the connection, and may not be freed for days.
+        except Exception as error:  # any: the source must be reopened
+            # Without the traceback, which would keep the whole connection in memory.
             error.with_traceback(None)
             if isinstance(error, AudioError):
                 return error
@@ -199,7 +199,7 @@ class Station:
         self.seconds = connection.clock.seconds
         if not self._once and (late := connection.late()):
             self.state.gap()
-            self._warn(f"{self.name}: {late:.1f} s of sound are missing, or late")
+            self._warn(f"{self.name}: {late:.1f} s of sound are missing or late")
         self._report(updates, connection.clock)
 
     def _report(self, updates: "list[Update]", clock: StreamClock) -> None:
@@ -220,14 +220,14 @@ class Station:
         self._outlet.push({**self.message(), "crying": message["event"] == "started"})
 
     def _check_sound(self, missing: float, *, opening: bool) -> None:
-        """Acts on sound that stays away.
+        """Handles missing sound.
 
         Raises:
-            InputEnded: If the source is to be opened again.
+            InputEnded: If the source must be reopened.
         """
         if missing < NO_SOUND:
             return
-        reason = f"no sound has come for {NO_SOUND:g} s"
+        reason = f"no sound received for {NO_SOUND:g} s"
         if not self._once and not (opening and missing < _OPENING):
             raise InputEnded(reason)
         if not self._told_deaf:
@@ -235,21 +235,21 @@ class Station:
             self._deaf(reason)
 
     def _check_silence(self, block: NDArray[Any], seconds: float) -> None:
-        # A file that is read in a moment may well be silent for so long.
+        # Not for files, which may contain long silence.
         silent = not self._once and bool((block == block.flat[0]).all())
         self._silent = self._silent + seconds if silent else 0.0
         if self._silent < DIGITAL_SILENCE:
             self._hears()
         elif self.state.hearing:
-            reason = f"nothing but digital silence for {DIGITAL_SILENCE:g} s"
+            reason = f"only digital silence for {DIGITAL_SILENCE:g} s"
             self._warn(f"{self.name}: {reason}; is it muted?")
             self._deaf(reason)
 
     def _failed(self, reason: str, pause: float) -> None:
         reason = reason.removeprefix(f"{self.name} ").removeprefix(f"{self.name}: ")
-        # A camera that is away for a night is one line, not thousands.
+        # Warn once per reason, not at every retry.
         if reason != self._said:
-            self._warn(f"{self.name}: {reason}; trying again in {pause:g} s, and then less and less often")
+            self._warn(f"{self.name}: {reason}; trying again in {pause:g} s, then less and less often")
         self._said = reason
         self._deaf(reason)
 
@@ -265,7 +265,7 @@ class Station:
             return
         self.state.deaf(None)
         if self._told_deaf:
-            self._warn(f"{self.name}: sound comes again")
+            self._warn(f"{self.name}: sound is back")
             self._outlet.push({"event": "hearing", "source": self.name, "at": iso(now())})
         self._told_deaf, self._said = False, None
         self.tell_state()
@@ -275,7 +275,7 @@ class Station:
         total = self.state.dropped(seconds)
         if time.monotonic() - self._warned_of_overrun >= _WARN_EVERY:
             self._warned_of_overrun = time.monotonic()
-            self._warn(f"{self.name}: this machine is too busy; {total:.1f} s of sound were left out so far")
+            self._warn(f"{self.name}: this machine is too busy; {total:.1f} s of sound were dropped so far")
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds

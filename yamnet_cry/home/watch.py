@@ -1,4 +1,4 @@
-"""All sources together: their states, who is told, and the end."""
+"""Runs all sources: their states, outlets and shutdown."""
 
 import threading
 import time
@@ -10,21 +10,21 @@ from yamnet_cry.home.notify import Systemd
 from yamnet_cry.home.outlets import Outlet
 from yamnet_cry.home.station import Station
 
-# A thread that was not at work for so long hangs.
+# Seconds without activity after which a thread counts as hung.
 _STUCK = 30.0
-#: How long the end waits for a source that is being opened, in seconds.
+#: Seconds to wait at exit for a source that is being opened.
 PATIENCE = 15.0
 
 
 class Watch:
-    """Listens to several sources, and says how they are doing.
+    """Listens to several sources, and reports their states.
 
     Args:
         stations: The sources.
-        outlet: Who is told.
-        warn: Called with a sentence for people.
-        file: Where states are written, if anywhere.
-        systemd: What is told that all goes on.
+        outlet: Receives messages.
+        warn: Called with warnings.
+        file: File to write the states to, if any.
+        systemd: Notifies systemd.
     """
 
     def __init__(
@@ -41,25 +41,25 @@ class Watch:
         self._told = -state.EVERY
         self._file_failed = False
         self._stuck: set[str] = set()
-        #: Set when there is something to look at before the next second.
+        #: Set when something changed before the next tick.
         self.changed = threading.Event()
 
     def start(self) -> None:
-        """Begins to listen to all of them."""
+        """Starts listening to all sources."""
         for station in self._stations:
             station.start()
         self._systemd.ready()
 
     def tick(self) -> None:
-        """Does what is due; to be called about once a second."""
+        """Does periodic work; call about once a second."""
         moment = time.monotonic()
         stuck = {each.name for each in self._stations if moment - each.pulse > _STUCK}
         for name in stuck - self._stuck:
-            self._warn(f"{name}: its thread has hung for {_STUCK:.0f} s")
+            self._warn(f"{name}: its thread has not responded for {_STUCK:.0f} s")
         self._stuck = stuck
         if not stuck:
             hearing = sum(station.state.hearing for station in self._stations)
-            self._systemd.alive(f"{hearing} of {len(self._stations)} sources heard")
+            self._systemd.alive(f"{hearing} of {len(self._stations)} sources deliver sound")
         if moment - self._told >= state.EVERY:
             self._told = moment
             for station in self._stations:
@@ -67,20 +67,20 @@ class Watch:
             self._write()
 
     def mute(self, source: str | None, minutes: float) -> None:
-        """Tells nobody of crying, of one source or of all, for some minutes; 0 ends that."""
+        """Mutes one source or all for some minutes; 0 unmutes."""
         for station in self._stations:
             if source in (None, station.name):
                 station.mute(minutes)
 
     def close(self) -> None:
-        """Ends listening; events that are going on are closed."""
+        """Stops listening; ongoing events are closed."""
         self._systemd.stopping()
         for station in self._stations:
             station.stop()
         until = time.monotonic() + PATIENCE
         for station in self._stations:
             if not station.join(max(0.0, until - time.monotonic())):
-                self._warn(f"{station.name}: did not end within {PATIENCE:.0f} s")
+                self._warn(f"{station.name}: did not stop within {PATIENCE:.0f} s")
 
     def _write(self) -> None:
         if self._file is None:
@@ -89,7 +89,7 @@ class Watch:
             state.write(self._file, [station.message() for station in self._stations])
             self._file_failed = False
         except OSError as error:
-            # Once, not every ten seconds: a health check notices that the file grows old.
+            # Warn once, not every ten seconds: the health check detects an outdated file.
             if not self._file_failed:
-                self._warn(f"the state cannot be written: {error.strerror}: {error.filename}")
+                self._warn(f"cannot write the state file: {error.strerror}: {error.filename}")
             self._file_failed = True

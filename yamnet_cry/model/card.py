@@ -1,4 +1,4 @@
-"""The model card: generated from what was measured, never typed."""
+"""The model card, generated from the metrics."""
 
 import html
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ from yamnet_cry.model.context import TAPS
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
-# A Jinja template, as the Hub's own cards are.
+# A Jinja template, like the Hub's own.
 _TEMPLATE = Path(__file__).with_name("card_template.md")
 
 _MODELS = {
     "int8": "**INT8 student** (this model)",
     "fp32": "FP32 student",
-    "previous": "INT8 student of the release before",
+    "previous": "INT8 student of the previous release",
     "teacher": "Teacher, softmax",
     "teacher_sigmoid": "Teacher, sigmoid",
     "judge": "Teacher of clips",
@@ -48,7 +48,7 @@ _WIDGET = [
 #: Of one patch (README.md of tensorflow/models, research/audioset/yamnet).
 YAMNET_MULTIPLY_ACCUMULATES = 69_200_000
 
-# Links, pictures and columns of tables; other marks only change the look of a word.
+# Links, pictures and columns of tables; other Markdown only changes the look of a word.
 _MARKDOWN = str.maketrans({"\\": r"\\", "|": r"\|", "[": r"\[", "]": r"\]", "!": r"\!"})
 
 _COLUMNS = {
@@ -96,7 +96,7 @@ def labels_table(metrics: dict[str, Any]) -> str:
 
 
 def _columns(reports: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Returns the metrics that any of some reports has, and what they are called."""
+    """Returns the metrics that at least one of the reports has, and their names."""
     there = {key for values in reports for key in values}
     return {key: name for key, name in _COLUMNS.items() if key in there}
 
@@ -117,7 +117,7 @@ def sources_table(metrics: dict[str, Any]) -> str:
 
 
 def evaluated_on(metrics: dict[str, Any]) -> str:
-    """Returns one sentence on the clips that were evaluated.
+    """Describes the evaluated clips in one sentence.
 
     Args:
         metrics: The content of a model folder's ``metrics.json``.
@@ -125,16 +125,16 @@ def evaluated_on(metrics: dict[str, Any]) -> str:
     values, evaluation = metrics["models"]["int8"]["all"], metrics["evaluation"]
     intervals = evaluation["intervals"]
     if "clips" in values:
-        clips, how = f"{values['clips']:,} clips", "The answer for a clip is its windows' mean probability."
+        clips, how = f"{values['clips']:,} clips", "Clips are scored by their windows' mean probability."
     else:
         clips = f"{values['cry']:,} clips with crying and {values['not_cry']:,} without"
         how = (
-            "Every model is calibrated on validation clips in the same way; F1, precision and recall are "
-            "taken at probability 0.5."
+            "All models are calibrated on validation clips in the same way; F1, precision and recall are "
+            "computed at probability 0.5."
         )
     return (
         f"Split `{evaluation['split']}`: {clips}, "
-        f"from {values['groups']:,} groups (households, uploaders, speakers) that no other split shares. "
+        f"from {values['groups']:,} groups (households, uploaders, speakers) that are in no other split. "
         f"In brackets: {intervals['level']:.0%} intervals from {intervals['bootstrap_replicates']:,} "
         f"bootstrap replicates over groups. {how}"
     )
@@ -149,13 +149,13 @@ def render(
         config: The model's configuration.
         recipe: The content of ``recipe.json``.
         metrics: The content of ``metrics.json``.
-        pictures: Where the plots are, as seen from the card; beside it by default.
+        pictures: Path of the plots, relative to the card; next to it by default.
 
     Returns:
         Markdown with the YAML front matter that the Hugging Face Hub reads. Texts in the recipe and the
-        metrics are shown as they are, never taken for Markdown or HTML.
+        metrics are escaped: they are never interpreted as Markdown or HTML.
     """
-    # Imported here because it takes longer than all the rest of a detector's start.
+    # Imported here because it takes longer than loading a detector.
     from huggingface_hub import ModelCard
 
     recipe, metrics = escaped(recipe), escaped(metrics)
@@ -179,7 +179,7 @@ def render(
         results=results_table(metrics),
         results_by_source=sources_table(metrics),
         results_by_label=labels_table(metrics) if "labels" in int8 else "",
-        # Folders of 0.1.0 name one teacher.
+        # Folders of 0.1.0 have a single teacher.
         teachers=recipe["teachers"] if "teachers" in recipe else [recipe["teacher"]],
         began_with=_began_with(recipe.get("began_with")),
         judges=_judges(recipe),
@@ -194,7 +194,7 @@ def render(
 
 
 def _context(settings: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Returns how much a context network hears, if there is one."""
+    """Returns the number of windows and seconds that a context network covers; None without one."""
     if settings is None:
         return None
     windows = 1 + (TAPS - 1) * sum(settings["dilations"])
@@ -205,7 +205,7 @@ def _context(settings: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _began_with(model: dict[str, Any] | None) -> str:
-    """Says in words whose weights a student had in the beginning; nothing if they were random."""
+    """Describes the model that training started from; empty if the weights were random."""
     if model is None:
         return ""
     return (
@@ -222,7 +222,7 @@ def _judges(recipe: dict[str, Any]) -> list[str]:
 
 
 def _card_data(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, Any]) -> "ModelCardData":
-    """What the Hub reads, in YAML: how to load and find the model, its licence, and its main results."""
+    """Returns the card's metadata: how to load and find the model, its licence, and its main results."""
     from huggingface_hub import EvalResult, ModelCardData
 
     split = metrics["evaluation"]["split"]
@@ -261,7 +261,7 @@ def _card_data(config: ModelConfig, recipe: dict[str, Any], metrics: dict[str, A
 
 
 def _main_results(report: dict[str, Any]) -> dict[tuple[str, str], float]:
-    """Returns what a table of models should show, by the metric's type on the Hub and its name."""
+    """Returns the main metrics, by their type on the Hub and their name."""
     measured = report["all"]
     if "events" not in report:
         return {(key, name): measured[key]["value"] for key, name in _columns([measured]).items()}
@@ -270,10 +270,10 @@ def _main_results(report: dict[str, Any]) -> dict[tuple[str, str], float]:
         ("roc_auc", "AUC"): measured["auc"]["value"],
         ("average_precision", "AP"): measured["average_precision"]["value"],
         ("f1", "F1 at probability 0.5"): measured["f1"]["value"],
-        ("false_alarms_per_hour", "False alarms an hour, on hard negatives"): (
+        ("false_alarms_per_hour", "False alarms per hour, on hard negatives"): (
             events["false_alarms_per_hour"]["value"]
         ),
-        ("event_recall", "Crying clips that gave an event"): events["recall"]["value"],
+        ("event_recall", "Crying clips with a detected event"): events["recall"]["value"],
     }
 
 
@@ -281,8 +281,8 @@ def _events(events: dict[str, Any]) -> str:
     rate, recall = events["false_alarms_per_hour"], events["recall"]
     return (
         f"Events: {recall['value']:.0%} ({recall['low']:.0%}\N{EN DASH}{recall['high']:.0%}) of the crying "
-        f"clips gave one. The clips without crying, joined to {events['hours']:.2f} hours, gave "
-        f"{events['false_alarms']}: {rate['value']:.1f} false alarms an hour "
+        f"clips raised one. The clips without crying, {events['hours']:.2f} hours in total, caused "
+        f"{events['false_alarms']} false alarms: {rate['value']:.1f} per hour "
         f"({rate['low']:.1f}\N{EN DASH}{rate['high']:.1f})."
     )
 

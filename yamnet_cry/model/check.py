@@ -50,7 +50,7 @@ def check(model: bytes) -> None:
 
     try:
         if model[4:8] != b"TFL3":
-            raise ModelError("the model is not a readable TFLite file (it does not begin as one)")
+            raise ModelError("the model is not a readable TFLite file (no TFL3 identifier)")
         root = schema.Model.GetRootAs(model, 0)
         _check_counts(root, model)
         _Graph(schema, schema.ModelT.InitFromObj(root)).check()
@@ -167,7 +167,7 @@ class _Graph:
             known.add(int(operator.outputs[0]))
         if work > MAX_MULTIPLY_ACCUMULATES:
             raise ModelError(
-                f"the model takes too long. Expected: at most {MAX_MULTIPLY_ACCUMULATES:,} "
+                f"the model is too slow. Expected: at most {MAX_MULTIPLY_ACCUMULATES:,} "
                 f"multiply-accumulates a window. Received: {work:,}"
             )
         if not {int(number) for number in self._graph.outputs} <= known:
@@ -195,9 +195,7 @@ class _Graph:
         ):
             raise ModelError(f"tensor {number} of the model has two different shapes")
         if tensor.isVariable or getattr(tensor, "externalBuffer", 0):
-            raise ModelError(
-                f"tensor {number} of the model keeps its value between windows, or in other files"
-            )
+            raise ModelError(f"tensor {number} of the model is variable, or stored in another file")
         buffer = self._model.buffers[_index(tensor.buffer, len(self._model.buffers))]
         if buffer.offset or buffer.size:
             raise ModelError(f"tensor {number} of the model lies outside of the file's buffers")
@@ -237,7 +235,7 @@ class _Graph:
         """Returns its multiply-accumulates."""
         name = self._name(operator)
         if name not in self._shape_of:
-            raise ModelError(f"expected a model of {', '.join(self._shape_of)}. Received: {name}")
+            raise ModelError(f"expected only the operators {', '.join(self._shape_of)}. Received: {name}")
         options, shape_of = self._shape_of[name]
         given_options = operator.builtinOptions
         inputs = [] if operator.inputs is None else operator.inputs.tolist()
@@ -265,7 +263,7 @@ class _Graph:
             raise ModelError(f"an operator {name} of the model has {error} that cannot be used") from None
         if shape != self._shape(outputs[0]):
             raise ModelError(
-                f"an operator {name} of the model gives the shape {shape}, and the file says "
+                f"an operator {name} of the model gives the shape {shape}, but the file declares "
                 f"{self._shape(outputs[0])}"
             )
         return work

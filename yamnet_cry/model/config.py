@@ -117,7 +117,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if not self.task.labels:
-            raise ValueError("expected task.labels to name what each logit stands for. Received: no labels")
+            raise ValueError("expected task.labels to name each logit. Received: no labels")
 
     def to_json(self) -> str:
         """Returns the text of ``config.json``."""
@@ -162,14 +162,14 @@ class ModelConfig:
         if type(version) is not int or version not in _VERSIONS:
             newer = type(version) is int and version > FORMAT_VERSION
             raise ValueError(
-                f"it is of format version {shortened(version)}; this package reads "
+                f"it has format version {shortened(version)}; this package reads "
                 f"{' and '.join(map(str, _VERSIONS))}"
                 + (": pip install --upgrade yamnet-cry" if newer else "")
             )
         try:
             front_end = FrontEnd.from_dict(values.get("front_end"))
         except ValueError as error:
-            raise ValueError(f"it asks for another front end than this package has: {error}") from None
+            raise ValueError(f"this package does not support its front end: {error}") from None
         try:
             task = _cry_task(values) if version == 1 else _task(values)
             return cls(task=task, front_end=front_end, **_of_model(values), **_of_group(values, task))

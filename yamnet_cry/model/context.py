@@ -215,9 +215,9 @@ def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
         entries = archive.infolist()
         # Stored, not packed, so nothing unpacks to more than was downloaded.
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("it is packed")
+            raise ValueError("it is compressed")
         if len(entries) > 1 + 3 * MOST_LAYERS:
-            raise ValueError("it holds more than a context network")
+            raise ValueError("it contains more than a context network")
         return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
 
 
@@ -225,11 +225,11 @@ def _array(content: bytes) -> NDArray[Any]:
     """Reads an npy file, of which numpy itself would allocate whatever size it claims."""
     file = io.BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("an array in it is of another version than 1.0")
+        raise ValueError("expected arrays of npy version 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     rest = content[file.tell() :]
     if fortran or dtype.hasobject or math.prod(shape) * dtype.itemsize != len(rest):
-        raise ValueError("an array in it is not what its header says")
+        raise ValueError("an array in it does not match its header")
     return np.frombuffer(rest, dtype).reshape(shape)
 
 

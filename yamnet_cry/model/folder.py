@@ -152,7 +152,7 @@ def save(folder: Path, config: ModelConfig, model: bytes, context: Context | Non
         ModelError: If the folder exists, or cannot be written.
     """
     if folder.exists():
-        raise ModelError(f"{folder} exists; name another folder")
+        raise ModelError(f"{folder} already exists; choose another folder")
     contents = {TFLITE: model} | ({} if context is None else {CONTEXT: context.to_bytes()})
     files = {name: fingerprint(content) for name, content in contents.items()}
     config = dataclasses.replace(config, files=files, keras={})
@@ -183,7 +183,7 @@ def read(folder: Path, name: str) -> bytes:
         return (folder / name).read_bytes()
     except FileNotFoundError:
         raise ModelError(
-            f"{folder} is no model folder: it has no {name} (a detector needs {' and '.join(DETECTOR_FILES)})"
+            f"{folder} is not a model folder: it has no {name} (expected {' and '.join(DETECTOR_FILES)})"
         ) from None
     except OSError as error:
         raise ModelError(f"{folder / name} cannot be read: {error.strerror}") from None

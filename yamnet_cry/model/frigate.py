@@ -25,11 +25,11 @@ def check(config: ModelConfig) -> None:
     """
     if config.task != CRY_TASK:
         raise ExportError(
-            f"the folder for Frigate hears crying alone, and this model tells apart {config.task}; "
-            "export it with --format waveform"
+            f"--format frigate needs a cry detection model; this model classifies {config.task}. "
+            "Use --format waveform"
         )
     if differing := config.front_end.differences(YAMNET, ("sample_rate", "frame_length", "frame_hop")):
-        raise ExportError(f"Frigate gives windows of 0.975 s at 16 kHz; this model has {differing}")
+        raise ExportError(f"Frigate passes windows of 0.975 s at 16 kHz; this model has {differing}")
 
 
 def labels(config: ModelConfig) -> list[str]:
@@ -49,12 +49,12 @@ def labels(config: ModelConfig) -> list[str]:
 
 
 def readme(config: ModelConfig, summary: str, *, joined: bool = False) -> str:
-    """Returns ``README.md``: how the folder is installed, and what the scores are.
+    """Returns ``README.md``: how to install the folder, and what the scores mean.
 
     Args:
         config: The model's configuration.
         summary: Size, operators and how the model was checked.
-        joined: Whether the answers other than crying are those of YAMNet, from a file of its own.
+        joined: Whether the scores of other classes are those of YAMNet, from a separate file.
     """
     threshold = min(max(config.threshold, _LEAST_THRESHOLD), _MOST_THRESHOLD)
     classes = " and ".join(
@@ -63,20 +63,20 @@ def readme(config: ModelConfig, summary: str, *, joined: bool = False) -> str:
     )
     others = len(config.task.labels) - len(config.task.group)
     prior = config.calibration.prior
-    holds = "" if prior is None else f", where {prior:.0%} of what is heard is crying"
+    holds = "" if prior is None else f" for a prior of {prior:.0%} crying"
     own = f"The other {others} classes are"
     if joined:
-        rest = f"""{own} YAMNet's, as in the file that was given to `export --with`. They are
-called by AudioSet's names and not by Frigate's, which gives one name to several classes, such as `{CRYING}`
-to class 21 too, here `whimper`. To keep Frigate's names, leave out the line that mounts `{LABELS}`;
-then what YAMNet takes for a whimper is `{CRYING}` too.
+        rest = f"""{own} those of YAMNet, from the file passed to `export --with`. They have AudioSet's names
+instead of Frigate's, which uses one name for several classes: for example, `{CRYING}` also for class 21, here
+`whimper`. To keep Frigate's names, remove the line that mounts `{LABELS}`; then a whimper is also reported as
+`{CRYING}`.
 """
     else:
-        rest = f"""{own} what the student has learnt of YAMNet on the side: softmax, rough, unmeasured.
-They are called by AudioSet's names and not by Frigate's, which gives one name to several classes, such as
-`{CRYING}` to class 21 too, here `whimper`. Where `bark`, `speech`, `fire_alarm` or `yell` matter, keep
-Frigate's own answers to them: `yamnet-cry export --format frigate --with {MODEL}`, with the
-file that lies at the root of Frigate's container.
+        rest = f"""{own} the student's softmax outputs: rough approximations of YAMNet, not evaluated. They
+have AudioSet's names instead of Frigate's, which uses one name for several classes: for example,
+`{CRYING}` also for class 21, here `whimper`. If you need `bark`, `speech`, `fire_alarm` or `yell`, keep
+Frigate's scores of them: `yamnet-cry export --format frigate --with {MODEL}`, with the
+file in the root folder of Frigate's container.
 """
     return f"""# yamnet-cry as Frigate's audio detector, recipe `{config.recipe}`
 
@@ -84,7 +84,7 @@ file that lies at the root of Frigate's container.
 
 ## Install
 
-Frigate has no setting for its audio model: both files are mounted over its own, in `docker-compose.yml`:
+Frigate has no setting for its audio model. Mount both files over its own in `docker-compose.yml`:
 
 ```yaml
 services:
@@ -100,7 +100,7 @@ In Frigate's `config.yml`:
 audio:
   enabled: true
   listen: [{CRYING}]
-  min_volume: 200  # below this loudness, 500 by default, Frigate asks no model
+  min_volume: 200  # minimum volume to run the model; Frigate's default is 500
   filters:
     {CRYING}:
       threshold: {threshold:g}  # 0.8 by default
@@ -112,19 +112,18 @@ cameras:
           roles: [audio]
 ```
 
-Restart Frigate. The folder replaces Frigate's own detector on all cameras.
+Restart Frigate. The files replace Frigate's audio detector on all cameras.
 
 ## What the scores are
 
-Frigate cuts sound into windows of 0.975 s, asks of each alone, and starts an event as soon as one output
-exceeds the threshold of its label. It neither adds up outputs of one label nor smooths them. Classes
-{classes}, both `{CRYING}`, therefore hold the same value, whole and
-not halved: the calibrated probability that a baby cries{holds},
-of a window with nothing before it.
+Frigate scores each window of 0.975 s separately, and starts an event as soon as one output exceeds the
+threshold of its label. It neither sums nor smooths the outputs of a label. Therefore classes
+{classes}, both `{CRYING}`, have the same value: the calibrated
+probability of crying{holds}, of a window without context.
 
-The detector itself follows ten seconds before it is sure. A single window seldom reaches Frigate's default
-threshold of 0.8; begin with {threshold:g}, and raise it if something else in your home sets it off. For
-events that know what came before, let `yamnet-cry listen --frigate http://frigate:5000/CAMERA` hear the
-camera: it makes events in Frigate, and leaves Frigate's own detector as it is.
+The full detector uses ten seconds of context. A single window rarely reaches Frigate's default
+threshold of 0.8; start with {threshold:g}, and raise it if there are false alarms. For events with context,
+run `yamnet-cry listen --frigate http://frigate:5000/CAMERA` on the camera: it creates events in Frigate and
+does not change Frigate's own detector.
 
 {rest}"""

@@ -98,7 +98,7 @@ def locate(
     if model is None:
         if revision is not None:
             raise ModelError(
-                "the bundled model has no revisions; name a repository as well. "
+                "the bundled model has no revisions; pass a repository as well. "
                 f"Received: revision={revision!r}"
             )
         return Source(_bundled())
@@ -112,7 +112,7 @@ def locate(
         folder = _download(model, revision, names, cache_dir, token, local_files_only)
         # The Hub's cache keeps a commit's files in a folder of its name.
         return Source(folder, model, folder.name, cache_dir, token, local_files_only)
-    raise ModelError(f"no such model folder, and no repository id such as user/model. Received: {name!r}")
+    raise ModelError(f"expected a model folder or a repository id such as user/model. Received: {name!r}")
 
 
 def _bundled() -> Path:
@@ -149,7 +149,7 @@ def _download(
                 )
             )
     except RevisionNotFoundError:
-        raise ModelError(f"the Hub's {repo_id} has no revision {revision!r}") from None
+        raise ModelError(f"{repo_id} on the Hub has no revision {revision!r}") from None
     except LocalEntryNotFoundError:
         if local_files_only:
             mend = "; load it once without local_files_only"
@@ -178,11 +178,11 @@ def _check_sizes(where: str, names: Sequence[str], sizes: Mapping[str, int] | No
         return
     missing = [name for name in names if name in DETECTOR_FILES and name not in sizes]
     if missing:
-        raise ModelError(f"{where} is no yamnet-cry model: it has no {' and no '.join(missing)}")
+        raise ModelError(f"{where} is not a yamnet-cry model: it has no {' and no '.join(missing)}")
     for name, largest in LARGEST.items():
         if sizes.get(name, 0) > largest:
             raise ModelError(
-                f"{where}: {name} exceeds the size limit, and was not downloaded. Expected: at most "
+                f"{where}: {name} exceeds the size limit and was not downloaded. Expected: at most "
                 f"{largest:,} bytes. Received: {sizes[name]:,}"
             )
 
@@ -198,7 +198,7 @@ def check_login(token: str | None = None) -> str:
     """
     from huggingface_hub import HfApi
 
-    with _explained(HubError, "the Hub does not know who you are"):
+    with _explained(HubError, "the login at the Hub cannot be checked"):
         return str(HfApi(token=token).whoami()["name"])
 
 
@@ -209,7 +209,7 @@ def check_repo_id(repo_id: str) -> None:
         HubError: If it is not such as user/model.
     """
     if not _REPO_ID.fullmatch(repo_id):
-        raise HubError(f"expected a repository such as user/model. Received: {repo_id!r}")
+        raise HubError(f"expected a repository id such as user/model. Received: {repo_id!r}")
 
 
 def push(
@@ -260,7 +260,7 @@ def push(
         is_private = api.repo_info(repo_id, repo_type=kind).private
         if private is not None and is_private != private:
             state = "private" if is_private else "public"
-            raise HubError(f"{repo_id} is {state} already; change that in its settings, or name another")
+            raise HubError(f"{repo_id} is already {state}; change that in its settings, or choose another")
         if revision is not None:
             api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
         pushed = _commit(api, files, repo_id, message, kind, revision, create_pr)
@@ -300,7 +300,7 @@ def _commit(
             if error.response.status_code != 412 or attempt == _ATTEMPTS:
                 raise
         else:
-            note = "nothing had changed since the last push" if done.oid == parent else ""
+            note = "nothing has changed since the last push" if done.oid == parent else ""
             return Pushed(done.pr_url or done.commit_url, done.oid, note=note)
     raise AssertionError
 
@@ -311,7 +311,7 @@ def _tagged(api: "HfApi", pushed: Pushed, repo_id: str, kind: str, tag: str) -> 
         api.create_tag(repo_id, tag=tag, revision=pushed.commit, repo_type=kind)
     elif before[tag] != pushed.commit:
         # Who loads a tag relies on it to stay.
-        note = f"the tag {tag} stays at commit {before[tag][:12]}, where an earlier push put it"
+        note = f"the tag {tag} already exists and stays at commit {before[tag][:12]}"
         return replace(pushed, note=note)
     return replace(pushed, tag=tag)
 
@@ -335,7 +335,7 @@ def _explained(kind: type[ModelError] | type[HubError], what: str) -> Iterator[N
     except (LocalEntryNotFoundError, RevisionNotFoundError):
         raise
     except LocalTokenNotFoundError:
-        raise kind(f"{what}: nobody is logged in; {login}") from None
+        raise kind(f"{what}: not logged in; {login}") from None
     except HFValidationError as error:
         raise kind(f"{what}: {error}") from None
     except HfHubHTTPError as error:
@@ -343,11 +343,11 @@ def _explained(kind: type[ModelError] | type[HubError], what: str) -> Iterator[N
         status = 404 if isinstance(error, RepositoryNotFoundError) else error.response.status_code
         reason = {
             401: f"the login was refused; {login}",
-            403: "your login may not do this; it needs a token that may write",
-            404: "the Hub shows no such repository, and there is no such folder here; check the name, and "
+            403: "permission denied; use a token with write access",
+            404: "no such repository on the Hub and no such local folder; check the name, and "
             f"{login} if it is private",
             409: "another commit is in progress (conflict); try again",
-            412: f"others committed to it {_ATTEMPTS} times meanwhile; try again",
+            412: f"{_ATTEMPTS} conflicts with other commits; try again",
             429: "rate limited by the Hub; try again later",
         }.get(status, f"the Hub answered with an error; try again later ({error.server_message or error})")
         raise kind(f"{what} (HTTP {status}): {reason}") from None

@@ -33,11 +33,11 @@ def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
         with zipfile.ZipFile(BytesIO(read(path.parent, path.name))) as archive:
             names = sorted(archive.namelist())
             if names != sorted(LARGEST_PARTS):
-                raise ModelError(f"{path} is no Keras model: it holds {shortened(names)}")
+                raise ModelError(f"{path} is not a Keras model: it contains {shortened(names)}")
             for part, limit in LARGEST_PARTS.items():
                 size = archive.getinfo(part).file_size
                 if archive.getinfo(part).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise ModelError(f"{path} is no Keras model: {part} is compressed in another way")
+                    raise ModelError(f"{path} is not a Keras model: {part} has an unsupported compression")
                 if size > limit:
                     raise ModelError(
                         f"{path}: {part} exceeds the size limit. Expected: at most {limit:,} bytes. "
@@ -48,4 +48,4 @@ def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
     except ModelError:
         raise
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelError(f"{path} is no Keras model ({error})") from None
+        raise ModelError(f"{path} is not a Keras model ({error})") from None

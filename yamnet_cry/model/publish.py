@@ -71,7 +71,7 @@ def check(folder: Path) -> dict[str, Path]:
     except ModelError as error:
         raise HubError(str(error)) from None
     except _UNFIT as error:
-        raise HubError(f"{folder / METRICS} or {RECIPE} lacks what a card says ({error!r})") from None
+        raise HubError(f"{folder / METRICS} or {RECIPE} lacks values for the card ({error!r})") from None
     if differing:
         raise HubError(f"{folder} contradicts itself: {'; '.join(differing)}")
     return {name: folder / name for name in model_folder.release_files(config)}
@@ -141,7 +141,7 @@ def write_card(folder: Path) -> None:
     except OSError as error:
         raise HubError(f"{error.filename}: {error.strerror}") from None
     except _UNFIT as error:
-        raise HubError(f"{folder / METRICS} or {RECIPE} lacks what a card says ({error!r})") from None
+        raise HubError(f"{folder / METRICS} or {RECIPE} lacks values for the card ({error!r})") from None
 
 
 def with_config(folder: Path, target: Path, config: ModelConfig) -> Path:

@@ -31,14 +31,14 @@ def check(config: ModelConfig) -> None:
     front_end = config.front_end
     if front_end.centred:
         raise ExportError(
-            "a file that takes samples needs a front end whose frames lie within a patch; this model has "
+            "--format waveform needs a front end with frames within a patch; this model has "
             f"{front_end.differences(FrontEnd(**vars(front_end) | {'centred': False}))}. Export its network "
-            "by itself, with --format tflite"
+            "alone, with --format tflite"
         )
     if front_end.fft_length & (front_end.fft_length - 1):
         raise ExportError(
-            "TFLite has FFTs of powers of two alone; this model has front_end.fft_length "
-            f"{front_end.fft_length}. Export its network by itself, with --format tflite"
+            "TFLite supports only FFTs of powers of two; this model has front_end.fft_length "
+            f"{front_end.fft_length}. Export its network alone, with --format tflite"
         )
     if keras.backend.backend() != "tensorflow":
         raise ExportError(

@@ -150,7 +150,7 @@ def overview(source: AudioSource, windows: int) -> Float32:
     step = max(1, math.ceil(frames / _COLUMNS))
     columns: Float32 = np.full((math.ceil(frames / step), YAMNET.mel_bands), -np.inf, np.float32)
     first = 0
-    # Of a recording that is cut short, the result says so.
+    # Of a recording that is truncated, the result says so.
     for piece in whole_patches(audio.blocks(source, on_cut=lambda cut: None)):
         log_mel = YAMNET.log_mel(piece)
         index = (first + np.arange(len(log_mel))) // step

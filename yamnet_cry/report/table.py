@@ -58,7 +58,7 @@ class Table:
         except FileExistsError:
             raise RunError(
                 f"{path} exists; go on in it with --skip-done, replace it with --overwrite, "
-                "or name another file"
+                "or choose another file"
             ) from None
         except OSError as error:
             raise self._failed(error) from None
@@ -99,7 +99,7 @@ class Table:
                 self._append(",".join(CSV_COLUMNS) + "\n")
         except BlockingIOError:
             raise RunError(
-                f"{self._path} is being written by another program; wait for it, or name another file"
+                f"{self._path} is being written by another program; wait for it, or choose another file"
             ) from None
         except OSError as error:
             raise self._failed(error) from None
@@ -109,9 +109,9 @@ class Table:
         try:
             header, *rows = list(_rows(text)) or [_Row([], 0, 0)]
         except csv.Error as error:
-            raise RunError(f"{self._path} is no table of this program, or damaged ({error})") from None
+            raise RunError(f"{self._path} is another program's table, or damaged ({error})") from None
         if header.fields != list(CSV_COLUMNS):
-            raise RunError(f"{self._path} is no table of this program; name another file")
+            raise RunError(f"{self._path} is another program's table; choose another file")
         end = rows[-1].end if rows else header.end
         if end < len(text) and rows:
             rest, last = text[end:], rows[-1]

@@ -90,10 +90,10 @@ def piece(path: str | Path) -> tuple[Float32, int]:
             frames = min(MAX_PIECE_SECONDS * rate, _MAX_PIECE_VALUES // max(1, sound.channels))
             samples = sound.read(frames + 1, dtype="float32", always_2d=True)
     except (OSError, soundfile.LibsndfileError):
-        raise AudioError("a piece of the microphone's sound was lost; record again") from None
+        raise AudioError("part of the microphone's audio was lost; record again") from None
     if len(samples) > frames:
         raise AudioError(
-            f"a piece of sound is longer than {MAX_PIECE_SECONDS} s, or too large; upload it as a recording"
+            f"the audio chunk is longer than {MAX_PIECE_SECONDS} s or too large; upload it as a recording"
         )
     return samples, rate
 
@@ -101,7 +101,7 @@ def piece(path: str | Path) -> tuple[Float32, int]:
 def show(session: Session | None) -> str:
     """Draws what a session has heard, as HTML: a sentence, two meters, the last minute, and the events."""
     if session is None or not session.recent:
-        return _panel("quiet", "Press record, and let it hear.", SILENCE_DBFS, 0.0, "", "")
+        return _panel("quiet", "Press record to start.", SILENCE_DBFS, 0.0, "", "")
     latest = session.recent[-1]
     state = "Crying" if latest.crying else "No crying"
     said = f"{state} at {clock(latest.time)}"
@@ -164,7 +164,7 @@ def _listed(session: Session) -> str:
         return '<p class="events">No event yet.</p>'
     rows = "".join(
         f"<li>{clock(event.start)} to {clock(event.end)}: cried for {duration(event.seconds)}, "
-        f"most sure {event.peak * 100:.0f} %</li>"
+        f"peak {event.peak * 100:.0f} %</li>"
         for event in reversed(session.events)
     )
     times = "once" if session.count == 1 else f"{session.count} times"

@@ -37,12 +37,12 @@ _FRESH_SECONDS = 20
 _TITLE = "Is a baby crying?"
 
 _INTRODUCTION = f"""# {_TITLE}
-Drop a recording, record one, or let it listen live: a tiny network says when it hears crying.
+Upload a recording, record one, or listen live: a tiny network detects crying.
 """
 
 _SMALL_PRINT = """It has {kilobytes:.0f} KB, runs on a microcontroller, and makes mistakes: do not rely on it
-where a child's safety depends on it. Recordings are deleted within a quarter of an hour; what the microphone
-hears live is not stored.
+where a child's safety depends on it. Recordings are deleted within a quarter of an hour; live
+audio is not stored.
 """
 
 _IS_DARK = "() => document.body.classList.contains('dark')"
@@ -168,9 +168,7 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
     video = gr.UploadButton("Or choose a video", file_types=kinds, size="sm", elem_id="video")
     with tempfile.TemporaryDirectory() as folder:
         # Gradio copies them to where it keeps uploads.
-        gr.Examples(
-            _make_examples(Path(folder)), recording, label="Or try one of these; nobody was recorded for them"
-        )
+        gr.Examples(_make_examples(Path(folder)), recording, label="Or try one of these synthesised examples")
     headline = gr.HTML(visible=False, elem_id="headline")
     sensitivity = _sensitivity(detector, "To the right: more detections and more false alarms.")
     picture = gr.Image(
@@ -197,7 +195,7 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
             result = hear(detector, path)
         except YamnetCryError as error:
             # Nothing of the recording before may stay beside it.
-            problem = gr.update(value=card("problem", "This cannot be heard", str(error)), visible=True)
+            problem = gr.update(value=card("problem", "This file cannot be used", str(error)), visible=True)
             return [None, gr.Accordion(visible=False), None, problem, *_hidden(len(shown) - 1)]
         return [result, gr.Accordion(visible=True), result.classes, *_shown(result.at(wanted), is_dark)]
 
@@ -231,7 +229,7 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
 
 def _live_tab(detector: CryDetector) -> None:
     session: gr.State = gr.State(None, time_to_live=3600)
-    sensitivity = _sensitivity(detector, "It counts from the next recording on.")
+    sensitivity = _sensitivity(detector, "Applies to the next recording.")
     microphone = gr.Audio(
         sources=["microphone"],
         type="filepath",
@@ -288,7 +286,7 @@ def _friendly(work: Callable[[], Any]) -> Any:
     try:
         return work()
     except YamnetCryError as error:
-        raise gr.Error(str(error), title="This cannot be heard", print_exception=False) from None
+        raise gr.Error(str(error), title="This file cannot be used", print_exception=False) from None
 
 
 def _hidden(count: int) -> list[Any]:

@@ -36,20 +36,20 @@ class Heard:
         return replace(self, result=replace(self.result, threshold=round(1.0 - sensitivity, 4)))
 
     def headline(self) -> str:
-        """Says in one sentence what was heard, and how sure it is, as HTML."""
+        """Returns the verdict and its probability as HTML."""
         sure = f"A baby cries in it with a probability of {self.result.probability * 100:.0f} %."
         if self.result.truncated:
-            sure += " The file is cut short; this is what there is of it."
+            sure += " The file is truncated; only this part was scored."
         return card("crying" if self.result.is_cry else "quiet", verdict(self.result), sure)
 
     def table(self) -> str:
-        """Returns a row an event, as HTML."""
+        """Returns an HTML table with one row per event."""
         rows = [
             (clock(event.start), clock(event.end), duration(event.seconds), f"{event.peak * 100:.0f} %")
             for event in self.result.events
         ]
         lines = ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
-        head = "".join(f"<th>{name}</th>" for name in ("from", "to", "lasts", "most sure"))
+        head = "".join(f"<th>{name}</th>" for name in ("from", "to", "duration", "peak"))
         body = "".join(f"<tr>{line}</tr>" for line in lines)
         return f'<div class="events"><table><tr>{head}</tr>{body}</table></div>'
 
@@ -97,8 +97,8 @@ def hear(detector: CryDetector, path: str | Path) -> Heard:
     def limit(seconds: float) -> None:
         if seconds > 60 * MAX_MINUTES:
             raise AudioError(
-                f"{name} is longer than {MAX_MINUTES} minutes, the most this page takes; for whole nights "
-                "there is `pip install yamnet-cry` and `yamnet-cry detect`"
+                f"{name} is longer than {MAX_MINUTES} minutes, the limit of this page; for whole nights "
+                "`pip install yamnet-cry` and use `yamnet-cry detect`"
             )
 
     try:
@@ -106,5 +106,5 @@ def hear(detector: CryDetector, path: str | Path) -> Heard:
         classes = dict(result.top(count=8))
         return Heard(name, result.without_logits(), overview(path, len(result.scores)), classes)
     except AudioError as error:
-        # Visitors know the name of their file, and nothing of where it lies on the server.
+        # Show the visitor's file name, not its path on the server.
         raise AudioError(str(error).replace(str(path), name)) from None

@@ -83,7 +83,7 @@ def _loaded(
         return CheckpointTeacher(path, model_type, front_end, labels, prompts)
     if model_type:
         raise TeacherError(
-            f"of Transformers' models, whisper, {', '.join(SPEECH_MODELS)} and {CLAP} can teach. Received: "
+            f"supported Transformers models: whisper, {', '.join(SPEECH_MODELS)} and {CLAP}. Received: "
             f"{model_type} in {path}"
         )
     if (path / CONFIG).is_file():
@@ -95,14 +95,14 @@ def _loaded(
     if path.is_file():
         return YamnetTeacher(path)
     raise TeacherError(
-        f"a teacher is {TFHUB}, {WEIGHTS_FILE}, or a folder with that file, a SavedModel, a model of "
-        "yamnet-cry, a tagger or Whisper's encoder in ONNX, or a checkpoint of Transformers. "
+        f"expected a teacher: {TFHUB}, {WEIGHTS_FILE}, or a folder with that file, a SavedModel, a model "
+        "of yamnet-cry, an audio tagger or Whisper encoder in ONNX, or a Transformers checkpoint. "
         f"Received: {os.fspath(source)!r}"
     )
 
 
 def _model_type(config: Path) -> str:
-    """Says which of Transformers' models a folder holds, by its ``config.json``; empty if none."""
+    """Returns the type of a Transformers model from its ``config.json``; empty if there is none."""
     try:
         found = json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -111,32 +111,32 @@ def _model_type(config: Path) -> str:
 
 
 def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
-    """Says what a student matches of its teachers, and refuses those that cannot teach its task.
+    """Returns the labels that a student matches, and rejects teachers that do not fit its task.
 
     Args:
-        teachers: In the order of the recipe's roles, of which those of clips at the end may be left out; may
-            be none for a recipe without a selection.
+        teachers: In the order of the recipe's roles. Trailing teachers of clips may be missing, and all may
+            be missing for a recipe without a selection.
         recipe: With a task that has labels.
 
     Returns:
-        The labels that teachers of windows are matched in: the task's own, if all know them, else theirs, in
-        the first one's order; nothing without such teachers.
+        The labels of the teachers of windows: the task's, if all teachers have them, otherwise theirs, in
+        the first one's order; empty without such teachers.
 
     Raises:
-        TeacherError: If there are too few or too many, they tell different labels apart, a teacher of clips
-            does not know the task's, or one of windows does not judge those of the front end.
+        TeacherError: If there are too few or too many, their labels differ, a teacher of clips lacks labels
+            of the task, or a teacher of windows does not score the windows of the front end.
     """
     roles = recipe.teaching.roles
     needless = roles[len(teachers) :] if teachers else ()
     if len(teachers) > len(roles) or "windows" in needless or not (teachers or recipe.selection is None):
         raise TeacherError(
             f"recipe {recipe.name} expects {len(roles)} teacher{'s' * (len(roles) > 1)}, for "
-            f"{' and '.join(roles)}. Received: {len(teachers)}; name each with --teacher, and change their "
+            f"{' and '.join(roles)}. Received: {len(teachers)}; pass each with --teacher, and change their "
             "roles with --set teaching.roles=... and --set teaching.weights=..."
         )
     if needless:
         _LOG.info(
-            "without a teacher of clips, only labels say what is in them: recipe %s has a place for one, as "
+            "without a teacher of clips, training uses only their labels: recipe %s accepts one as "
             "the %s --teacher",
             recipe.name,
             "second" if len(teachers) == 1 else "last",
@@ -144,8 +144,8 @@ def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
     needed = set(recipe.task.group or recipe.task.labels)
     if recipe.task.group and any(teacher.kind == EMBEDDING for teacher in teachers):
         raise TeacherError(
-            "expected teachers that know the labels of the task's group: an encoder learns labels from "
-            "clips, and these say no more than whether the group is heard"
+            "expected teachers with the labels of the task's group: an encoder is probed on the labels of "
+            "clips, which contain only whether the group is present"
         )
     waveform = recipe.front_end.pad(np.zeros(2 * recipe.front_end.sample_rate, np.float32))
     windows = len(recipe.front_end.patches(recipe.front_end.log_mel(waveform)))
@@ -154,7 +154,7 @@ def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
         if role == "clips":
             if lacking := sorted(needed - set(_known(teacher, recipe.task))):
                 raise TeacherError(
-                    f"expected {teacher.name} to know every label of the task, for it judges clips. It "
+                    f"expected {teacher.name} to have every label of the task for the role clips. It "
                     f"lacks: {_some(lacking)}"
                 )
             continue
@@ -164,15 +164,15 @@ def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
             and (lacking := sorted(set(recipe.task.group) - set(teacher.labels)))
         ):
             raise TeacherError(
-                f"expected {teacher.name} to know the labels of the task's group, by which windows are "
+                f"expected {teacher.name} to have the labels of the task's group, by which windows are "
                 f"selected. It lacks: {_some(lacking)}"
             )
         of_windows.append(teacher)
         rows = len(teacher.logits([waveform])[0])
         if rows != windows:
             raise TeacherError(
-                f"expected {teacher.name} to judge {windows} windows of two seconds, as the front end cuts "
-                f"them. Received: {rows}; one that judges whole clips has the role clips"
+                f"expected {teacher.name} to score {windows} windows in two seconds, like the front end. "
+                f"Received: {rows}; for a teacher of whole clips use the role clips"
             )
     return _matched(of_windows, recipe.task)
 
@@ -191,8 +191,8 @@ def _matched(teachers: Sequence[Teacher], task: Task) -> tuple[str, ...]:
     for teacher in teachers[1:]:
         if differing := sorted(set(_known(first, task)) ^ set(_known(teacher, task))):
             raise TeacherError(
-                f"expected teachers of windows to tell the same labels apart. Only one of {first.name} and "
-                f"{teacher.name} knows: {_some(differing)}"
+                f"expected teachers of windows with the same labels. Only one of {first.name} and "
+                f"{teacher.name} has: {_some(differing)}"
             )
     return _known(first, task)
 

@@ -59,7 +59,7 @@ class CheckpointTeacher:
         if model_type == CLAP and (not prompts or len(prompts) != len(labels)):
             raise TeacherError(
                 f"expected a sentence in teaching.prompts for each of {len(labels)} labels in task.labels, "
-                f"for CLAP compares sounds with them. Received: {len(prompts)}; name both with "
+                f"because CLAP compares sounds with them. Received: {len(prompts)}; set both with "
                 "--set task.labels=... and --set teaching.prompts=..., or in a recipe of your own"
             )
         weights = sorted(folder.glob("*.safetensors"))
@@ -96,7 +96,7 @@ class CheckpointTeacher:
         except OSError:
             said = None
         if said is None:
-            raise TeacherError(f"the process of {self.name} ended while it judged")
+            raise TeacherError(f"the process of {self.name} crashed while scoring")
         return said
 
     @property

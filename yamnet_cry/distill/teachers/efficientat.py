@@ -57,7 +57,7 @@ class EfficientAtTeacher:
             self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
             classes = self._logits(np.zeros(_SHORTEST, np.float32)).shape
         except (OSError, ValueError, KeyError) as error:
-            raise TeacherError(f"{folder} does not hold {MEL_FILE} and {LABELS_FILE} ({error})") from None
+            raise TeacherError(f"{folder} does not contain {MEL_FILE} and {LABELS_FILE} ({error})") from None
         except Exception as error:
             raise TeacherError(f"{networks[0]} does not map log-mel to logits ({error})") from error
         if classes != (len(self.labels),):

@@ -117,7 +117,7 @@ def from_tfhub() -> SavedModelTeacher:
         except TeacherError as error:
             failures.append(f"{handle}: {error}")
     raise TeacherError(
-        "YAMNet is out of reach; pass a copy of it with --teacher PATH. " + "; ".join(failures)
+        "YAMNet cannot be downloaded; pass a copy of it with --teacher PATH. " + "; ".join(failures)
     )
 
 

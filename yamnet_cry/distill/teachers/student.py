@@ -26,7 +26,7 @@ class StudentTeacher:
             classifier = Classifier.from_pretrained(folder)
             self._model = classifier.keras_model
         except ModelError as error:
-            raise TeacherError(f"{folder} cannot teach: {error}") from None
+            raise TeacherError(f"{folder} cannot be used as a teacher: {error}") from None
         task = classifier.config.task
         self._front_end, self.labels, self.kind = classifier.config.front_end, task.labels, task.kind
         self.name = f"{classifier.config.recipe}, {classifier.config.parameters['total']:,} parameters"

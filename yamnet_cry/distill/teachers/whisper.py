@@ -85,7 +85,7 @@ class WhisperTeacher:
         except TeacherError:
             raise
         except Exception as error:
-            raise TeacherError(f"{networks[0]} is no encoder of Whisper ({error})") from error
+            raise TeacherError(f"{networks[0]} is not a Whisper encoder ({error})") from error
         self.name = f"encoder of {name}"
         self.labels = tuple(f"embedding {number}" for number in range(width))
         windows = f" {front_end.patch_samples} {front_end.patch_hop_samples}"

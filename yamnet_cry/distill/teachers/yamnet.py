@@ -49,7 +49,7 @@ class YamnetTeacher:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as weights:
                 self.model = yamnet(dict(weights))
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-            raise TeacherError(f"{path} does not hold YAMNet's weights ({error})") from None
+            raise TeacherError(f"{path} does not contain YAMNet's weights ({error})") from None
         self.name, self.labels = "YAMNet v1 (Keras, folded weights)", class_names()
         self.fingerprint = fingerprint(path)
 
