@@ -106,15 +106,21 @@ def test_memory_does_not_grow(detector):
     for _ in range(20):
         next(stream)
     tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
-    for _ in stream:
-        pass
-    # Python keeps up to 2,000 freed tuples of a size for itself until it collects garbage.
-    gc.collect()
-    after, peak = tracemalloc.get_traced_memory()
+    growths, peaks = [], []
+    for _ in range(2):
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for _ in range(570):
+            next(stream)
+        # Python keeps up to 2,000 freed tuples of a size for itself until it collects garbage.
+        gc.collect()
+        after, peak = tracemalloc.get_traced_memory()
+        growths.append(after - before)
+        peaks.append(peak - before)
     tracemalloc.stop()
-    assert after - before < 50_000
-    assert peak - before < 2_000_000
+    # A table of the interpreter's may grow once, by megabytes; what leaks does so in both halves.
+    assert min(growths) < 25_000
+    assert min(peaks) < 2_000_000
 
 
 def test_bad_audio_in_the_middle_is_explained(detector):
