@@ -165,7 +165,7 @@ def test_a_repository_is_cloned_at_its_commit(clones, tmp_path, monkeypatch):
 
 def test_bad_arguments(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, tmp_path) == 2
-    assert f"{tmp_path} exists" in capsys.readouterr().err
+    assert f"{tmp_path} already exists" in capsys.readouterr().err
     assert run(monkeypatch, tmp_path / "out", "--source", "nobody") == 2
     assert "no source nobody; there are ambie," in capsys.readouterr().err
 

@@ -192,7 +192,8 @@ def test_clearing_asks(path, answer, left):
     if not left:
         freed = before - path.stat().st_size
         assert freed > 10 * ENTRY * 0.9
-        assert result.stdout == f"{path}: {freed / 1e6:,.1f} MB freed\n"
+        # Some releases of click put what was typed before it.
+        assert result.stdout.splitlines()[-1] == f"{path}: {freed / 1e6:,.1f} MB freed"
 
 
 def test_clearing_for_machines(path):

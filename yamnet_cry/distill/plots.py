@@ -109,7 +109,7 @@ def per_label(path: Path, measured: Mapping[str, Mapping[str, Any]], metric: str
     axes = figure.subplots()
     places = np.arange(len(known))[::-1]
     value, low, high = (np.array([each[key] for each in known.values()]) for key in ("value", "low", "high"))
-    errors = [np.maximum(value - low, 0), np.maximum(high - value, 0)]
+    errors = np.maximum([value - low, high - value], 0)
     axes.errorbar(value, places, xerr=errors, fmt="o", color="tab:blue", capsize=3)
     axes.set_yticks(places, list(known))
     axes.set_xlim(0, 1.02)
