@@ -133,7 +133,7 @@ def test_a_batch_without_equal_shares_is_refused(on_jax):
         recipes.get("context"), train=Train(batch_size=60), context=ContextSettings(batch_size=16)
     )
     with pytest.raises(
-        RunError, match="context.batch_size to be .* Received: 16; --set context.batch_size=20"
+        RunError, match="context.batch_size to be .* Received: 16; use --set context.batch_size=20"
     ):
         devices.check(5, of_context)
 
