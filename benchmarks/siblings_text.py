@@ -124,7 +124,11 @@ other. There is one run per configuration. With the random split, the configurat
 their intervals, except Wav2Tiny at temperature 3 without labels, which is undertrained. On unseen speakers,
 the results vary strongly between runs: the same two commands with TensorFlow on a CPU and the same seed gave
 42.7 and 22.0 % for Wav2Small, and 20.1 and 34.9 % for Wav2Tiny. Neither the temperature nor the label
-weight has a visible effect, and students reach about half of the teacher's accuracy on a new voice.""",
+weight has a visible effect, and students reach about half of the teacher's accuracy on a new voice.
+
+Iterative distillation, which the source names as future work (Whisper teaches Wav2Small, and that teaches
+Wav2Tiny), does not help: with the random split Wav2Tiny is less accurate than with Whisper as its teacher,
+and for unseen speakers the difference is within that between runs.""",
     differences="""## Differences from the source
 
 - Teacher: wav2vec2-base was not available in the environment of these runs. `--teacher` accepts a
