@@ -106,7 +106,12 @@ def test_the_package_can_be_built_of_what_docker_is_sent():
     sent = {str(path.relative_to(ROOT).as_posix()) for path in try_dockerfile.context(ROOT)}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = [project["project"]["readme"], *project["project"]["license-files"], "pyproject.toml"]
+    readme = project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["fragments"]
+    needed = [
+        *(fragment["path"] for fragment in readme),
+        *project["project"]["license-files"],
+        "pyproject.toml",
+    ]
     assert set(needed) <= sent
     for folder in (*wheel["packages"], *wheel["force-include"]):
         assert any(f"{name}/".startswith(f"{folder}/") for name in sent), folder

@@ -132,7 +132,7 @@ def of_stream(name: str, said: Sequence[str], secrets: Iterable[str] = ()) -> st
 
     Examples:
         >>> of_stream("nursery", ["[in#0 @ 0x5] Error opening input: Server returned 401 Unauthorized"])
-        'nursery refuses user or password'
+        'nursery rejects the user or password'
     """
     latest_first = reasons(said)[::-1]
     if not latest_first:

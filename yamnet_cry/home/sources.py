@@ -121,7 +121,7 @@ def distinct(sources: Sequence[Source]) -> tuple[list[Source], list[str]]:
     Examples:
         >>> kept, refused = distinct([parse("a=rtsp://camera/1"), parse("b=rtsp://camera/1")])
         >>> len(kept), refused
-        (1, ['b is the address of a again, and left out'])
+        (1, ['b has the same address as a and is ignored'])
     """
     kept: list[Source] = []
     refused = []
