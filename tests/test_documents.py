@@ -68,3 +68,33 @@ def test_front_matter_is_what_the_hub_reads():
 
     data = ModelCard.load(ROOT / "MODEL_CARD.md").data
     assert (data.library_name, data.pipeline_tag, data.license) == ("keras", "audio-classification", "mit")
+
+
+def test_figures_in_the_guides_are_those_of_the_release():
+    """Numbers that stand in sentences, where no program writes them."""
+    from yamnet_cry import CryDetector
+
+    detector = CryDetector.from_pretrained()
+    assert detector.context is not None
+    metrics = json.loads((ROOT / "hub" / "metrics.json").read_text(encoding="utf-8"))
+    shipped = json.loads((ROOT / "benchmarks" / "hearing.json").read_text(encoding="utf-8"))["peers"][0]
+    rate, hours = shipped["nights"]["an_hour"], shipped["nights"]["hours"]
+    flash = len(detector.model)
+    for name, figures in {
+        "faq.md": [
+            f"{hours:.1f} hours",
+            f"{rate['value']:.2f} false alarms an hour",
+            f"interval {rate['low']:.2f} to",
+            f"{rate['high']:.2f}",
+        ],
+        "how_it_works.md": [
+            f"{detector.config.parameters['total']:,} parameters",
+            f"last {detector.context.windows} windows",
+            f"{metrics['size']['context_bytes']:,} bytes",
+        ],
+        "board.md": [f"{flash / 1024:.0f} KB of flash"],
+        "index.md": [f"{(flash + metrics['size']['context_bytes']) / 1000:.0f} KB"],
+    }.items():
+        page = " ".join((ROOT / "docs" / name).read_text(encoding="utf-8").split())
+        assert [figure for figure in figures if figure not in page] == [], name
+    assert shipped["name"] == "this detector, as shipped"
