@@ -14,7 +14,14 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("ray", reason="needs the extra cluster")
 
 SHORT = recipes.get(
-    "reference", ("train.epochs=1", "train.batch_size=8", "augmentation.views=4", "augmentation.seconds=2")
+    "reference",
+    (
+        "train.epochs=1",
+        "train.batch_size=8",
+        "augmentation.views=4",
+        "augmentation.seconds=2",
+        "student.blocks=[[16,2],[24,2]]",
+    ),
 )
 
 
