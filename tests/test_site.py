@@ -137,7 +137,16 @@ def understood(words: list[str], line: str) -> None:
 
 def test_pages_link_to_what_exists():
     repository = "https://example.org/r"
-    assert site_pages.resolved("../README.md#limits", "docs/home.md", "home.md", repository)
+    report = site_pages.resolved("../benchmarks/hearing.md", "docs/home.md", "home.md", repository)
+    assert report == "benchmarks/hearing.md"
+    back = site_pages.resolved(
+        "../docs/home.md", "benchmarks/hearing.md", "benchmarks/hearing.md", repository
+    )
+    assert back == "../home.md"
+    assert (
+        site_pages.resolved("../examples", "docs/home.md", "home.md", repository)
+        == f"{repository}/tree/main/examples"
+    )
     for path in site_pages.PAGES:
         assert (ROOT / path).is_file()
 
