@@ -46,7 +46,7 @@ def run(count: int, folder: Path) -> None:
     from yamnet_cry.audioset import CRY_TASK
     from yamnet_cry.distill import distill, recipes, sources
     from yamnet_cry.distill.corpus import Clip
-    from yamnet_cry.distill.teachers.kinds import TeacherKind
+    from yamnet_cry.distill.teacher import TeacherKind
     from yamnet_cry.frontend import YAMNET
 
     class Teacher:

@@ -38,7 +38,7 @@ from yamnet_cry.demo import nursery
 from yamnet_cry.distill import labelling, recipes, sources, targets, views
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.sections import Role
-from yamnet_cry.distill.teachers.kinds import Teacher
+from yamnet_cry.distill.teacher import Teacher
 from yamnet_cry.distill.teachers.yamnet import YamnetTeacher
 from yamnet_cry.frontend import YAMNET
 

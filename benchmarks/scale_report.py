@@ -22,7 +22,7 @@ from scale_model import (
     simulated,
 )
 
-from yamnet_cry.distill.labelling import CLIPS_PER_PARTITION
+from yamnet_cry.distill.clip_pass import CLIPS_PER_PARTITION
 from yamnet_cry.files import write_whole
 from yamnet_cry.model.card import markdown_table
 

@@ -77,7 +77,7 @@ FLOORS = [
         "distill.teachers.batches",
         "distill.metrics",
         "distill.checkpoint_process",
-        "distill.teachers.kinds",
+        "distill.teacher",
         "distill.fused_lstm",
         "distill.teachers.fingerprint",
     },
@@ -88,6 +88,8 @@ FLOORS = [
         "distill.speech_commands",
         "distill.layouts",
         "distill.augment",
+        "distill.hearing",
+        "distill.clip_pass",
         "distill.plots",
         "distill.intervals",
         "distill.event_metrics",
@@ -248,6 +250,19 @@ def test_light_imports_stay_light(statement):
         "pyarrow",
         "fsspec",
     ]
+    _stays_without(heavy, statement)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["labelling", "scoring"])
+def test_workers_of_a_cluster_load_only_what_they_need(module):
+    # A teacher brings its own; there is a process for every core.
+    heavy = ["tensorflow", "keras", "librosa", "datasets", "sklearn", "scipy", "matplotlib"]
+    _stays_without(heavy, f"import yamnet_cry.distill.{module}")
+
+
+def _stays_without(heavy, statement):
+    """Checks that a statement loads none of some modules, in a process of its own."""
     code = f"import sys; {statement}; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

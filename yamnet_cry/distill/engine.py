@@ -43,7 +43,7 @@ from yamnet_cry.distill.measuring import Measured
 from yamnet_cry.distill.recipe import Recipe
 from yamnet_cry.distill.recipes import CRY
 from yamnet_cry.distill.targets import Known
-from yamnet_cry.distill.teachers import Teacher
+from yamnet_cry.distill.teacher import Teacher
 from yamnet_cry.distill.windows import Windows
 from yamnet_cry.errors import ModelError, RecipeError, RunError
 from yamnet_cry.files import write_whole
@@ -119,7 +119,7 @@ def distill(
         cluster: Address of a cluster of Ray that asks the teachers, or ``"auto"`` for that of this machine;
             by default, they are asked here. Clips that cannot be read are then left out, with a warning.
         partitions: Folder or URL of the logits that a cluster has found, which is looked at before teachers
-            are asked; with ``cluster``, `labelling.default_partitions` by default.
+            are asked; with ``cluster``, `clip_pass.default_partitions` by default.
         device_count: How many devices share every step of training, see `devices`: on more than one, Keras's
             backend must be JAX. A run may be resumed on another number.
         progress: Whether to show progress bars.

@@ -1,39 +1,27 @@
 """The teacher pass on a cluster, into partitions of logits that any later run reads."""
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
-from yamnet_cry.cluster import engine, passes
-from yamnet_cry.cluster.partitions import ERRORS, Partitions, Rows, short
-from yamnet_cry.cluster.passes import Answer, Item
-from yamnet_cry.distill.cache import default_cache, in_half_precision
+from yamnet_cry.cluster import engine
+from yamnet_cry.cluster.partitions import Rows
+from yamnet_cry.cluster.passes import Answer, Item, Progress
+from yamnet_cry.distill import clip_pass
+from yamnet_cry.distill.cache import in_half_precision
+from yamnet_cry.distill.clip_pass import CLIPS_PER_PARTITION, origin, partitions_of
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.targets import Known, decoded_chunks
-from yamnet_cry.distill.teachers.kinds import Teacher
+from yamnet_cry.distill.teacher import Teacher
 from yamnet_cry.errors import AudioError, TeacherError
 from yamnet_cry.frontend import Float32, FrontEnd
-from yamnet_cry.locations import Location
-
-#: What is lost at most when a process dies: a quarter of a minute of YAMNet's work, 5 MB of logits.
-CLIPS_PER_PARTITION = 256
 
 _LOGITS = "logits"
-
-_LOG = logging.getLogger(__name__)
-
-
-def default_partitions() -> Path:
-    """Returns where partitions lie unless somebody names a place: beside the cache of this user."""
-    return default_cache().with_name("partitions")
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,7 @@ def found(
     *,
     clips_per_partition: int = CLIPS_PER_PARTITION,
     progress: bool = True,
-    tell: Callable[[passes.Progress], object] | None = None,
+    tell: Callable[[Progress], object] | None = None,
 ) -> Found:
     """Reads what partitions say of clips, after a cluster, if there is one, has asked about all others.
 
@@ -69,7 +57,8 @@ def found(
         teachers: As they are here.
         makers: Make each of them on other machines; can be pickled.
         front_end: Pads clips.
-        folder: Path or URL of the partitions, which every machine sees; `default_partitions` by default.
+        folder: Path or URL of the partitions, which every machine sees; `clip_pass.default_partitions` by
+            default.
         clips_per_partition: So many are asked about again when a process dies.
         progress: Whether to show progress bars.
         tell: Called now and then with how far the cluster is, if anybody wants to know.
@@ -78,49 +67,31 @@ def found(
         YamnetCryError: If the cluster, a teacher on it or the partitions cannot be used. What is done stays
             done.
     """
-    place = Location.of(default_partitions() if folder is None else folder)
-    partitions = [
-        Partitions(place.child(short(teacher.fingerprint)), teacher.fingerprint) for teacher in teachers
-    ]
+    partitions = [partitions_of(teacher.fingerprint, folder) for teacher in teachers]
     if cluster is not None:
-        items = [Item(clip.name, short(clip.origin), clip) for clip in clips]
         with engine.connected(cluster) as connection:
             for teacher, make, answers in zip(teachers, makers, partitions, strict=True):
-                with tqdm(total=len(items), desc="teacher pass", unit="clip", disable=not progress) as bar:
-                    passes.run(
-                        connection,
-                        items,
-                        partial(_Labeller, make, teacher.fingerprint, front_end),
-                        answers,
-                        most=clips_per_partition,
-                        tell=partial(_advance, bar, tell),
-                    )
-    reasons = {origin: reason for each in partitions for origin, reason in each.reasons().items()}
-    unreadable = [clip for clip in clips if short(clip.origin) in reasons]
-    if unreadable:
-        warn_of(reasons[short(unreadable[0].origin)], len(unreadable), len(clips), partitions[0])
-    names = {clip.name for clip in unreadable}
+                clip_pass.run(
+                    connection,
+                    clips,
+                    partial(_Labeller, make, teacher.fingerprint, front_end),
+                    answers,
+                    description="teacher pass",
+                    clips_per_partition=clips_per_partition,
+                    progress=progress,
+                    tell=tell,
+                )
+    reasons = {key: reason for each in partitions for key, reason in each.reasons().items()}
+    readable = clip_pass.readable(clips, reasons, partitions[0]) if partitions else list(clips)
     known: list[Known] = [
         partial(_rows_of, Rows(each.results(), _LOGITS), len(teacher.labels))
         for each, teacher in zip(partitions, teachers, strict=True)
     ]
-    return Found(known, [clip for clip in clips if clip.name not in names])
-
-
-def warn_of(reason: str, count: int, total: int, partitions: Partitions) -> None:
-    """Says that clips are left out, and where all reasons are."""
-    _LOG.warning(
-        "Warning: %s of %s clips cannot be read and are left out: %s%s; all reasons are in %s",
-        f"{count:,}",
-        f"{total:,}",
-        reason,
-        ", ..." if count > 1 else "",
-        partitions.folder.child(ERRORS).name,
-    )
+    return Found(known, readable)
 
 
 def _rows_of(rows: Rows, labels: int, clip: Clip) -> Float32 | None:
-    found = rows.of(short(clip.origin))
+    found = rows.of(origin(clip))
     return None if found is None else as_matrix(found, labels)
 
 
@@ -134,14 +105,6 @@ def as_rows(logits: Float32) -> pa.Array:
     """Returns logits of shape (rows, labels) as a column of lists of float16."""
     values = in_half_precision(logits).astype(np.float16)
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-
-
-def _advance(
-    bar: "tqdm[None]", tell: Callable[[passes.Progress], object] | None, now: passes.Progress
-) -> None:
-    bar.update(now.items - bar.n)
-    if tell is not None:
-        tell(now)
 
 
 class _Labeller:

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from yamnet_cry.distill.sections import Loss, Target
-from yamnet_cry.distill.teachers.kinds import TeacherKind
+from yamnet_cry.distill.teacher import TeacherKind
 from yamnet_cry.distill.windows import Opinion
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.task import Task

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from yamnet_cry.distill.sampling import of_each
-from yamnet_cry.distill.teachers.kinds import EMBEDDING
+from yamnet_cry.distill.teacher import EMBEDDING
 from yamnet_cry.distill.windows import Opinion, Windows
 from yamnet_cry.frontend import Float32
 from yamnet_cry.task import Task

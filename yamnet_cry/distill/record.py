@@ -12,7 +12,7 @@ from yamnet_cry.classifier import Classifier
 from yamnet_cry.distill import corpus
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.recipe import Recipe
-from yamnet_cry.distill.teachers import Teacher
+from yamnet_cry.distill.teacher import Teacher
 from yamnet_cry.model.folder import KERAS
 
 

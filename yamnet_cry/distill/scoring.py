@@ -6,18 +6,17 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from yamnet_cry.classifier import Classifier
-from yamnet_cry.cluster import engine, passes
-from yamnet_cry.cluster.partitions import Partitions, Rows, short
+from yamnet_cry.cluster import engine
+from yamnet_cry.cluster.partitions import Rows
 from yamnet_cry.cluster.passes import Answer, Item
-from yamnet_cry.distill import evaluate
+from yamnet_cry.distill import clip_pass
+from yamnet_cry.distill.clip_pass import CLIPS_PER_PARTITION, origin, partitions_of
 from yamnet_cry.distill.corpus import Clip
-from yamnet_cry.distill.labelling import CLIPS_PER_PARTITION, default_partitions, warn_of
+from yamnet_cry.distill.hearing import as_detector, hear
 from yamnet_cry.distill.metrics import Float64
 from yamnet_cry.errors import AudioError, CorpusError
-from yamnet_cry.locations import Location
 
 _HEARD = "heard"
 
@@ -37,13 +36,13 @@ def heard(
         cluster: See `engine.connected`.
         classifier: The model.
         clips: Which every machine must be able to read.
-        folder: Path or URL of the partitions, which every machine sees; `labelling.default_partitions` by
+        folder: Path or URL of the partitions, which every machine sees; `clip_pass.default_partitions` by
             default.
         clips_per_partition: So many are heard again when a process dies.
         progress: Whether to show a progress bar.
 
     Returns:
-        The clips that could be read, with a warning if those are not all, and what `evaluate.hear` says of
+        The clips that could be read, with a warning if those are not all, and what `hearing.hear` says of
         them: float64 of shape (clips, n).
 
     Raises:
@@ -51,30 +50,23 @@ def heard(
         CorpusError: If no clip can be read.
     """
     if classifier.config.task.group:
-        classifier = evaluate.as_detector(classifier)
-    maker = f"evaluate {classifier.fingerprint}"
-    place = Location.of(default_partitions() if folder is None else folder)
-    answers = Partitions(place.child(short(maker)), maker)
-    items = [Item(clip.name, short(clip.origin), clip) for clip in clips]
-    with (
-        engine.connected(cluster) as connection,
-        tqdm(total=len(items), desc="evaluation", unit="clip", disable=not progress) as bar,
-    ):
-        passes.run(
+        classifier = as_detector(classifier)
+    answers = partitions_of(f"evaluate {classifier.fingerprint}", folder)
+    with engine.connected(cluster) as connection:
+        clip_pass.run(
             connection,
-            items,
+            clips,
             partial(_Hearer, classifier),
             answers,
-            most=clips_per_partition,
-            tell=lambda now: bar.update(now.items - bar.n),
+            description="evaluation",
+            clips_per_partition=clips_per_partition,
+            progress=progress,
         )
     rows, reasons = Rows(answers.results(), _HEARD), answers.reasons()
-    readable = [clip for clip, item in zip(clips, items, strict=True) if item.origin not in reasons]
+    readable = clip_pass.readable(clips, reasons, answers)
     if not readable:
-        raise CorpusError(f"no clip can be read: {next(iter(reasons.values()))}")
-    if len(readable) < len(clips):
-        warn_of(next(iter(reasons.values())), len(clips) - len(readable), len(clips), answers)
-    return readable, np.stack([_values(rows.of(short(clip.origin))) for clip in readable])
+        raise CorpusError(f"no clip can be read: {reasons[origin(clips[0])]}")
+    return readable, np.stack([_values(rows.of(origin(clip))) for clip in readable])
 
 
 def _values(found: pa.Array | None) -> Float64:
@@ -91,7 +83,7 @@ class _Hearer:
     def __call__(self, items: Sequence[Item]) -> Iterator[Answer | AudioError]:
         for item in items:
             try:
-                said = evaluate.hear(self._classifier, item.source)
+                said = hear(self._classifier, item.source)
             except AudioError as error:
                 yield AudioError(f"{item.name}: {error}")
                 continue

@@ -19,7 +19,7 @@ from yamnet_cry.distill.cache import DEFAULT_LIMIT, LogitsCache, in_half_precisi
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.sections import Role
 from yamnet_cry.distill.store import Store, Stored, Writing
-from yamnet_cry.distill.teachers import Teacher
+from yamnet_cry.distill.teacher import Teacher
 from yamnet_cry.distill.windows import Opinion, Windows
 from yamnet_cry.errors import AudioError, CorpusError, RunError
 from yamnet_cry.frontend import Float32, FrontEnd

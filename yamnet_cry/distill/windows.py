@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.distill.rows import Table
 from yamnet_cry.distill.sections import Role
-from yamnet_cry.distill.teachers.kinds import TeacherKind
+from yamnet_cry.distill.teacher import TeacherKind
 from yamnet_cry.frontend import Float32, FrontEnd
 
 Number = TypeVar("Number", bound=np.number[Any])

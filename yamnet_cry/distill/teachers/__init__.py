@@ -10,10 +10,10 @@ import numpy as np
 
 from yamnet_cry.distill.checkpoint_process import CLAP, SPEECH_MODELS
 from yamnet_cry.distill.recipe import Recipe
+from yamnet_cry.distill.teacher import EMBEDDING, Teacher
 from yamnet_cry.distill.teachers.checkpoint import CheckpointTeacher
 from yamnet_cry.distill.teachers.efficientat import EfficientAtTeacher
 from yamnet_cry.distill.teachers.fingerprint import fingerprint
-from yamnet_cry.distill.teachers.kinds import EMBEDDING, Teacher
 from yamnet_cry.distill.teachers.renamed import RenamedTeacher
 from yamnet_cry.distill.teachers.saved_model import TFHUB, SavedModelTeacher, from_tfhub
 from yamnet_cry.distill.teachers.student import StudentTeacher

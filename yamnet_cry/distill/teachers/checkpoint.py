@@ -13,8 +13,8 @@ from typing import IO
 
 from yamnet_cry.distill import checkpoint_process
 from yamnet_cry.distill.checkpoint_process import CLAP, Asked, receive, send
+from yamnet_cry.distill.teacher import TeacherKind
 from yamnet_cry.distill.teachers.fingerprint import fingerprint
-from yamnet_cry.distill.teachers.kinds import TeacherKind
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import Float32, FrontEnd
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yamnet_cry.distill.teachers.kinds import Teacher, TeacherKind
+from yamnet_cry.distill.teacher import Teacher, TeacherKind
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import Float32
 from yamnet_cry.task import Kind, Task

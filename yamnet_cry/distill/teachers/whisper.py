@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yamnet_cry.distill.teachers.kinds import EMBEDDING, TeacherKind
+from yamnet_cry.distill.teacher import EMBEDDING, TeacherKind
 from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import Float32, FrontEnd
 

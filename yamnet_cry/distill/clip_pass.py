@@ -1,0 +1,101 @@
+"""A pass of a cluster over the clips of a corpus, and what it says of clips that cannot be read."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from yamnet_cry.cluster import passes
+from yamnet_cry.cluster.engine import Engine
+from yamnet_cry.cluster.partitions import ERRORS, Partitions, short
+from yamnet_cry.cluster.passes import Item, Judge, Progress
+from yamnet_cry.distill.cache import default_cache
+from yamnet_cry.distill.corpus import Clip
+from yamnet_cry.locations import Location
+
+#: What is lost at most when a process dies: a quarter of a minute of YAMNet's work, 5 MB of logits.
+CLIPS_PER_PARTITION = 256
+
+_LOG = logging.getLogger(__name__)
+
+
+def default_partitions() -> Path:
+    """Returns where partitions are kept unless a place is named: beside the cache of this user."""
+    return default_cache().with_name("partitions")
+
+
+def partitions_of(maker: str, folder: str | os.PathLike[str] | None) -> Partitions:
+    """Returns the partitions of one maker, in a folder of its own.
+
+    Args:
+        maker: What makes them, by its weights and settings.
+        folder: Path or URL of the partitions of all makers; `default_partitions` by default.
+    """
+    place = Location.of(default_partitions() if folder is None else folder)
+    return Partitions(place.child(short(maker)), maker)
+
+
+def origin(clip: Clip) -> str:
+    """Returns the key of a clip's rows in partitions."""
+    return short(clip.origin)
+
+
+def run(
+    engine: Engine,
+    clips: Sequence[Clip],
+    make: Callable[[], Judge],
+    partitions: Partitions,
+    *,
+    description: str,
+    clips_per_partition: int = CLIPS_PER_PARTITION,
+    progress: bool = True,
+    tell: Callable[[Progress], object] | None = None,
+) -> None:
+    """Lets a cluster judge all clips that are not in the partitions yet.
+
+    Args:
+        engine: The cluster.
+        clips: The corpus; every machine must be able to read it.
+        make: Makes a judge, in every process of the cluster; can be pickled.
+        partitions: Where the answers are, and go.
+        description: Of the progress bar.
+        clips_per_partition: So many are judged again when a process dies.
+        progress: Whether to show the bar.
+        tell: Called now and then with how far the pass is.
+
+    Raises:
+        YamnetCryError: If the cluster, a judge or the partitions cannot be used. What is done stays done.
+    """
+    items = [Item(clip.name, origin(clip), clip) for clip in clips]
+    with tqdm(total=len(items), desc=description, unit="clip", disable=not progress) as bar:
+
+        def advance(now: Progress) -> None:
+            bar.update(now.items - bar.n)
+            if tell is not None:
+                tell(now)
+
+        passes.run(engine, items, make, partitions, most=clips_per_partition, tell=advance)
+
+
+def readable(clips: Sequence[Clip], reasons: Mapping[str, str], partitions: Partitions) -> list[Clip]:
+    """Returns the clips that could be read, and warns if others are left out.
+
+    Args:
+        clips: The corpus.
+        reasons: Why clips could not be read, by `origin`; may hold more than those.
+        partitions: Where all reasons are.
+    """
+    left_out = [clip for clip in clips if origin(clip) in reasons]
+    if not left_out:
+        return list(clips)
+    _LOG.warning(
+        "Warning: %s of %s clips cannot be read and are left out: %s%s; all reasons are in %s",
+        f"{len(left_out):,}",
+        f"{len(clips):,}",
+        reasons[origin(left_out[0])],
+        ", ..." if len(left_out) > 1 else "",
+        partitions.folder.child(ERRORS).name,
+    )
+    return [clip for clip in clips if origin(clip) not in reasons]
