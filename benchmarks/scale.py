@@ -20,7 +20,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -102,6 +102,12 @@ def stages(clips: list[Clip], teacher: YamnetTeacher) -> dict[str, float]:
     }
 
 
+def keep_to(cores: Iterable[int]) -> None:
+    """Keeps this process to some cores, with threads that it has already, such as TensorFlow's."""
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+
+
 def on_a_core_of_its_own(weights: Path, taken: Path) -> YamnetTeacher:
     """Makes a teacher in a process of Ray's, and keeps that to a core which no other worker has taken."""
     for core in sorted(os.sched_getaffinity(0)):
@@ -109,7 +115,7 @@ def on_a_core_of_its_own(weights: Path, taken: Path) -> YamnetTeacher:
             (taken / str(core)).mkdir(parents=True)
         except FileExistsError:
             continue
-        os.sched_setaffinity(0, {core})
+        keep_to({core})
         break
     return YamnetTeacher(weights)
 
@@ -195,7 +201,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         passes = Passes(clips, options.teacher, work)
         everything = os.sched_getaffinity(0)
         # One core for what is measured of one, whatever threads it has.
-        os.sched_setaffinity(0, sorted(everything)[:1])
+        keep_to(sorted(everything)[:1])
         print("stages", flush=True)
         rates = stages(clips[:60], passes.teacher)
         print(rates, flush=True)
@@ -204,7 +210,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         runs = {}
         for workers in (1, 2):
             # Workers keep to a core each; what Ray does besides has both.
-            os.sched_setaffinity(0, everything)
+            keep_to(everything)
             started = cluster_of(workers)
             try:
                 runs[workers] = passes.there(started.address, workers, options.clips_per_task)

@@ -29,7 +29,7 @@ def is_url(name: str) -> bool:
     return _URL.match(name) is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Location:
     """A file or folder, by path or by a URL that fsspec knows: ``s3://``, ``gs://``, ``hf://``, ``file://``.
 

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pyarrow
@@ -228,13 +229,15 @@ def test_finished_windows_are_used_again(clips, tmp_path, monkeypatch, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", ["log_mel.f32", "logits-1.f32", "index.json", "clips", "teacher"])
+@pytest.mark.parametrize("damage", ["log_mel.f32", "logits-1.f32", "index.json", "clips", "audio", "teacher"])
 def test_windows_that_are_damaged_or_of_others_are_made_anew(clips, tmp_path, caplog, damage):
     caplog.set_level("INFO")
     folder, asked, expected = tmp_path / "windows", alone(CountingTeacher()), clips
     passed(clips, asked, tmp_path / "c.sqlite", folder)
     if damage == "clips":
         expected = clips[:-1]
+    elif damage == "audio":
+        expected = [replace(clips[0], open=clips[1].open), *clips[1:]]
     elif damage == "teacher":
         asked[0][0].fingerprint = "another"
     else:

@@ -73,22 +73,26 @@ class Engine:
 
         counting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Attempts)
         rows = [{"number": n, "task": cloudpickle.dumps(task)} for n, task in enumerate(tasks)]
-        if not rows:
+        count = len(rows)
+        if not count:
             return
         there = ray.cluster_resources()
         processors, accelerators = int(there.get("CPU", 1)), int(there.get("GPU", 0))
         # A worker with an accelerator decodes on its share of the processors.
         each = max(1, processors // accelerators) if accelerators else 1
         most = accelerators or max(1, processors)
-        done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        # From here on tasks are in Ray's store alone.
+        waiting = ray.data.from_items(rows, override_num_blocks=count)
+        del rows
+        done = waiting.map_batches(
             _Actor,
             fn_constructor_args=(cloudpickle.dumps(make), version(_PACKAGE), counting.remote()),
             batch_size=1,
             # Fewer than at first may be left when machines go, more come with machines.
             compute=ActorPoolStrategy(
                 min_size=1,
-                initial_size=min(most, len(rows)),
-                max_size=len(rows),
+                initial_size=min(most, count),
+                max_size=count,
                 max_tasks_in_flight_per_actor=2,
             ),
             num_cpus=each,

@@ -18,7 +18,7 @@ _ALONE = 3
 _BYTES_PER_PARTITION = 256_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One recording of a pass.
 

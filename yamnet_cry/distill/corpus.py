@@ -26,7 +26,7 @@ _FEW_GROUPS = 5
 _SHOWN = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One recording of a corpus.
 

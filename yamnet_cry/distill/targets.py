@@ -97,7 +97,7 @@ def _identity(
     asked = [[teacher.fingerprint, role] for teacher, role, _ in teachers]
     found = hashlib.sha256(json.dumps([asked, repr(front_end)]).encode())
     for clip in clips:
-        found.update(json.dumps([clip.name, clip.split, clip.group]).encode())
+        found.update(json.dumps([clip.name, clip.split, clip.group, clip.origin]).encode())
     return found.hexdigest()
 
 

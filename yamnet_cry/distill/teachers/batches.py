@@ -22,7 +22,8 @@ def predicted(model: Any, each: Sequence[Float32]) -> list[Float32]:
         float32 of shape (windows, labels) for each.
     """
     ends = np.cumsum([len(patches) for patches in each])
-    inputs = np.zeros((-(-ends[-1] // _BATCH) * _BATCH, *each[0].shape[1:], 1), np.float32)
-    np.concatenate(each, out=inputs[: ends[-1], ..., 0])
-    result = np.asarray(model.predict(inputs, batch_size=_BATCH, verbose=0), np.float32)
+    inputs = np.zeros((-(-ends[-1] // _BATCH), _BATCH, *each[0].shape[1:], 1), np.float32)
+    np.concatenate(each, out=inputs.reshape(-1, *inputs.shape[2:])[: ends[-1], ..., 0])
+    # Without the pipeline of `predict`, whose threads wait for each other: on one core 1.7 times as long.
+    result = np.concatenate([np.asarray(model.predict_on_batch(batch), np.float32) for batch in inputs])
     return np.split(result[: ends[-1]], ends[:-1])
