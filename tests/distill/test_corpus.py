@@ -293,7 +293,9 @@ def test_addresses_of_datasets(location, parsed):
 
 @pytest.mark.slow
 def test_a_dataset_that_cannot_be_reached(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # What HF_HUB_OFFLINE=1 sets when both packages are imported.
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(CorpusError, match="hf://nobody/nothing could not be loaded"):
         sources.load("hf://nobody/nothing")
 
