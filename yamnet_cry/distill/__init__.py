@@ -36,7 +36,7 @@ def require_extra() -> None:
     """Checks that the extra is installed.
 
     Raises:
-        ImportError: If it is not; the message says what is missing and how to install it.
+        ImportError: If a package is missing; the message says which, and how to install the extra.
 
     Examples:
         >>> require_extra()

@@ -59,7 +59,7 @@ class Clip:
         """Decodes the clip: float32 samples at 16 kHz, of shape (samples,).
 
         Raises:
-            AudioError: If it cannot be decoded.
+            AudioError: If the clip cannot be decoded.
         """
         return audio.read(self.open())
 
