@@ -1,6 +1,6 @@
-"""Distillation: a teacher, a recipe and a corpus become a model folder.
+"""Distillation: trains a model folder from a teacher, a recipe and a corpus.
 
-Recipes and the cache of logits need nothing else. The rest needs the extra ``distill``:
+Recipes and the cache of logits work with the base install. The rest needs the extra ``distill``:
 ``pip install "yamnet-cry[distill]"``.
 """
 
@@ -28,7 +28,7 @@ _NEEDED = (
     "tqdm",
 )
 
-# TensorFlow reads this when imported: its notes on GPUs and rounding would drown everything else.
+# TensorFlow reads this when imported: its log lines on GPUs and rounding would hide all other output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
@@ -36,7 +36,7 @@ def require_extra() -> None:
     """Checks that the extra is installed.
 
     Raises:
-        ImportError: If it is not; the message says what is missing and how to install it.
+        ImportError: If a package is missing; the message says which, and how to install the extra.
 
     Examples:
         >>> require_extra()
@@ -50,7 +50,7 @@ def require_extra() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what needs the extra when it is asked for: `distill`, and modules named in a from-import."""
+    """Imports what needs the extra on first access: `distill`, and modules named in a from-import."""
     if not name.startswith("__"):
         require_extra()
     if name == "distill":

@@ -1,6 +1,6 @@
-"""Transforms of waveforms that make one recording sound like many: rooms, microphones, company, voices.
+"""Transforms of waveforms for augmentation: rooms, microphones, backgrounds, noise, pitch and tempo.
 
-Each is a plain function of its parameters; what is drawn at random is drawn in `views`. All take and
+Each is a plain function of its parameters; random parameters are drawn in `views`. All take and
 return float32 samples at 16 kHz, of shape (samples,).
 """
 
@@ -21,7 +21,7 @@ def rms(waveform: Float32) -> float:
 
 
 def at_level(waveform: Float32, dbfs: float) -> Float32:
-    """Scales a waveform to a level of its RMS in decibels below full scale; silence stays silence.
+    """Scales a waveform to an RMS level in dBFS; silence stays silence.
 
     Examples:
         >>> round(rms(at_level(np.ones(4, np.float32), -20.0)), 3)
@@ -32,7 +32,7 @@ def at_level(waveform: Float32, dbfs: float) -> Float32:
 
 
 def shifted(waveform: Float32, seconds: float) -> Float32:
-    """Moves a waveform within its length: to later times, or to earlier ones if ``seconds`` is negative.
+    """Shifts a waveform to later times, or to earlier ones if ``seconds`` is negative; keeps its length.
 
     Examples:
         >>> shifted(np.ones(3, np.float32), 1 / 16_000).tolist()
@@ -44,10 +44,10 @@ def shifted(waveform: Float32, seconds: float) -> Float32:
 
 
 def mix(foreground: Float32, background: Float32, snr_db: float) -> Float32:
-    """Lays a background under a foreground, at a signal-to-noise ratio of their RMS.
+    """Mixes a background into a foreground, at a signal-to-noise ratio of their RMS.
 
     Args:
-        foreground: What is to be heard; keeps its level.
+        foreground: The sound of interest; keeps its level.
         background: Repeated or cut to the same length.
         snr_db: Level of the foreground over that of the background, in decibels.
 
@@ -63,11 +63,11 @@ def mix(foreground: Float32, background: Float32, snr_db: float) -> Float32:
 
 
 def surround(foreground: Float32, background: Float32, snr_db: float, start: int) -> Float32:
-    """Lays a foreground somewhere into a longer background.
+    """Mixes a foreground into part of a longer background.
 
     Args:
-        foreground: What is to be heard; keeps its level.
-        background: Of at least ``start`` and as many samples as the foreground; keeps its length.
+        foreground: The sound of interest; keeps its level.
+        background: At least ``start + len(foreground)`` samples; keeps its length.
         snr_db: Level of the foreground over that of the whole background, in decibels.
         start: Sample of the background at which the foreground begins.
 
@@ -84,13 +84,13 @@ def surround(foreground: Float32, background: Float32, snr_db: float, start: int
 
 
 def in_room(waveform: Float32, seconds: float, direct: float, generator: np.random.Generator) -> Float32:
-    """Adds the reverberation of a room: noise that decays exponentially (Moorer 1979).
+    """Adds reverberation, simulated by exponentially decaying noise (Moorer 1979).
 
     Args:
         waveform: The dry sound.
         seconds: Time in which the echo decays by 60 dB.
-        direct: Level of the direct sound over the echo, in decibels.
-        generator: Draws the echo.
+        direct: Level of the direct sound relative to the echo, in decibels.
+        generator: Source of the noise.
     """
     count = max(1, int(seconds * YAMNET.sample_rate))
     decay = 10 ** (-3.0 * np.arange(count) / count)
@@ -101,12 +101,12 @@ def in_room(waveform: Float32, seconds: float, direct: float, generator: np.rand
 
 
 def in_measured_room(waveform: Float32, response: Float32) -> Float32:
-    """Adds the reverberation of a room whose impulse response was measured; keeps level and timing.
+    """Adds the reverberation of a measured room impulse response; keeps level and timing.
 
     Args:
         waveform: The dry sound.
-        response: The response, float32 at 16 kHz. What comes before its highest peak, the direct sound, is
-            cut off.
+        response: The impulse response, float32 at 16 kHz. Samples before its highest peak, the direct sound,
+            are cut off.
 
     Examples:
         >>> wet = in_measured_room(np.float32([1, 0, 0]), np.float32([0, 1, 0.5]))
@@ -124,8 +124,8 @@ def through_curve(waveform: Float32, hertz: Float32, gains_db: Float32) -> Float
 
     Args:
         waveform: The sound.
-        hertz: Frequencies, rising; between them gains run straight over log frequency.
-        gains_db: The gain at each, in decibels.
+        hertz: Frequencies, increasing; gains between them are interpolated linearly over log frequency.
+        gains_db: The gain at each frequency, in decibels.
     """
     spectrum = np.fft.rfft(waveform)
     frequencies = np.maximum(1.0, np.fft.rfftfreq(len(waveform), 1 / YAMNET.sample_rate))
@@ -134,7 +134,7 @@ def through_curve(waveform: Float32, hertz: Float32, gains_db: Float32) -> Float
 
 
 def low_passed(waveform: Float32, hertz: float) -> Float32:
-    """Removes what lies above a frequency, falling by 60 dB over the third above it, as old codecs do.
+    """Attenuates frequencies above a cut-off, by 60 dB at 4/3 of it, as old codecs do.
 
     Examples:
         >>> tone = np.sin(2 * np.pi * 6000 * np.arange(16_000) / 16_000).astype(np.float32)
@@ -146,11 +146,11 @@ def low_passed(waveform: Float32, hertz: float) -> Float32:
 
 
 def clipped(waveform: Float32, share: float) -> Float32:
-    """Cuts off peaks, as an overdriven microphone does.
+    """Clips peaks, as an overdriven microphone does.
 
     Args:
         waveform: The sound.
-        share: Height at which to cut, as a share of the highest peak, in (0, 1].
+        share: Clipping level, as a share of the highest peak, in (0, 1].
 
     Examples:
         >>> clipped(np.array([1, -4, 2], np.float32), 0.5).tolist()
@@ -175,7 +175,7 @@ def at_speed(waveform: Float32, rate: float) -> Float32:
 
 
 def coloured_noise(samples: int, exponent: float, generator: np.random.Generator) -> Float32:
-    """Synthesises noise whose power falls as frequency to the minus ``exponent``: 0 white, 1 pink, 2 brown.
+    """Synthesises noise with power proportional to f ** -exponent: 0 is white, 1 pink, 2 brown.
 
     Returns:
         float32 samples of RMS 1.

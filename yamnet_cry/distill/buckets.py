@@ -1,4 +1,4 @@
-"""A corpus in a bucket, or at any other URL that fsspec knows; audio is read when it is needed."""
+"""A corpus in a bucket, or at any other URL that fsspec supports; audio is read on demand."""
 
 import csv
 from functools import partial
@@ -19,7 +19,7 @@ def clips(url: str, task: Task) -> list[Clip]:
     """Lists the clips of a corpus at a URL, see `sources.load`.
 
     Raises:
-        CorpusError: If there is none, or it cannot be used as it stands.
+        CorpusError: If there is no corpus, or it is not valid.
         LocationError: If it cannot be listed or read.
     """
     place = Location.of(url)

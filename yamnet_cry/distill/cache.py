@@ -1,4 +1,4 @@
-"""The teacher's logits on disk: remembered for all runs, and forgotten when there are too many."""
+"""An on-disk cache of teacher logits, shared by all runs and limited in size."""
 
 import hashlib
 import os
@@ -14,7 +14,8 @@ import numpy as np
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import Float32
 
-#: Gigabytes beyond which what no recent run needed is forgotten: a corpus, and the views of some seeds.
+#: Size in gigabytes above which the least recently used entries are deleted: enough for a corpus and the
+#: views of some seeds.
 DEFAULT_LIMIT = 2.0
 
 # How long one process waits for another's transaction, in seconds.
@@ -22,13 +23,13 @@ _PATIENCE = 60
 
 
 def default_cache() -> Path:
-    """Returns where the teacher's logits are remembered, for all runs of a user."""
+    """Returns the default path of the cache, shared by all runs of a user."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "yamnet-cry" / "teacher_logits.sqlite"
 
 
 def in_half_precision(logits: Float32) -> Float32:
-    """Rounds logits to those that float16 has: what partitions keep, and so what every student learns from.
+    """Rounds logits to float16 values, the precision of partitions, so that every student learns the same.
 
     Examples:
         >>> in_half_precision(np.float32([0.1, -1e6])).tolist()
@@ -39,18 +40,18 @@ def in_half_precision(logits: Float32) -> Float32:
 
 
 class LogitsCache:
-    """A teacher's logits on disk, by the content of the audio and the teacher's identity.
+    """A teacher's logits on disk, keyed by the content of the audio and the teacher's fingerprint.
 
-    SQLite commits a chunk as a whole, so that a pass killed at any moment leaves whole chunks. The student's
-    front end is no part of the key: a teacher has one of its own, and the padding is in the audio.
+    SQLite commits each chunk atomically, so a killed pass leaves only whole chunks. The key does not include
+    the student's front end: a teacher has its own, and the padding is part of the audio.
 
     Args:
-        path: SQLite file, made if there is none.
+        path: SQLite file, created if it does not exist.
         teacher: The teacher's fingerprint.
-        classes: How many classes it tells apart.
+        classes: Number of the teacher's classes.
 
     Raises:
-        RunError: If it cannot be used, or is a file of something else.
+        RunError: If the file cannot be used, or is not a cache.
     """
 
     def __init__(self, path: Path, teacher: str, classes: int) -> None:
@@ -70,12 +71,12 @@ class LogitsCache:
         return hashlib.sha256(self._teacher + waveform.tobytes()).digest()
 
     def get(self, key: bytes) -> Float32 | None:
-        """Returns logits of shape (windows, classes), or None if there are none yet."""
+        """Returns float32 logits of shape (windows, classes), or None if they are not cached."""
         row = self._database.execute("SELECT logits FROM logits WHERE key = ?", (key,)).fetchone()
         return None if row is None else np.frombuffer(row[0], np.float32).reshape(-1, self._classes)
 
     def put(self, entries: dict[bytes, Float32]) -> None:
-        """Remembers logits, all of them or none.
+        """Caches logits, all of them or none.
 
         Raises:
             RunError: If they cannot be written.
@@ -90,9 +91,9 @@ class LogitsCache:
             ) from None
 
     def mark(self, keys: Collection[bytes]) -> None:
-        """Notes that entries were used now, for `prune`."""
-        # Beside the logits, not with them: a row that changes is written anew, with all its logits. A full or
-        # read-only disk can still be read, so no run ends because of this.
+        """Sets the time of last use of entries to now, for `prune`."""
+        # In a separate table: SQLite rewrites a whole row, with its logits, when it changes. Errors are
+        # ignored, because the cache is still readable on a full or read-only disk.
         with suppress(sqlite3.Error), self._database:
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS uses (key BLOB PRIMARY KEY, at REAL) WITHOUT ROWID"
@@ -101,15 +102,15 @@ class LogitsCache:
             self._database.executemany("INSERT OR REPLACE INTO uses VALUES (?, ?)", rows)
 
     def prune(self, limit: float) -> int:
-        """Forgets the least recently used entries until the rest fits, but none that were used since opening.
+        """Deletes the least recently used entries until the rest fits; keeps those used since opening.
 
-        The file does not shrink: what comes next fills the room.
+        The file does not shrink: later entries reuse the space.
 
         Args:
-            limit: Gigabytes (10^9 bytes) of logits.
+            limit: Maximum size of the logits, in gigabytes (10^9 bytes).
 
         Returns:
-            How many entries were forgotten.
+            The number of deleted entries.
         """
         forgotten: list[tuple[bytes]] = []
         with suppress(sqlite3.Error), self._database:
@@ -135,12 +136,12 @@ class LogitsCache:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a cache holds.
+    """The contents of a cache.
 
     Attributes:
-        path: Its file.
-        bytes: Size of the file; 0 if there is none.
-        entries: Recordings and views whose logits are in it.
+        path: The cache file.
+        bytes: Size of the file; 0 if it does not exist.
+        entries: Number of recordings and views with cached logits.
     """
 
     path: Path
@@ -149,10 +150,10 @@ class Contents:
 
 
 def contents(path: Path) -> Contents:
-    """Says what is in a cache, and changes nothing.
+    """Returns the contents of a cache, without changing it.
 
     Raises:
-        RunError: If it cannot be read, or is a file of something else.
+        RunError: If the file cannot be read, or is not a cache.
     """
     with _existing(path, "ro") as database:
         if database is None:
@@ -162,14 +163,14 @@ def contents(path: Path) -> Contents:
 
 
 def clear(path: Path) -> int:
-    """Forgets everything; runs that use the cache meanwhile go on, and fill it again.
+    """Deletes all entries; runs that use the cache at the same time continue, and fill it again.
 
     Returns:
-        How many bytes the file has shrunk by.
+        Number of bytes by which the file has shrunk.
 
     Raises:
-        RunError: If it cannot be written, is used by another process all the time, or is a file of something
-            else, which is then left as it is.
+        RunError: If the file cannot be written, stays locked by another process, or is not a cache; such a
+            file is not changed.
     """
     with _existing(path, "rw") as database:
         if database is None:
@@ -184,7 +185,7 @@ def clear(path: Path) -> int:
 
 @contextmanager
 def _existing(path: Path, mode: str) -> Iterator[sqlite3.Connection | None]:
-    """Opens a cache, and makes none: gives None where there is nothing."""
+    """Opens an existing cache; yields None if the file does not exist or is empty."""
     try:
         if not path.exists():
             yield None
@@ -205,7 +206,7 @@ def _tables(database: sqlite3.Connection) -> set[str]:
 
 
 def _check(database: sqlite3.Connection) -> None:
-    """Refuses databases of other programs: nothing is written to them, and nothing deleted."""
+    """Rejects databases of other programs, so that nothing is written to them or deleted from them."""
     columns = [row[1] for row in database.execute("PRAGMA table_info(logits)")]
     if columns != ["key", "logits"]:
         raise sqlite3.DatabaseError("it is not a cache of teacher logits")

@@ -1,9 +1,10 @@
-"""Runs a checkpoint of Transformers in a process of its own: PyTorch cannot be imported after TensorFlow.
+"""Runs a Transformers checkpoint in a separate process: PyTorch cannot be imported after TensorFlow.
 
     python -m yamnet_cry.distill.checkpoint_process
 
-reads a line of JSON, `Asked` as a dictionary, and answers with one: ``labels``, or ``error``. Then, for each
-array of windows on its standard input, it writes one of logits to its standard output, as `send` does.
+reads a line of JSON, `Asked` as a dictionary, and writes a line of JSON with ``labels`` or ``error``. Then,
+for each array of windows on its standard input, it writes an array of logits to its standard output, in the
+format of `send`.
 """
 
 import json
@@ -20,21 +21,21 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 
-#: Of Transformers' models, those that hear speech; their labels are in their configuration.
+#: Supported speech models of Transformers; their labels are in their configuration.
 SPEECH_MODELS = ("wav2vec2", "hubert", "wavlm", "unispeech-sat")
-#: And the one that compares sounds with sentences.
+#: The supported model that compares sounds with text.
 CLAP = "clap"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a process is asked to judge by.
+    """The request to the process: the checkpoint to load.
 
     Attributes:
         folder: The checkpoint, as ``save_pretrained`` writes it.
         model_type: One of `SPEECH_MODELS`, or `CLAP`.
-        sample_rate: Of the windows, in hertz.
-        prompts: For `CLAP`, a sentence for each label.
+        sample_rate: Sample rate of the windows, in hertz.
+        prompts: For `CLAP`, one sentence per label.
     """
 
     folder: str
@@ -44,13 +45,13 @@ class Asked:
 
 
 def send(stream: IO[bytes], array: Float32) -> None:
-    """Writes an array of two dimensions: both as 32-bit integers, then float32 values, little-endian."""
+    """Writes a 2D array: its shape as two 32-bit integers, then float32 values, all little-endian."""
     stream.write(struct.pack("<II", *array.shape) + array.astype("<f4").tobytes())
     stream.flush()
 
 
 def receive(stream: IO[bytes]) -> Float32 | None:
-    """Reads what `send` wrote; None at the end of the stream.
+    """Reads an array that `send` wrote; returns None at the end of the stream.
 
     Examples:
         >>> from io import BytesIO
@@ -71,16 +72,16 @@ def receive(stream: IO[bytes]) -> Float32 | None:
 
 
 def loaded(asked: Asked) -> tuple[list[str], Callable[[Float32], Float32]]:
-    """Loads a checkpoint; returns its labels, if it has some, and what judges a window.
+    """Loads a checkpoint; returns its labels, if it has any, and a function from a window to logits.
 
     Raises:
-        ValueError: If it cannot be used; the message says why.
+        ValueError: If the checkpoint cannot be used; the message says why.
     """
     import torch
     import transformers
 
     def from_folder(name: str, **options: Any) -> Any:
-        # Weights of other kinds may be pickles, and code of theirs may be anything.
+        # Other formats of weights may be pickles, and a checkpoint's own code is not trusted.
         return getattr(transformers, name).from_pretrained(
             asked.folder, local_files_only=True, trust_remote_code=False, **options
         )
@@ -107,7 +108,7 @@ def loaded(asked: Asked) -> tuple[list[str], Callable[[Float32], Float32]]:
 
 def _clap(torch: Any, model: Any, prepare: Any, asked: Asked) -> Callable[[Float32], Float32]:
     def unit(features: Any) -> Any:
-        # Since version 5 of Transformers, an output with the features in it.
+        # Since Transformers 5, this is an output object that contains the features.
         features = getattr(features, "pooler_output", features)
         return features / features.norm(dim=-1, keepdim=True)
 
@@ -128,7 +129,7 @@ def _clap(torch: Any, model: Any, prepare: Any, asked: Asked) -> Callable[[Float
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answers until there is nothing more to read."""
+    """Answers requests until the end of the stream."""
     try:
         labels, judged = loaded(Asked(**json.loads(requests.readline())))
     except Exception as error:
@@ -142,7 +143,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    # Whatever libraries print goes where people read, not between the arrays.
+    # Redirect what libraries print to standard error, away from the arrays on standard output.
     _answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(sys.stdin.buffer, _answers)

@@ -1,4 +1,4 @@
-"""A pass of a cluster over the clips of a corpus, and what it says of clips that cannot be read."""
+"""A pass of a cluster over the clips of a corpus, with a warning about clips that cannot be read."""
 
 import logging
 import os
@@ -15,23 +15,23 @@ from yamnet_cry.distill.cache import default_cache
 from yamnet_cry.distill.corpus import Clip
 from yamnet_cry.locations import Location
 
-#: What is lost at most when a process dies: a quarter of a minute of YAMNet's work, 5 MB of logits.
+#: Clips whose results are lost at most when a process dies: 15 s of YAMNet inference, 5 MB of logits.
 CLIPS_PER_PARTITION = 256
 
 _LOG = logging.getLogger(__name__)
 
 
 def default_partitions() -> Path:
-    """Returns where partitions are kept unless a place is named: beside the cache of this user."""
+    """Returns the default folder of partitions: next to the cache of this user."""
     return default_cache().with_name("partitions")
 
 
 def partitions_of(maker: str, folder: str | os.PathLike[str] | None) -> Partitions:
-    """Returns the partitions of one maker, in a folder of its own.
+    """Returns the partitions of one model, in a separate folder.
 
     Args:
-        maker: What makes them, by its weights and settings.
-        folder: Path or URL of the partitions of all makers; `default_partitions` by default.
+        maker: Identifies the model that makes the partitions, by its weights and settings.
+        folder: Path or URL of the partitions of all models; `default_partitions` by default.
     """
     place = Location.of(default_partitions() if folder is None else folder)
     return Partitions(place.child(short(maker)), maker)
@@ -53,20 +53,21 @@ def run(
     progress: bool = True,
     tell: Callable[[Progress], object] | None = None,
 ) -> None:
-    """Lets a cluster judge all clips that are not in the partitions yet.
+    """Runs a model on a cluster, on all clips that are not in the partitions yet.
 
     Args:
         engine: The cluster.
         clips: The corpus; every machine must be able to read it.
-        make: Makes a judge, in every process of the cluster; can be pickled.
-        partitions: Where the answers are, and go.
-        description: Of the progress bar.
-        clips_per_partition: So many are judged again when a process dies.
-        progress: Whether to show the bar.
-        tell: Called now and then with how far the pass is.
+        make: Creates the model, in every process of the cluster; must be picklable.
+        partitions: Existing results; new ones are added.
+        description: Text of the progress bar.
+        clips_per_partition: Clips per partition; at most this many are run again when a process dies.
+        progress: Whether to show a progress bar.
+        tell: Called regularly with the progress of the pass.
 
     Raises:
-        YamnetCryError: If the cluster, a judge or the partitions cannot be used. What is done stays done.
+        YamnetCryError: If the cluster, the model or the partitions cannot be used. Finished partitions are
+            kept.
     """
     items = [Item(clip.name, origin(clip), clip) for clip in clips]
     with tqdm(total=len(items), desc=description, unit="clip", disable=not progress) as bar:
@@ -84,8 +85,8 @@ def readable(clips: Sequence[Clip], reasons: Mapping[str, str], partitions: Part
 
     Args:
         clips: The corpus.
-        reasons: Why clips could not be read, by `origin`; may hold more than those.
-        partitions: Where all reasons are.
+        reasons: Why clips could not be read, by `origin`; may include clips of other corpora.
+        partitions: The partitions, whose folder contains all reasons.
     """
     left_out = [clip for clip in clips if origin(clip) in reasons]
     if not left_out:

@@ -1,7 +1,7 @@
-"""Training a student and the context network over it together, on sequences of windows.
+"""Joint training of a student and its context network, on sequences of windows.
 
-A student that was taught window by window knows sounds, not rhythms. Here it goes on learning, with the
-network that reads its embeddings, from what is known of whole clips.
+A student trained on single windows learns sounds, not rhythms. Here it is trained further, together with the
+network that reads its embeddings, on the labels of whole clips.
 """
 
 import logging
@@ -34,17 +34,17 @@ def fit(
     device_count: int = 1,
     progress: bool = True,
 ) -> tuple[keras.Model, keras.Model, History]:
-    """Trains a student and a context network over it, from where the folder's checkpoints left off.
+    """Trains a student and its context network, continuing from the checkpoints in the folder, if any.
 
     Args:
         windows: The corpus with the teachers' logits.
-        student: As `training.fit` returns it; is changed.
-        recipe: With a section ``context``.
-        teacher_labels: What the student matches of its teachers. Those of other labels than its own are heard
-            no more, for the head that matched them is cut off by now.
-        seed: Seed of weights and draws.
-        folder: Where checkpoints are, or will be.
-        device_count: How many devices share every step, see `devices`.
+        student: The student that `training.fit` returned; modified.
+        recipe: A recipe with a section ``context``.
+        teacher_labels: The labels in which the student matches its teachers. If they are not the student's
+            own, teachers are not matched here, because the second head has been removed.
+        seed: Seed of weights and sampling.
+        folder: Folder of the checkpoints.
+        device_count: Number of devices that share every step, see `devices`.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -52,7 +52,7 @@ def fit(
         every epoch.
 
     Raises:
-        CorpusError: If there are no clips of one kind.
+        CorpusError: If there are no clips with the target, or none known to be without it.
     """
     settings = recipe.context
     assert settings is not None
@@ -103,12 +103,12 @@ def fit(
 
 
 def joint(student: keras.Model, context: keras.Model, windows: int) -> keras.Model:
-    """Puts a context network on a student, for sequences of windows.
+    """Combines a student and a context network into one model of sequences of windows.
 
     Args:
-        student: From patches to logits; its batch normalisation is frozen.
-        context: From embeddings to log-odds.
-        windows: In a sequence.
+        student: Model from patches to logits; its batch normalisation is frozen.
+        context: Model from embeddings to log-odds.
+        windows: Windows per sequence.
 
     Returns:
         A model from patches of shape (batch, windows, frames, bands, 1) and a mask of shape (batch, windows),
@@ -130,16 +130,16 @@ def joint(student: keras.Model, context: keras.Model, windows: int) -> keras.Mod
 
 @keras.saving.register_keras_serializable(package="yamnet_cry")
 class ContextLoss(keras.losses.Loss):
-    """Compares log-odds with what is known of clips and windows, and logits as a student's own loss does.
+    """The loss of log-odds against clip and window labels, plus the student's own loss.
 
-    ``(1 - window_weight) * clip + window_weight * windows + student_weight * student``: of the clip, the
-    binary cross-entropy of the mean of its windows' log-odds, weighed by their softmax; of its windows, the
-    mean of theirs where something is known.
+    ``(1 - window_weight) * clip + window_weight * windows + student_weight * student``. ``clip`` is the
+    binary cross-entropy of the softmax-weighted mean of the log-odds of the clip's windows; ``windows`` is
+    the mean binary cross-entropy of the windows with known labels.
 
     Args:
         student: The student's loss.
-        student_weight: Of that.
-        window_weight: Of windows against clips, in [0, 1].
+        student_weight: Weight of the student's loss.
+        window_weight: Weight of windows relative to clips, in [0, 1].
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class ContextLoss(keras.losses.Loss):
     ) -> None:
         kwargs.setdefault("name", "context_loss")
         super().__init__(**kwargs)
-        # As Keras hands it back.
+        # A dictionary when Keras loads a saved model.
         loss = keras.saving.deserialize_keras_object(student) if isinstance(student, dict) else student
         self.student: DistillationLoss = loss
         self.student_weight, self.window_weight = student_weight, window_weight
@@ -160,10 +160,10 @@ class ContextLoss(keras.losses.Loss):
         """Returns the loss of each sequence.
 
         Args:
-            y_true: Of shape (batch, windows, 3 + targets): what is known of the clip, in each window;
-                whether the window is the clip's; what is known of the window, -1 for nothing; and the
-                student's targets.
-            y_pred: As `joint` gives it.
+            y_true: Shape (batch, windows, 3 + targets): the probability of the clip, repeated for each
+                window; 1 for windows of the clip, else 0; the probability of the window, -1 if unknown; and
+                the student's targets.
+            y_pred: The output of the model that `joint` returns.
         """
         y_true = ops.cast(y_true, y_pred.dtype)
         log_odds, own, known = y_pred[..., 0], y_true[..., 1], y_true[..., 2]
@@ -181,7 +181,7 @@ class ContextLoss(keras.losses.Loss):
         return (1 - share) * clips + share * of_windows + self.student_weight * student
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what Keras needs to load a compiled model again."""
+        """Returns the configuration from which Keras loads a compiled model."""
         return {
             **super().get_config(),
             "student": keras.saving.serialize_keras_object(self.student),

@@ -1,4 +1,4 @@
-"""A corpus: clips with labels, a split and a group, and whether a task can be learnt from them."""
+"""A corpus: clips with labels, a split and a group; and checks that a task can be learnt from it."""
 
 import hashlib
 import logging
@@ -16,12 +16,12 @@ _LOG = logging.getLogger(__name__)
 
 CRY, NOT_CRY = CRY_TASK.clip_labels
 SPLITS = ("train", "val", "test")
-#: What clips without labels are called: in counts, and as a folder beside those of the classes.
+#: Name of clips without labels: in counts, and as a folder next to those of the classes.
 UNLABELLED = "unlabelled"
 
-# Of groups that come without a split, every so-many-th goes to test, and as many to validation.
+# Of groups without a given split, one in this many goes to test, and one to validation.
 _ONE_IN = 7
-# With fewer training groups of a label than this, what is learnt is their places and people.
+# With fewer training groups of a label than this, the student learns their places and people instead.
 _FEW_GROUPS = 5
 _SHOWN = 10
 
@@ -32,14 +32,14 @@ class Clip:
 
     Attributes:
         name: Unique within the corpus.
-        labels: What can be heard in it, in the words of `Task.clip_labels`; `task.NONE` if it is known that
-            none of several independent labels can; empty where nobody knows, and only teachers judge.
+        labels: Labels from `Task.clip_labels`; `task.NONE` if it is known that none of several independent
+            labels applies; empty if unlabelled, so that only teachers score it.
         split: ``train``, ``val`` or ``test``.
-        group: What must not cross splits and is resampled as one: a household, an uploader, a speaker.
+        group: Unit that must not cross splits and is resampled as one: a household, an uploader, a speaker.
         source: The collection it comes from, for metrics by source.
-        extra: Further columns of a manifest, carried along.
-        open: Returns what `audio.read` takes. If it has an attribute ``origin``, the audio is known again by
-            that, without being read: where it lies, its size and when it changed, or what it is made of.
+        extra: Other columns of the manifest.
+        open: Returns what `audio.read` takes. An attribute ``origin`` identifies the audio without reading
+            it: by location, size and time of change, or by what it is made of.
     """
 
     name: str
@@ -52,20 +52,20 @@ class Clip:
 
     @property
     def origin(self) -> str:
-        """By what its audio is known again without being read; its name, if ``open`` says nothing else."""
+        """Identifies its audio without reading it: the ``origin`` of ``open``, or else its name."""
         return str(getattr(self.open, "origin", self.name))
 
     def read(self) -> Float32:
         """Decodes the clip: float32 samples at 16 kHz, of shape (samples,).
 
         Raises:
-            AudioError: If it cannot be decoded.
+            AudioError: If the clip cannot be decoded.
         """
         return audio.read(self.open())
 
 
 def completed(task: Task, clips: Iterable[Clip]) -> Task:
-    """Returns the task with the labels of a corpus, if it has none of its own.
+    """Returns the task, with the labels of the corpus if the task defines none.
 
     Raises:
         CorpusError: If the corpus has fewer than two labels.
@@ -86,10 +86,10 @@ def completed(task: Task, clips: Iterable[Clip]) -> Task:
 
 
 def check_listing(clips: Sequence[Clip]) -> None:
-    """Refuses a corpus in which metrics would be flattered, or clips cannot be told apart.
+    """Rejects a corpus with duplicate names, or with groups in several splits, which would inflate metrics.
 
     Raises:
-        CorpusError: If a name comes twice, or a group crosses splits.
+        CorpusError: If a name occurs twice, or a group crosses splits.
     """
     seen: set[str] = set()
     first: dict[str, Clip] = {}
@@ -106,15 +106,15 @@ def check_listing(clips: Sequence[Clip]) -> None:
 
 
 def check(clips: Sequence[Clip], task: Task) -> None:
-    """Refuses a corpus that a task cannot be learnt from, and warns of one from which it hardly can.
+    """Rejects a corpus that a task cannot be learnt from, and warns if a label has too little data.
 
     Args:
         clips: The corpus.
-        task: With its labels.
+        task: The task, with labels.
 
     Raises:
-        CorpusError: If a clip has labels that the task does not know or more than it allows, or a label is
-            missing in the training split or has too few groups to be in all, or validation or test are empty.
+        CorpusError: If a clip has unknown labels or more than the task allows, a label is missing in the
+            training split or has too few groups for all splits, or validation or test are empty.
     """
     if task.group:
         if not any(clip.labels for clip in clips):
@@ -132,7 +132,7 @@ def check(clips: Sequence[Clip], task: Task) -> None:
         missing = [split for split, found in groups.items() if not found]
         total = len(set().union(*groups.values()))
         if missing and "train" not in missing and total >= len(SPLITS):
-            # Whoever names splits, as of one speaker after the other, may have none of it in one.
+            # With given splits, such as one speaker per split, a label may be missing in one of them.
             _LOG.warning("Warning: no clip of %r in %s", label, " and ".join(missing))
         elif missing:
             raise CorpusError(
@@ -147,16 +147,16 @@ def check(clips: Sequence[Clip], task: Task) -> None:
                 label,
                 len(groups["train"]),
             )
-    # Whoever names splits may have forgotten one; better said now than after training.
+    # A manifest may lack a split; report this now rather than after training.
     for split in ("val", "test"):
         labelled(clips, split, task)
 
 
 def labelled(clips: Iterable[Clip], split: str, task: Task = CRY_TASK) -> list[Clip]:
-    """Returns the labelled clips of a split, those that count in metrics.
+    """Returns the labelled clips of a split, which metrics are computed on.
 
     Raises:
-        CorpusError: If there are none, or, of a task with a group, none with it or none without it.
+        CorpusError: If there are none or, for a task with a group, none with it or none without it.
     """
     chosen = [clip for clip in clips if clip.split == split and clip.labels]
     found = {label for clip in chosen for label in clip.labels}
@@ -171,11 +171,11 @@ def labelled(clips: Iterable[Clip], split: str, task: Task = CRY_TASK) -> list[C
 
 
 def counts(clips: Sequence[Clip], labels: Sequence[str]) -> list[tuple[str, dict[str, int], int]]:
-    """Counts clips for each label: its name, the clips of every split, and the groups of all.
+    """Counts clips by label: the label, its clips in each split, and its groups in all splits together.
 
     Args:
         clips: The corpus.
-        labels: In the order wanted; clips without any come last, if there are some.
+        labels: Labels in the order of the result; unlabelled clips come last, if there are any.
     """
     rows = []
     for label in (*labels, UNLABELLED):
@@ -187,10 +187,10 @@ def counts(clips: Sequence[Clip], labels: Sequence[str]) -> list[tuple[str, dict
 
 
 def split_groups(pairs: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, str]:
-    """Deals groups to splits, in an order that depends on their names alone, evenly for every label.
+    """Assigns groups to splits, stratified by label, in an order that depends only on their names.
 
     Args:
-        pairs: The group and the labels of each clip.
+        pairs: Group and labels of each clip.
 
     Returns:
         The split of each group.
@@ -210,10 +210,10 @@ def split_groups(pairs: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, str]
 
 
 def check_labels(clips: Iterable[Clip], task: Task) -> None:
-    """Refuses labels that a task without a group does not know, and more of them than it allows.
+    """Checks the labels of clips, for a task without a group.
 
     Raises:
-        CorpusError: If a clip has such.
+        CorpusError: If a clip has a label that the task does not have, or more labels than it allows.
     """
     for clip in clips:
         _check_labels(clip, task)

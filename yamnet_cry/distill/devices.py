@@ -1,8 +1,8 @@
-"""Several devices, such as GPUs, that share the work of every training step.
+"""Data-parallel training on several devices, such as GPUs.
 
-Keras distributes batches on JAX alone. Every device holds the whole network and takes an equal share of a
-batch; means, gradients and batch normalisation are those of the whole, so that a run differs from that on one
-device by rounding.
+Keras distributes batches only on JAX. Every device holds the whole network and takes an equal share of a
+batch; means, gradients and batch normalisation are computed over the whole batch, so that a run differs from
+one on a single device only by rounding.
 """
 
 import logging
@@ -20,10 +20,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def check(count: int, recipe: Recipe) -> None:
-    """Checks that so many devices can share every step, and says if there are more.
+    """Checks that ``count`` devices can share every step; logs if one of several is used.
 
     Raises:
-        RunError: If there are fewer, Keras has another backend, or a batch has no equal shares.
+        RunError: If there are fewer devices, the backend is not JAX, or a batch size is not divisible by
+            their number.
     """
     backend = keras.backend.backend()
     if count == 1:
@@ -51,7 +52,7 @@ def check(count: int, recipe: Recipe) -> None:
 
 
 def sharing(count: int) -> AbstractContextManager[None]:
-    """Returns the context in which a network is made or loaded, compiled and fitted, for so many devices."""
+    """Returns the context in which a network is built or loaded, compiled and fitted on several devices."""
     if count == 1:
         return nullcontext()
     devices = keras.distribution.list_devices()[:count]
@@ -60,33 +61,33 @@ def sharing(count: int) -> AbstractContextManager[None]:
 
 
 class Batched(Sized, Protocol):
-    """Batches of the same size each, but for the last one.
+    """Batches of equal size, except the last one, which may be smaller.
 
     Attributes:
-        batch_size: How many windows or sequences are in a batch.
+        batch_size: Number of windows or sequences in a batch.
     """
 
     batch_size: int
 
     @property
     def total(self) -> int:
-        """How many there are in all batches together."""
+        """Number of windows or sequences in all batches together."""
 
     def __getitem__(self, number: int) -> tuple[Any, Any]: ...
 
     def on_epoch_end(self) -> None:
-        """Goes on to the next epoch."""
+        """Prepares the next epoch."""
 
 
 class Shared(keras.utils.PyDataset):
-    """Batches of which every device can take an equal share.
+    """Batches that can be divided equally among devices.
 
-    A last batch that cannot be cut so is repeated, once for each device, and each takes all of it: means over
-    such a batch, gradients and batch normalisation stay what they are. Only dropout draws anew for each.
+    A last batch that is not divisible is repeated once per device, so that each takes all of it: means,
+    gradients and batch normalisation over the batch do not change. Only dropout is sampled for each device.
 
     Args:
-        batches: Those of one device.
-        count: How many devices there are; must divide the size of a batch.
+        batches: Batches for a single device.
+        count: Number of devices; must divide the batch size.
     """
 
     def __init__(self, batches: Batched, count: int) -> None:
@@ -106,21 +107,21 @@ class Shared(keras.utils.PyDataset):
         return repeated
 
     def on_epoch_end(self) -> None:
-        """Goes on to the next epoch; Keras calls it."""
+        """Prepares the next epoch; called by Keras."""
         self._batches.on_epoch_end()
 
     @property
     def _repeated(self) -> int:
-        """How many are in the last batch, if it is repeated; else 0."""
+        """Size of the last batch if it is repeated, else 0."""
         last = self._batches.total % self._batches.batch_size
         return last if last % self._count else 0
 
     def mean(self, before: float, all_of_it: float) -> float:
-        """Returns the mean loss of an epoch, in which what was repeated counts once.
+        """Returns the mean loss of an epoch, counting a repeated batch once.
 
         Args:
-            before: The mean loss of all batches but the last.
-            all_of_it: That of all batches, of which Keras has weighed the last by its repetitions.
+            before: The mean loss of all batches except the last.
+            all_of_it: The mean loss of all batches, in which Keras counted every repetition of the last.
         """
         last = self._repeated
         earlier = self._batches.total - last
@@ -131,11 +132,11 @@ class Shared(keras.utils.PyDataset):
 
 
 class CountedOnce(keras.callbacks.Callback):
-    """Corrects the losses of an epoch, before others read them.
+    """Corrects the losses of an epoch for repeated batches, before other callbacks read them.
 
     Args:
-        training: What is trained on.
-        validation: What is validated on.
+        training: The training batches.
+        validation: The validation batches.
     """
 
     def __init__(self, training: Shared, validation: Shared) -> None:
@@ -144,20 +145,20 @@ class CountedOnce(keras.callbacks.Callback):
         self._before = dict.fromkeys(self._batches, 0.0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the mean before the last batch; Keras calls it."""
+        """Stores the mean before the last batch; called by Keras."""
         self._remember("loss", batch, logs)
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the mean before the last batch; Keras calls it."""
+        """Stores the mean before the last batch; called by Keras."""
         self._remember("val_loss", batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Puts the means right; Keras calls it."""
+        """Corrects the means; called by Keras."""
         assert logs is not None
         for name, batches in self._batches.items():
             logs[name] = batches.mean(self._before[name], float(logs[name]))
 
     def _remember(self, name: str, batch: int, logs: dict[str, Any] | None) -> None:
-        # Only of this one: to read a loss is to wait for it.
+        # Only for this batch: reading a loss waits for the device.
         if logs is not None and batch == len(self._batches[name]) - 2:
             self._before[name] = float(logs["loss"])

@@ -1,4 +1,4 @@
-"""One command from audio and a teacher to a model folder: prepare, fit, export, evaluate, write."""
+"""The whole pipeline from audio and a teacher to a model folder: prepare, fit, export, evaluate, write."""
 
 import functools
 import json
@@ -72,7 +72,7 @@ _LOG = logging.getLogger(__name__)
 
 _RUN = "run.json"
 
-#: A teacher, or what `teachers.load` makes one of.
+#: A teacher, or an argument of `teachers.load`.
 Source = str | os.PathLike[str] | Teacher
 
 
@@ -95,41 +95,43 @@ def distill(
 ) -> Classifier:
     """Distils teachers into a student, and writes the model folder.
 
-    Work in progress is kept in ``<out>.partial``, the spectrograms and logits of all clips among it, which
-    may need more room than memory has; ``out`` itself appears whole, in one step, at the end. A
-    student that is of no use, see `fitness.doubt`, is written as well, and a warning is logged.
+    Intermediate results are stored in ``<out>.partial``, including the spectrograms and logits of all clips,
+    which may be larger than memory; ``out`` is created atomically at the end. An unusable student, see
+    `fitness.doubt`, is also written, with a warning in the log.
 
-    Afterwards the seeds of Keras and TensorFlow in this process are ``seed``, and TensorFlow's operations
-    stay deterministic, which makes some of them slower.
+    The call sets the seeds of Keras and TensorFlow in this process to ``seed``, and leaves TensorFlow's
+    operations deterministic, which makes some of them slower.
 
     Args:
         audio: The corpus or corpora, see `sources.load`.
-        teacher: What `teachers.load` takes, a `teachers.Teacher`, a sequence of them in the order of the
+        teacher: An argument of `teachers.load`, a `teachers.Teacher`, a sequence of these in the order of the
             recipe's ``teaching.roles``, or None for a recipe that learns from labels alone.
-        out: The model folder to make; must not exist.
-        recipe: What to train, and how.
-        seed: Seed of everything random; two runs with one seed give the same model.
-        resume: Continue an interrupted run with the same arguments, if there is one.
+        out: The model folder to create; must not exist.
+        recipe: The recipe.
+        seed: Random seed; two runs with the same seed give the same model.
+        resume: Whether to resume an interrupted run with the same arguments, if there is one.
         cache: SQLite file of the teacher's logits; `default_cache` by default.
-        cache_limit: Gigabytes beyond which that file forgets what earlier runs left and none used since.
-        license: The model's licence for its card, as the Hugging Face Hub names it, such as ``"mit"``; it
-            depends on the audio. By default the card names none.
-        start: Model folder or repository whose weights a recipe with ``student.start=released`` begins with;
-            the released model by default.
-        cluster: Address of a cluster of Ray that asks the teachers, or ``"auto"`` for that of this machine;
-            by default, they are asked here. Clips that cannot be read are then left out, with a warning.
-        partitions: Folder or URL of the logits that a cluster has found, which is looked at before teachers
-            are asked; with ``cluster``, `clip_pass.default_partitions` by default.
-        device_count: How many devices share every step of training, see `devices`: on more than one, Keras's
-            backend must be JAX. A run may be resumed on another number.
+        cache_limit: Gigabytes of logits above which the least recently used entries of earlier runs are
+            deleted.
+        license: The model's licence for its card, as an identifier of the Hugging Face Hub such as ``"mit"``;
+            it depends on the audio. By default, the card has no licence.
+        start: Model folder or repository with the initial weights, for a recipe with
+            ``student.start=released``; the released model by default.
+        cluster: Address of a Ray cluster that runs the teachers, or ``"auto"`` for that of this machine; by
+            default, they run in this process. With a cluster, clips that cannot be read are left out, with a
+            warning.
+        partitions: Folder or URL of logits computed by a cluster; teachers run only on clips that it lacks.
+            With ``cluster``, `clip_pass.default_partitions` by default.
+        device_count: Number of devices that share every training step, see `devices`; more than one needs the
+            JAX backend. A run may be resumed on a different number.
         progress: Whether to show progress bars.
 
     Returns:
-        The detector or classifier in its new folder.
+        The detector or classifier, loaded from its new folder.
 
     Raises:
-        YamnetCryError: If the corpus, the teacher or the run cannot be used as they are; the message
-            says why. Nothing finished is lost.
+        YamnetCryError: If the corpus, the teacher or the run cannot be used; the message says why. Finished
+            work is kept.
 
     Examples:
         >>> distill("my_audio", "yamnet", "my_model")  # takes a while  # doctest: +SKIP
@@ -250,7 +252,7 @@ def distill(
 
 
 def _kind_of_model(recipe: Recipe) -> type[Classifier]:
-    """Says what will hear with the student, and refuses a recipe for one that nothing can hear with."""
+    """Returns the class that will run the student; rejects a recipe whose model it could not run."""
     kind = CryDetector if recipe.task.group else Classifier
     try:
         kind.check(recipe.task, recipe.front_end)
@@ -260,7 +262,7 @@ def _kind_of_model(recipe: Recipe) -> type[Classifier]:
 
 
 def _started(start: str | os.PathLike[str] | None, recipe: Recipe, student: keras.Model) -> Classifier | None:
-    """Loads the model to begin with, if the recipe begins with one, and refuses it if no weights fit."""
+    """Loads the model with the initial weights, if the recipe needs one; rejects it if no weights fit."""
     if recipe.student.start != "released":
         if start is not None:
             raise RecipeError(
@@ -287,7 +289,7 @@ def _loaded(source: Source, recipe: Recipe) -> Teacher:
 
 
 def _maker(source: Source, recipe: Recipe) -> Callable[[], Teacher]:
-    """Returns what makes a teacher in another process, which works in another folder."""
+    """Returns a function that loads a teacher in another process, which may have another working folder."""
     if isinstance(source, str | os.PathLike) and Path(source).exists():
         source = os.path.abspath(source)
     return functools.partial(_loaded, source, recipe)
@@ -306,13 +308,13 @@ def _check_free(out: Path, partial: Path, resume: bool) -> None:
         raise RunError(f"{out} already exists; choose another folder, or move it away first")
     if partial.exists() and not resume:
         raise RunError(f"{partial} contains an unfinished run; continue it with --resume, or delete it")
-    # It is deleted in the end, with all that is in it.
+    # The folder is deleted at the end, with everything in it.
     if partial.exists() and not (partial / _RUN).exists() and any(partial.iterdir()):
         raise RunError(f"{partial} is not an unfinished run (it has no {_RUN}); move it away first")
 
 
 def _of_usable_size(recipe: Recipe) -> keras.Model:
-    """Builds the student, before any work, and refuses one that no detector would load in the end."""
+    """Builds the student before other work; rejects one that is too large for a detector to load."""
     with training.seeded(0):
         student = students.build(recipe.student, len(recipe.task.labels), recipe.front_end)
     for what, received, limit in (
@@ -328,7 +330,7 @@ def _of_usable_size(recipe: Recipe) -> keras.Model:
 
 
 def _begin(partial: Path, identity: dict[str, Any]) -> None:
-    """Makes the working folder, or checks that it is of the very same run."""
+    """Creates the working folder, or checks that it belongs to the same run."""
     path = partial / _RUN
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -349,14 +351,14 @@ def _begin(partial: Path, identity: dict[str, Any]) -> None:
 
 
 def _calibration_windows(windows: Windows, recipe: Recipe, seed: int) -> np.ndarray:
-    """Draws from validation audio only: test audio must not shape the model, training audio flatters it."""
+    """Samples from validation audio only: test audio must not affect the model; training audio is biased."""
     available = np.flatnonzero(windows.in_split("val"))
     count = min(recipe.export.calibration_patches, len(available))
     return np.random.default_rng(seed).choice(available, count, replace=False)
 
 
 def _packed(student: keras.Model, bits: int) -> dict[str, int]:
-    """Says how large the student is with weights of fewer bits than a byte, which TFLite has no room for."""
+    """Returns the size of the student with weights packed to fewer than 8 bits, which TFLite cannot store."""
     return {"weight_bits": bits, "packed_bytes": weight_bits.packed_bytes(student, bits)} if bits else {}
 
 

@@ -1,4 +1,4 @@
-"""Metrics of clip scores, each with an interval; and the scores of a detector as its users get them."""
+"""Metrics of clip scores, each with an interval; and the scores of a deployed model."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -26,7 +26,7 @@ from yamnet_cry.task import Task
 _INTERVALS = {"level": CONFIDENCE, "bootstrap_replicates": REPLICATES, "resampled": "groups"}
 _SEED = 0
 
-# By label, empty for the whole, and metric.
+# By label (empty for all labels together) and metric.
 Intervals = dict[tuple[str, str], dict[str, float]]
 
 # The log-odds of a recording's windows.
@@ -44,27 +44,27 @@ def evaluate(
     plot: Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Measures a model as its users get it; a detector, at its own threshold.
+    """Evaluates a model as deployed; a detector, at its own threshold.
 
     Args:
-        classifier: The model; one of crying may be a detector, or is made one.
+        classifier: The model; a classifier of crying is converted to a detector.
         clips: Labelled clips.
-        split: The split they are from, for the record.
-        heard: float64 of shape (clips, n), what `hear` gives for each; by default, they are heard now.
-        plot: PNG to draw the evaluation to, if any.
+        split: The split of the clips, for the report.
+        heard: float64 of shape (clips, n), the results of `hear`; by default, the model is run on the clips.
+        plot: PNG to write the plots to, if any.
         progress: Whether to show a progress bar.
 
     Returns:
         ``evaluation``, how the figures were obtained, and ``models`` with the report of ``int8``.
 
     Raises:
-        CorpusError: If clips have labels that the model does not know.
+        CorpusError: If clips have labels that the model does not have.
         OSError: If the plot cannot be written.
     """
     task = classifier.config.task
     if not task.group:
         corpus.check_labels(clips, task)
-    # Once: every detector makes a network ready.
+    # Once, because every detector loads its network.
     classifier = as_detector(classifier) if task.group else classifier
     if heard is None:
         bar = tqdm(clips, desc="evaluation", unit="clip", disable=not progress)
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def draw_classification(report: dict[str, Any], task: Task, path: Path) -> None:
-    """Draws a `classification_report`: which labels are taken for which, or how well each is found.
+    """Plots a `classification_report`: the confusion matrix, or the average precision of each label.
 
     Raises:
         OSError: If the file cannot be written.
@@ -106,8 +106,8 @@ def clip_probabilities(tracks: Sequence[Track], calibration: Calibration, settin
 
     Args:
         tracks: The log-odds of each clip's windows.
-        calibration: What turns them into probabilities.
-        settings: How events are made of these.
+        calibration: Maps log-odds to probabilities.
+        settings: How events are derived from probabilities.
 
     Returns:
         float64 array of shape (clips,), in [0, 1].
@@ -115,7 +115,8 @@ def clip_probabilities(tracks: Sequence[Track], calibration: Calibration, settin
     found = np.empty(len(tracks))
     lengths = np.array([len(track) for track in tracks], np.int64)
     for length in np.unique(lengths):
-        # Clips of one length at once: a search for a calibration comes here hundreds of times.
+        # Clips of one length are processed together, because the search for a calibration calls this
+        # hundreds of times.
         (numbers,) = np.nonzero(lengths == length)
         alike = np.stack([tracks[number] for number in numbers.tolist()])
         found[numbers] = trigger(calibration.of_log_odds(alike), settings).max(axis=-1)
@@ -123,20 +124,20 @@ def clip_probabilities(tracks: Sequence[Track], calibration: Calibration, settin
 
 
 def event_report(detector: CryDetector, clips: Sequence[Clip], found: NDArray[np.bool_]) -> dict[str, Any]:
-    """Counts false alarms and events caught.
+    """Counts false alarms, and crying clips with an event.
 
-    All clips without crying are joined, in an order drawn once, into one recording: every event in it
-    is a false alarm. A crying clip is caught if there is any event in it.
+    All clips without crying are joined, in a fixed random order, into one recording: every event in it
+    is a false alarm. A crying clip is detected if there is any event in it.
 
     Args:
         detector: The detector.
         clips: Labelled clips.
-        found: bool array of shape (clips,), whether the detector hears crying in each.
+        found: bool array of shape (clips,), whether the detector finds crying in each.
 
     Returns:
-        ``hours``, the length of the joined recording; ``false_alarms``, the events in it;
+        ``hours``, the length of the joined recording; ``false_alarms``, the number of events in it;
         ``false_alarms_per_hour`` with the exact interval of a Poisson rate (Garwood 1936); and
-        ``recall``, the share of crying clips caught, with an interval from groups.
+        ``recall``, the share of crying clips detected, with a bootstrap interval over groups.
     """
     is_cry = labels(clips)
     cry = [clip for clip in clips if CRY in clip.labels]
@@ -151,7 +152,7 @@ def event_report(detector: CryDetector, clips: Sequence[Clip], found: NDArray[np
             samples += len(wave)
             yield wave
 
-    # A stream has the events of a recording, and never all of its audio in memory.
+    # A stream finds the same events as a recording, without all of the audio in memory.
     alarms = sum(len(update.finished) for update in detector.stream(joined(), YAMNET.sample_rate))
     hours = samples / YAMNET.sample_rate / 3600
     return {
@@ -163,11 +164,11 @@ def event_report(detector: CryDetector, clips: Sequence[Clip], found: NDArray[np
 
 
 def event_recall(clips: Sequence[Clip], probabilities: Float64) -> EventRecall:
-    """Measures how many crying clips raise an event at each threshold.
+    """Measures the share of crying clips that raise an event at each threshold.
 
     Args:
-        clips: Of validation; those without crying do not count.
-        probabilities: Of each clip: the highest threshold at which it raises an event.
+        clips: Validation clips; those without crying are ignored.
+        probabilities: For each clip, the highest threshold at which it raises an event.
     """
     groups = {clip.group for clip in clips if CRY in clip.labels}
     return EventRecall.measured(probabilities[labels(clips)].tolist(), len(groups))
@@ -179,21 +180,21 @@ def fit_calibration(
     settings: EventSettings,
     prior: float | None = None,
 ) -> Calibration:
-    """Fits Platt scaling, so that the probabilities of clips are those with which they are crying.
+    """Fits Platt scaling, so that the probability of a clip is the probability that it contains crying.
 
-    What is calibrated are the log-odds of windows, before they are averaged and vote, so the likelihood of
-    the clips has no closed form; it is searched for its maximum (Nelder and Mead 1965). Should scores be
-    so good that the fit would run away, or so bad that it would turn them round, Platt's target smoothing
-    keeps it finite, and a floor keeps the order.
+    The calibration applies to the log-odds of windows, before smoothing and voting, so the likelihood of the
+    clips has no closed form; it is maximised numerically (Nelder and Mead 1965). If scores separate the
+    clips perfectly, Platt's target smoothing keeps the fit finite; if they are worse than chance, a positive
+    lower bound of the slope keeps their order.
 
     Args:
         is_cry: bool array of shape (clips,), of validation clips.
         tracks: The log-odds of each clip's windows.
-        settings: How events are made of the probabilities of windows.
-        prior: Share of recordings that are of crying where the detector will listen, in (0, 1); that of the
-            clips by default. Clips are weighted to make up such shares.
+        settings: How events are derived from the probabilities of windows.
+        prior: Expected share of recordings with crying in use, in (0, 1); that of the clips by default. Clips
+            are weighted to match it.
     """
-    # Platt's targets: as if each side had seen one clip of the other kind more.
+    # Platt's targets: as if each class had one more clip of the other class.
     cry, other = is_cry.sum(), (~is_cry).sum()
     soft = np.where(is_cry, (cry + 1) / (cry + 2), 1 / (other + 2))
     weights = np.ones(len(is_cry))
@@ -223,20 +224,20 @@ def report(
 ) -> dict[str, Any]:
     """Measures calibrated clip scores, over all clips and for each source.
 
-    Intervals are percentiles of 1,000 bootstrap replicates that draw groups, not clips: clips of one
-    household or uploader are alike, and count as one observation. Scores tie often after
-    quantisation; scikit-learn's curves treat ties as such.
+    Intervals are percentiles of 1,000 bootstrap replicates that resample groups, not clips: clips of one
+    household or uploader are similar, and count as one observation. Scores are often tied after
+    quantisation; tied clips share one point of each curve.
 
     Args:
         clips: Labelled clips.
-        scores: Their probabilities, of shape (clips,).
+        scores: Probabilities of the clips, of shape (clips,).
         threshold: The threshold that the model ships with.
-        prior: Share of crying for which the probabilities hold; that of the clips by default.
+        prior: Share of crying for which the probabilities are calibrated; that of the clips by default.
         progress: Whether to show a progress bar.
 
     Returns:
-        ``threshold``, ``all`` and ``by_source``; the latter two give the counts of clips and groups
-        and, for every metric that the clips allow, ``value``, ``low`` and ``high``.
+        ``threshold``, ``all`` and ``by_source``; the latter two contain the counts of clips and groups and,
+        for every metric that can be computed, ``value``, ``low`` and ``high``.
     """
     every = {"": list(clips)} | {source: [] for source in sorted({clip.source for clip in clips})}
     for clip in clips:
@@ -250,7 +251,7 @@ def report(
 
 
 def method(split: str) -> dict[str, Any]:
-    """Returns how the figures of `report` were obtained, for the record."""
+    """Returns a description of how the figures of `report` are obtained."""
     return {
         "split": split,
         "clip_score": "the highest threshold at which the clip raises an event",
@@ -260,7 +261,7 @@ def method(split: str) -> dict[str, Any]:
 
 
 def classification_method(split: str) -> dict[str, Any]:
-    """Returns how the figures of `classification_report` were obtained, for the record."""
+    """Returns a description of how the figures of `classification_report` are obtained."""
     return {
         "split": split,
         "clip_score": "the mean probability of the clip's windows",
@@ -271,25 +272,25 @@ def classification_method(split: str) -> dict[str, Any]:
 def classification_report(
     clips: Sequence[Clip], probabilities: Float64, task: Task, *, progress: bool = False
 ) -> dict[str, Any]:
-    """Measures the probabilities that clips have each label, as `report` does crying.
+    """Measures clip probabilities of several labels, as `report` does for crying.
 
     Args:
         clips: Labelled clips.
-        probabilities: Of shape (clips, labels).
-        task: Without a group.
+        probabilities: Array of shape (clips, labels).
+        task: A task without a group.
         progress: Whether to show a progress bar.
 
     Returns:
         ``all`` and ``by_source`` with counts of clips and groups, and accuracy and macro F1 of exclusive
-        labels or macro AUC and average precision of independent ones; ``labels`` with metrics of each; and,
-        of exclusive ones, ``confusion``: how many clips of each label were taken for each, in their order.
+        labels or macro AUC and average precision of independent ones; ``labels`` with the metrics of each;
+        and, for exclusive labels, ``confusion``: the confusion matrix, a row for each label.
     """
     truth = label_matrix(clips, task)
     measure = metrics.exclusive if task.kind == "exclusive" else metrics.independent
     sources = sorted({clip.source for clip in clips})
 
     def measured(index: NDArray[np.int64]) -> tuple[dict[str, int], Intervals]:
-        # In one bootstrap: whatever is said of one label costs as much as what is said of all.
+        # One bootstrap for all: metrics of a single label cost as much as metrics of all labels.
         def at_once(weights: Float64) -> dict[tuple[str, str], float]:
             overall, of_labels = measure(truth[index], probabilities[index], weights)
             named = zip(("", *task.labels), (overall, *of_labels), strict=True)

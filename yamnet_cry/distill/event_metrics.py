@@ -1,4 +1,4 @@
-"""What events are worth to whoever waits for them: found in time, missed, raised for nothing."""
+"""Event-based metrics: detection latency, missed cries, false alarms, and errors of onsets and ends."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from yamnet_cry.events import Event, EventSettings, EventTracker
 from yamnet_cry.frontend import YAMNET
 
-#: An alarm so soon after the end of a cry is still for it: windows that hold its end go on for as long.
+#: An alarm within this time after the end of a cry still belongs to it: windows that contain its end last as
+#: long.
 GRACE_SECONDS = YAMNET.patch_seconds
 
 Stretch = tuple[float, float]
@@ -15,15 +16,15 @@ Stretch = tuple[float, float]
 def alarm_times(
     probabilities: Iterable[float], threshold: float, settings: EventSettings | None = None
 ) -> list[float]:
-    """Returns when a live detector would have said that an event began, in seconds.
+    """Returns when a live detector would have reported the start of each event, in seconds.
 
-    That is at the end of the window with which the event became known, not at the event's own start,
-    which lies before it.
+    That is at the end of the window in which the event was detected, not at the event's start, which is
+    earlier.
 
     Args:
-        probabilities: One a window, every 0.48 s, in [0, 1].
+        probabilities: One probability per window, every 0.48 s, in [0, 1].
         threshold: Average probability that starts an event.
-        settings: How events are made; the defaults if None.
+        settings: How events are derived; the defaults if None.
 
     Examples:
         >>> alarm_times([0, 0, 1, 1, 1, 0, 0, 0], 0.5)
@@ -41,11 +42,11 @@ def alarm_times(
 
 @dataclass(frozen=True)
 class Alarms:
-    """What the alarms in a recording were for.
+    """The alarms in a recording, assigned to cries.
 
     Attributes:
-        latencies: For each cry the seconds from its onset to its first alarm, None if it had none.
-        false: The alarms that belong to no cry, in seconds.
+        latencies: For each cry, the seconds from its onset to its first alarm, or None if it had none.
+        false: Times of the false alarms, in seconds.
     """
 
     latencies: tuple[float | None, ...]
@@ -53,19 +54,19 @@ class Alarms:
 
     @property
     def found(self) -> int:
-        """How many cries had an alarm."""
+        """Number of cries with an alarm."""
         return sum(latency is not None for latency in self.latencies)
 
 
 def judged_alarms(cries: Sequence[Stretch], alarms: Sequence[float]) -> Alarms:
-    """Tells alarms for crying from false ones.
+    """Separates true alarms from false ones.
 
-    A cry is found if an alarm is raised from its onset on, and no later than `GRACE_SECONDS` after its end.
-    One that was raised before does not count, even if its event lasts into the cry.
+    A cry is found if an alarm is raised between its onset and `GRACE_SECONDS` after its end. An earlier alarm
+    does not count, even if its event lasts into the cry.
 
     Args:
-        cries: Onset and end of each, in seconds; they do not overlap.
-        alarms: When alarms were raised, in seconds, rising.
+        cries: Onset and end of each cry, in seconds, without overlaps.
+        alarms: Times of the alarms, in seconds, in increasing order.
 
     Examples:
         >>> judged_alarms([(10.0, 15.0), (30.0, 31.0)], [9.0, 12.4, 14.0])
@@ -87,12 +88,12 @@ def judged_alarms(cries: Sequence[Stretch], alarms: Sequence[float]) -> Alarms:
 
 @dataclass(frozen=True)
 class OnsetCounts:
-    """How many events began when a cry did.
+    """Counts of events matched to cries by onset.
 
     Attributes:
-        matched: Pairs of a cry and an event whose onsets are close, each in one pair.
-        cries: How many cries there were.
-        events: How many events there were.
+        matched: Number of pairs of a cry and an event with close onsets; each is in at most one pair.
+        cries: Number of cries.
+        events: Number of events.
     """
 
     matched: int
@@ -104,7 +105,7 @@ class OnsetCounts:
 
     @property
     def error_rate(self) -> float:
-        """Cries without an event and events without a cry, as a share of the cries; above 1 at worst."""
+        """Number of unmatched cries and unmatched events, divided by the number of cries; may exceed 1."""
         return (self.cries + self.events - 2 * self.matched) / self.cries
 
     @property
@@ -117,9 +118,9 @@ def onset_counts(cries: Sequence[Stretch], events: Sequence[Event], collar: floa
     """Counts events that begin within a collar of a cry's onset, as DCASE's event-based metrics do.
 
     Args:
-        cries: Onset and end of each, in seconds.
-        events: What was detected.
-        collar: Greatest distance of the onsets, in seconds.
+        cries: Onset and end of each cry, in seconds.
+        events: The detected events.
+        collar: Maximum distance between onsets, in seconds.
 
     Examples:
         >>> events = [Event(10.4, 14.0, 1.0, 1.0), Event(20.0, 21.0, 1.0, 1.0)]
@@ -127,7 +128,7 @@ def onset_counts(cries: Sequence[Stretch], events: Sequence[Event], collar: floa
         >>> counts.error_rate, round(counts.f1, 2)
         (1.0, 0.67)
     """
-    # In the order of time, and with one collar for all, taking the first that fits gives the most pairs.
+    # With onsets in order of time and one collar for all, greedy matching gives the most pairs.
     waiting = sorted(event.start for event in events)
     matched = 0
     for onset, _ in sorted(cries):
@@ -139,11 +140,11 @@ def onset_counts(cries: Sequence[Stretch], events: Sequence[Event], collar: floa
 
 
 def bound_errors(cries: Sequence[Stretch], events: Sequence[Event]) -> list[Stretch]:
-    """Returns how far events are off, for every cry that overlaps with one.
+    """Returns the errors of event onsets and ends, for every cry that overlaps an event.
 
     Returns:
-        For each such cry, start of its first event less its onset, and end of its last event less its
-        end, in seconds: negative is too early.
+        For each such cry, start of its first event minus its onset, and end of its last event minus its
+        end, in seconds; negative values are too early.
 
     Examples:
         >>> bound_errors([(10.0, 15.0), (20.0, 21.0)], [Event(10.4, 12.0, 1, 1), Event(13.0, 15.5, 1, 1)])

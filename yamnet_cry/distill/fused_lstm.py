@@ -1,4 +1,4 @@
-"""An LSTM as one operator of TFLite: Keras 3 would leave a loop, which no microcontroller runs."""
+"""Converts an LSTM to one TFLite operator: Keras 3 exports a loop, which microcontrollers cannot run."""
 
 import tempfile
 import uuid
@@ -14,12 +14,15 @@ def to_int8(model: keras.Model, representative_dataset: Callable[[], Iterator[li
     """Quantises a student of an LSTM, a mean over time and dense layers, as `quantize.to_int8` does others.
 
     Args:
-        model: The student, layers one after the other.
-        representative_dataset: Gives float32 patches, each in a list and of shape (1, frames, bands, 1).
+        model: The student, a sequence of layers.
+        representative_dataset: Yields lists of one float32 patch of shape (1, frames, bands, 1).
+
+    Returns:
+        The bytes of the ``.tflite`` file.
     """
     import tensorflow as tf
 
-    # Constants, for the converter does not follow variables into the function of the LSTM.
+    # As constants, because the converter does not follow variables into the function of the LSTM.
     weights = {layer.name: layer.get_weights() for layer in model.layers}
 
     def said(patches: Any) -> Any:
@@ -40,7 +43,7 @@ def to_int8(model: keras.Model, representative_dataset: Callable[[], Iterator[li
         said, autograph=False, input_signature=[tf.TensorSpec(shape, tf.float32, name="log_mel")]
     )
     with tempfile.TemporaryDirectory() as folder:
-        # Only of a SavedModel does the converter read what a function implements.
+        # The converter reads `api_implements` only from a SavedModel.
         tf.saved_model.save(module, folder, signatures=module.said.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -52,10 +55,10 @@ def to_int8(model: keras.Model, representative_dataset: Callable[[], Iterator[li
 
 
 def _lstm(tf: Any, x: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
-    """Gives what an LSTM says at each step, by a function that the converter knows as such.
+    """Returns the output of an LSTM at each step, computed by a function that the converter recognises.
 
-    It knows it by the attribute ``api_implements``, and by the order of arguments and results: those of the
-    LSTM of Keras 2 (TensorFlow, compiler/mlir/lite/utils/lstm_utils.cc).
+    The converter recognises it by the attribute ``api_implements``, and by the order of arguments and
+    results, which is that of the LSTM of Keras 2 (TensorFlow, compiler/mlir/lite/utils/lstm_utils.cc).
     """
     steps, units = x.shape[1], recurrent.shape[0]
 

@@ -1,4 +1,4 @@
-"""What a model hears in a clip of a corpus."""
+"""Runs a model on a clip of a corpus."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ from yamnet_cry.frontend import YAMNET
 
 
 def hear(classifier: Classifier, clip: Clip) -> Float64:
-    """Lets a model hear a clip.
+    """Runs a model on a clip.
 
     Returns:
-        float64 of shape (n,): of a detector the probability that a baby cries in it, and 1 if there is an
-        event; of any other model the probability of each label.
+        float64 of shape (n,): for a detector, the probability of crying, and 1 if there is an event, else 0;
+        for any other model, the probability of each label.
 
     Raises:
-        AudioError: If it cannot be read.
+        AudioError: If the clip cannot be read.
     """
     audio = clip.read(), YAMNET.sample_rate
     if not classifier.config.task.group:
@@ -27,7 +27,7 @@ def hear(classifier: Classifier, clip: Clip) -> Float64:
 
 
 def as_detector(classifier: Classifier) -> CryDetector:
-    """Returns a model of crying as a detector, which it may be already."""
+    """Returns a model of crying as a detector; a detector is returned unchanged."""
     if isinstance(classifier, CryDetector):
         return classifier
     return CryDetector(classifier.config, classifier.model, classifier.context)

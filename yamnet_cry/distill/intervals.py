@@ -1,4 +1,4 @@
-"""Intervals around what was counted: rates, shares, and anything that comes in groups."""
+"""Confidence intervals of rates, of shares, and of statistics of grouped observations."""
 
 import math
 from collections.abc import Callable, Hashable, Sequence
@@ -19,8 +19,8 @@ def poisson(count: int, exposure: float) -> dict[str, float]:
     """Returns a rate with its exact interval (Garwood 1936).
 
     Args:
-        count: How often something happened.
-        exposure: In how many hours, or any other unit; positive.
+        count: Number of events.
+        exposure: Length of observation, in hours or any other unit; positive.
 
     Returns:
         ``value``, ``low`` and ``high``, all per unit.
@@ -41,8 +41,8 @@ def share(count: int, total: int) -> dict[str, float]:
     """Returns a share with its score interval (Wilson 1927).
 
     Args:
-        count: How many have a property.
-        total: Of how many; positive.
+        count: Number of observations with a property.
+        total: Number of all observations; positive.
 
     Examples:
         >>> {name: round(value, 3) for name, value in share(1, 10).items()}
@@ -52,7 +52,7 @@ def share(count: int, total: int) -> dict[str, float]:
     value = count / total
     middle = (value + z2 / (2 * total)) / (1 + z2 / total)
     half = (z2 * (value * (1 - value) / total + z2 / (4 * total**2))) ** 0.5 / (1 + z2 / total)
-    # Rounding leaves 0 and 1 a hair outside their own intervals.
+    # Rounding may leave 0 and 1 just outside their own intervals.
     return {
         "value": value,
         "low": max(0.0, min(value, middle - half)),
@@ -63,11 +63,12 @@ def share(count: int, total: int) -> dict[str, float]:
 def all_over_groups(
     groups: Sequence[str], measure: Callable[[NDArray[np.float64]], dict[Name, float]]
 ) -> dict[Name, dict[str, float]]:
-    """Returns several statistics at once, each as `over_groups` does one; those that are NaN are left out.
+    """Returns several statistics, each with an interval as in `over_groups`; leaves out those that are NaN.
 
     Args:
         groups: The group of each observation.
-        measure: Takes how often each observation counts, and gives statistics by name.
+        measure: Takes the weight of each observation, float64 of shape (observations,), and returns
+            statistics by name.
     """
     names, group_of = np.unique(groups, return_inverse=True)
     values = {name: value for name, value in measure(np.ones(len(group_of))).items() if not np.isnan(value)}
@@ -88,14 +89,14 @@ def all_over_groups(
 
 
 def over_groups(groups: Sequence[str], statistic: Callable[[NDArray[np.float64]], float]) -> dict[str, float]:
-    """Returns a statistic with its bootstrap interval, for observations that come in groups.
+    """Returns a statistic with its bootstrap interval, for grouped observations.
 
-    Observations of one group are alike, so replicates draw groups, not observations.
+    Observations of one group are similar, so replicates resample groups, not observations.
 
     Args:
         groups: The group of each observation.
-        statistic: Takes how often each observation counts, float64 of shape (observations,); what it
-            cannot tell for a draw is NaN, and left out.
+        statistic: Takes the weight of each observation, float64 of shape (observations,), and returns a
+            number, or NaN if it is undefined for a replicate, which is then left out.
 
     Examples:
         >>> found = np.array([1.0, 1.0, 0.0, 0.0])

@@ -1,4 +1,4 @@
-"""The teacher pass on a cluster, into partitions of logits that any later run reads."""
+"""The teacher pass on a cluster, which writes partitions of logits for later runs."""
 
 import hashlib
 import os
@@ -26,11 +26,11 @@ _LOGITS = "logits"
 
 @dataclass(frozen=True)
 class Found:
-    """What partitions say of clips.
+    """The contents of partitions for a list of clips.
 
     Attributes:
-        known: What each teacher says, in their order.
-        readable: The clips without those that could not be read.
+        known: The logits of each teacher, in the order of the teachers.
+        readable: The clips that could be read.
     """
 
     known: list[Known]
@@ -49,23 +49,23 @@ def found(
     progress: bool = True,
     tell: Callable[[Progress], object] | None = None,
 ) -> Found:
-    """Reads what partitions say of clips, after a cluster, if there is one, has asked about all others.
+    """Reads the logits of clips from partitions, after a cluster, if given, has computed the missing ones.
 
     Args:
-        cluster: See `engine.connected`; None to take what there is.
-        clips: The corpus, and what is made of it; every machine must be able to read it.
-        teachers: As they are here.
-        makers: Make each of them on other machines; can be pickled.
+        cluster: See `engine.connected`; None to read existing partitions only.
+        clips: The corpus and its views; every machine must be able to read them.
+        teachers: The teachers, loaded in this process.
+        makers: Functions that load each teacher on other machines; must be picklable.
         front_end: Pads clips.
-        folder: Path or URL of the partitions, which every machine sees; `clip_pass.default_partitions` by
-            default.
-        clips_per_partition: So many are asked about again when a process dies.
+        folder: Path or URL of the partitions, accessible from every machine; `clip_pass.default_partitions`
+            by default.
+        clips_per_partition: Clips per partition; at most this many are run again when a process dies.
         progress: Whether to show progress bars.
-        tell: Called now and then with how far the cluster is, if anybody wants to know.
+        tell: Called regularly with the progress of the cluster, if given.
 
     Raises:
-        YamnetCryError: If the cluster, a teacher on it or the partitions cannot be used. What is done stays
-            done.
+        YamnetCryError: If the cluster, a teacher on it or the partitions cannot be used. Finished partitions
+            are kept.
     """
     partitions = [partitions_of(teacher.fingerprint, folder) for teacher in teachers]
     if cluster is not None:
@@ -96,19 +96,19 @@ def _rows_of(rows: Rows, labels: int, clip: Clip) -> Float32 | None:
 
 
 def as_matrix(rows: pa.Array, labels: int) -> Float32:
-    """Returns logits of a partition as float32 of shape (rows, labels)."""
+    """Converts logits of a partition to float32 of shape (rows, labels)."""
     values = rows.flatten().to_numpy(zero_copy_only=False)
     return values.astype(np.float32).reshape(-1, labels)
 
 
 def as_rows(logits: Float32) -> pa.Array:
-    """Returns logits of shape (rows, labels) as a column of lists of float16."""
+    """Converts logits of shape (rows, labels) to a column of float16 lists."""
     values = in_half_precision(logits).astype(np.float16)
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 
 class _Labeller:
-    """Asks a teacher, in a process of the cluster."""
+    """Runs a teacher, in a process of the cluster."""
 
     def __init__(self, make: Callable[[], Teacher], fingerprint: str, front_end: FrontEnd) -> None:
         self._teacher, self._front_end = make(), front_end

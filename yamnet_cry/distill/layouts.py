@@ -1,4 +1,4 @@
-"""What the rows of a manifest, of folders and of a dataset in AudioSet's layout say of clips."""
+"""Reads clips from the rows of a manifest, from class folders, and from datasets in AudioSet's layout."""
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
@@ -12,17 +12,17 @@ from yamnet_cry.task import Task
 
 MANIFEST = "manifest.csv"
 
-#: What a dataset in AudioSet's layout has for each clip.
+#: Required columns of a dataset in AudioSet's layout.
 AUDIOSET_COLUMNS = ("video_id", "audio", "labels")
 
-#: What its splits are called, and what they are here.
+#: Maps names of splits on the Hub to `corpus.SPLITS`.
 HUB_SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 
 _REQUIRED_COLUMNS = ("file", "split", "group")
-# What stands between the labels of a clip that has several.
+# Separates the labels of a clip with several.
 _BETWEEN_LABELS = ";"
 
-#: Returns what reads a clip, see `corpus.Clip.open`, or says why a file cannot be meant.
+#: Takes the name of a file and returns a function for `corpus.Clip.open`, or raises a ValueError.
 Opener = Callable[[str], Callable[[], audio.AudioSource]]
 
 
@@ -30,15 +30,15 @@ def from_manifest(lines: Iterable[str], name: str, source: str, task: Task, open
     """Lists the clips of a manifest.
 
     Args:
-        lines: Of the file.
-        name: What messages call it.
-        source: Where clips come from that do not say so.
-        task: What the labels are for.
-        opener: Takes the name of a file in the manifest, and raises a ValueError if there is none.
+        lines: Lines of the file.
+        name: Name of the manifest in messages.
+        source: Source of clips whose row names none.
+        task: The task that the labels are for.
+        opener: Takes the name of a file in the manifest, and raises a ValueError if it does not exist.
 
     Raises:
-        CorpusError: If it cannot be used as it stands.
-        csv.Error: If it is no CSV.
+        CorpusError: If the manifest is not valid.
+        csv.Error: If it is not CSV.
     """
     reader = csv.DictReader(lines)
     rows, columns = list(reader), reader.fieldnames or []
@@ -84,17 +84,19 @@ def _from_row(
 def from_class_folders(
     names: Sequence[str], folder: str, source: str, task: Task, opener: Opener
 ) -> list[Clip]:
-    """Lists the clips of one folder a class: files in it are groups of their own, folders within it groups.
+    """Lists the clips of a corpus with one folder per class.
+
+    Each subfolder of a class's folder is a group, and so is each file directly in the class's folder.
 
     Args:
-        names: Of the audio files within the folder, with ``/`` between the parts.
-        folder: What messages call it.
-        source: Where all clips come from.
-        task: What the labels are for.
+        names: Paths of the audio files relative to the folder, with ``/`` between the parts.
+        folder: Name of the folder in messages.
+        source: Source of all clips.
+        task: The task that the labels are for.
         opener: Takes one of the names.
 
     Raises:
-        CorpusError: If there are none.
+        CorpusError: If there are no clips.
     """
     if not names:
         wanted = (
@@ -115,10 +117,10 @@ def from_class_folders(
 
 
 def check_audioset(source: str, split: str, columns: Sequence[str]) -> None:
-    """Refuses a dataset that is not in AudioSet's layout.
+    """Rejects a dataset that is not in AudioSet's layout.
 
     Raises:
-        CorpusError: If it lacks a column, or has a split of another name.
+        CorpusError: If a column is missing, or the name of the split is not in `HUB_SPLITS`.
     """
     missing = [column for column in AUDIOSET_COLUMNS if column not in columns]
     if missing:
@@ -141,9 +143,9 @@ def from_audioset(
 
     Args:
         rows: ``video_id`` and ``labels``, the ids of AudioSet's classes, of each clip.
-        split: As it is called here.
-        source: Where all clips come from.
-        task: What the labels are for.
+        split: One of `corpus.SPLITS`.
+        source: Source of all clips.
+        task: The task that the labels are for.
         opener: Takes the number of a row.
     """
     names = dict(zip(class_ids(), class_names(), strict=True))
@@ -161,7 +163,7 @@ def from_audioset(
 
 
 def _meant(words: Sequence[str], task: Task) -> tuple[str, ...]:
-    """Leaves out, of a task with a target, words for anything else: such clips count as unlabelled."""
+    """For a task with a target, drops all other labels, so that such clips count as unlabelled."""
     return tuple(word for word in words if not task.group or word in task.clip_labels)
 
 
@@ -169,12 +171,12 @@ def _of_audioset(names: Sequence[str], task: Task) -> tuple[str, ...]:
     if task.group:
         target, other = task.clip_labels
         return (target,) if set(names) & set(task.group) else (other,)
-    # AudioSet says what else there is in a clip; a task of some of its classes does not ask.
+    # AudioSet labels other sounds of a clip as well; a task of some of its classes ignores them.
     return tuple(name for name in names if not task.labels or name in task.labels)
 
 
 def with_validation(clips: list[Clip]) -> list[Clip]:
-    """Takes validation clips from the training split of a corpus that comes without any."""
+    """Takes validation clips from the training split if a corpus has none."""
     if any(clip.split == "val" for clip in clips):
         return clips
     dealt = split_groups((clip.group, clip.labels) for clip in clips if clip.split == "train")

@@ -12,7 +12,7 @@ from yamnet_cry.distill.windows import Opinion
 from yamnet_cry.errors import RecipeError
 from yamnet_cry.task import Task
 
-#: What labels say of a window: whether the group is heard, which label is, or which labels are.
+#: Type of window labels: whether the group is present, which one label is, or which labels are.
 Hard = Literal["group", "exclusive", "independent"]
 
 _SETTINGS = (
@@ -32,41 +32,43 @@ _SETTINGS = (
 
 @keras.saving.register_keras_serializable(package="yamnet_cry")
 class DistillationLoss(keras.losses.Loss):
-    """Compares a student's logits with its teachers', and with labels.
+    """The loss of a student's logits against its teachers' logits and against labels.
 
-    **Soft part.** Teachers such as YAMNet give independent sigmoids, so there is more than one way to match
-    them:
+    **Soft part.** Teachers such as YAMNet have independent sigmoid outputs, so there are several ways to
+    match them:
 
-    * ``raw_sigmoid``: KL divergence of softmax(student) from the teacher's sigmoids as they are,
-      though they do not add up to 1; the published reference model was trained so. Its gradient
-      weighs each window by the sum of its sigmoids.
+    * ``raw_sigmoid``: KL divergence of softmax(student) from the teacher's sigmoids, although they do not sum
+      to 1; the published reference model was trained with it. Its gradient weights each window by the sum of
+      its sigmoids.
     * ``softmax``: KL divergence of softmax(student) from softmax(teacher).
     * ``sigmoid``: binary cross-entropy of each class, averaged over classes.
 
-    Of a teacher that itself gives a softmax, such as a student, that stands where its sigmoids would.
+    For a teacher with a softmax output, such as a student, the softmax replaces the sigmoids.
 
-    Of several teachers, the weighted mean counts. Teachers that tell other labels apart than the student are
-    matched through its second head, whose logits follow the first's.
+    The soft part is the weighted mean over teachers. Teachers whose labels differ from the student's are
+    matched through its second head, whose logits follow those of the first.
 
-    **Hard part.** By what labels say: ``group`` is binary cross-entropy of the student's own score, the sum
-    of softmax over the group; ``exclusive`` is cross-entropy, with label smoothing; ``independent`` is binary
-    cross-entropy, averaged over the labels that are known. Windows of which nobody knows anything count 0.
+    **Hard part.** Depends on the type of labels: ``group`` is binary cross-entropy of the student's own
+    score, the sum of softmax over the group; ``exclusive`` is cross-entropy, with label smoothing;
+    ``independent`` is binary cross-entropy, averaged over the known labels. It is 0 for windows without
+    known labels.
 
-    The whole is ``label_weight * hard + (1 - label_weight) * temperature**2 * soft``.
+    The total is ``label_weight * hard + (1 - label_weight) * temperature**2 * soft``.
 
     Args:
-        hard: One of the three.
-        classes: How many labels the student tells apart.
-        group: The places of the group's labels, for ``group``.
-        teachers: The weight of each teacher; may be empty, and only labels count then.
-        kinds: Whether each teacher is ``exclusive``, a softmax, or ``independent``, as all are by default.
-        teacher_classes: How many labels the teachers tell apart; the student's by default.
+        hard: Type of labels.
+        classes: Number of the student's labels.
+        group: Indices of the group's labels, for ``group``.
+        teachers: Weight of each teacher; if empty, the loss uses labels alone.
+        kinds: Whether each teacher is ``exclusive`` (softmax) or ``independent`` (sigmoids); all are
+            ``independent`` by default.
+        teacher_classes: Number of the teachers' labels; that of the student by default.
         second_head: Whether teachers are matched through a second head.
-        target: What is matched of them.
-        temperature: Divides both logits; the loss is multiplied by its square, which keeps the size
-            of gradients (Hinton et al. 2015, arXiv:1503.02531).
+        target: How teachers' logits become targets.
+        temperature: Divides the logits of teacher and student; the loss is multiplied by its square, which
+            keeps the size of gradients (Hinton et al. 2015, arXiv:1503.02531).
         label_weight: Weight of labels, in [0, 1].
-        label_smoothing: Share of exclusive labels that goes to all of them alike, in [0, 1).
+        label_smoothing: Label smoothing for exclusive labels, in [0, 1).
 
     Raises:
         RecipeError: If the target is unknown, the temperature not positive or the weight not in [0, 1].
@@ -114,13 +116,13 @@ class DistillationLoss(keras.losses.Loss):
     def of(
         cls, task: Task, settings: Loss, teachers: Sequence[Opinion], teacher_labels: Sequence[str]
     ) -> "DistillationLoss":
-        """Makes the loss of a task.
+        """Creates the loss of a task.
 
         Args:
-            task: What the student tells apart.
-            settings: Of the recipe.
-            teachers: Those of windows.
-            teacher_labels: In what labels they are matched.
+            task: The student's task.
+            settings: The section ``loss`` of the recipe.
+            teachers: Teachers with the role ``windows``.
+            teacher_labels: The labels in which teachers are matched.
         """
         return cls(
             "group" if task.group else task.kind,
@@ -140,10 +142,10 @@ class DistillationLoss(keras.losses.Loss):
         """Returns the loss of each window.
 
         Args:
-            y_true: The logits of each teacher, one after the other, and what labels say: a column for
-                ``group``, one for each class else; probabilities, or -1 where nobody knows. Labels are read
-                if they have weight.
-            y_pred: The student's logits, and those of its second head if it has one.
+            y_true: The logits of each teacher, concatenated, followed by labels: one column for ``group``,
+                otherwise one per class; probabilities, or -1 if unknown. Labels are ignored if
+                ``label_weight`` is 0.
+            y_pred: The student's logits, followed by those of its second head if it has one.
         """
         y_true = ops.cast(y_true, y_pred.dtype)
         width = self.teacher_classes
@@ -189,5 +191,5 @@ class DistillationLoss(keras.losses.Loss):
         return ops.where(labels < 0, ops.zeros_like(losses), losses)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what Keras needs to load a compiled student again."""
+        """Returns the configuration from which Keras loads a compiled student."""
         return {**super().get_config(), **{name: getattr(self, name) for name in _SETTINGS}}

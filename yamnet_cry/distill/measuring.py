@@ -1,4 +1,4 @@
-"""What a finished student is measured by: calibrated on validation, reported on test, beside its teacher."""
+"""Evaluates a finished student and its teacher: calibration on validation clips, reports on test clips."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -32,12 +32,12 @@ _SPLITS = ("val", "test")
 
 @dataclass(frozen=True)
 class Measured:
-    """A student that was measured.
+    """The evaluation of a student.
 
     Attributes:
-        config: Its configuration, with the calibration of a detector.
+        config: Configuration of the student; for a detector, with its calibration.
         results: ``evaluation``, how the figures were obtained, and ``models``, the report of each.
-        draw: Draws the test clips to a PNG.
+        draw: Writes plots of the evaluation to a PNG.
     """
 
     config: ModelConfig
@@ -57,17 +57,17 @@ def measure(
     previous: CryDetector | None = None,
     progress: bool = True,
 ) -> Measured:
-    """Measures a student in INT8 and in full precision, and its teacher, on the same clips in the same way.
+    """Evaluates a student in INT8 and in full precision, and its teacher, on the same clips.
 
     Args:
         clips: The corpus.
-        windows: What the teachers say of it, and the spectrograms of its clips.
-        student: In Keras.
-        config: Of the student; its calibration and recall are not looked at.
-        tflite: The student as TFLite.
-        context: The context network over it, in Keras and quantised, if it has one.
+        windows: Spectrograms and teachers' logits of the clips.
+        student: The student in Keras.
+        config: Configuration of the student; its calibration and recall are ignored.
+        tflite: The student in TFLite.
+        context: The context network, in Keras and quantised, if there is one.
         prior: Share of crying for which the detector is calibrated; that of the validation clips by default.
-        previous: A detector to measure beside it, of the same front end.
+        previous: Another detector to evaluate for comparison, with the same front end.
         progress: Whether to show progress bars.
     """
     if config.task.group:
@@ -78,7 +78,7 @@ def measure(
 
 
 def _predicted(network: keras.Model, windows: Windows) -> Iterator[tuple[Clip, Float32]]:
-    """Yields what a network says of the windows of each labelled clip of validation and test."""
+    """Yields each labelled clip of validation and test, with a network's output for its windows."""
     used = np.flatnonzero(windows.in_split("val") | windows.in_split("test"))
     rows = chain.from_iterable(
         network.predict(windows.patches(used[block]), batch_size=256, verbose=0)
@@ -94,7 +94,7 @@ def _predicted(network: keras.Model, windows: Windows) -> Iterator[tuple[Clip, F
 def _in_full_precision(
     windows: Windows, student: keras.Model, context: keras.Model | None, task: Task
 ) -> dict[str, list[Track]]:
-    """Returns the log-odds of every labelled clip of validation and test, as Keras gives them."""
+    """Returns the log-odds of the windows of every labelled clip of validation and test, from Keras."""
     tracks: dict[str, list[Track]] = {split: [] for split in _SPLITS}
     if context is None:
         for clip, logits in _predicted(student, windows):
@@ -106,7 +106,7 @@ def _in_full_precision(
 
 
 def _teacher(windows: Windows, labels: tuple[str, ...]) -> Opinion | None:
-    """Returns the first teacher of windows that knows the labels."""
+    """Returns the first teacher of windows that has all the labels, or None."""
     return next((each for each in windows.of("windows") if set(labels) <= set(each.labels)), None)
 
 
@@ -131,7 +131,7 @@ def _detector(
             [task.score(teacher.of_labels(task.labels, block)) for block in blocks(len(windows))]
         )
         if teacher.kind == "independent":
-            # Their sum reaches 2; calibration takes scores up to 1.
+            # The sum of sigmoids is up to 2; calibration takes scores up to 1.
             window_scores["teacher_sigmoid"] = teacher_score(teacher, task) * np.float32(0.5)
     tracks: dict[str, dict[str, list[Track]]] = {
         name: {split: windows.by_clip(log_odds(values), split) for split in splits}

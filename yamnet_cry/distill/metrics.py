@@ -1,6 +1,6 @@
 """Metrics of clips, for a task with a group, for exclusive and for independent labels.
 
-Every one takes how often each clip counts, so that a bootstrap over groups can draw them.
+Each takes the weight of every clip, so that a bootstrap can resample groups.
 """
 
 import math
@@ -25,17 +25,17 @@ def detection(
     weights: Float64 | None = None,
     prior: float | None = None,
 ) -> dict[str, float]:
-    """Computes the metrics that the clips allow.
+    """Computes the metrics of a detector.
 
-    Without any cry there is only the false positive rate, without any other clip only the recall.
+    Without clips of crying, only the false positive rate is defined; without other clips, only the recall.
 
     Args:
         is_cry: bool array of shape (clips,).
         scores: float array of shape (clips,), in [0, 1].
-        threshold: Score from which a clip counts as crying.
-        weights: How often each clip counts.
+        threshold: Score at or above which a clip is classified as crying.
+        weights: Weight of each clip; 1 by default.
         prior: Share of crying for which scores are calibrated; that of the clips by default. The calibration
-            error is that of clips weighted to it.
+            error is computed with clips weighted to it.
 
     Returns:
         Metrics by name, all in [0, 1].
@@ -51,7 +51,7 @@ def detection(
     alarms = _caught(~is_cry, scores, weights, threshold)
     metrics: dict[str, float] = {}
     if cry and other:
-        # Every point at which the counts change, from the highest threshold, which catches nothing, down.
+        # All points at which the counts change, from the highest threshold, with no detections, down.
         fpr, tpr, thresholds = roc_curve(is_cry, scores, weights)
         f1 = _f1(tpr * cry, fpr * other, cry)
         precision = tpr[1:] * cry / (tpr[1:] * cry + fpr[1:] * other)
@@ -66,7 +66,7 @@ def detection(
         metrics["precision"] = caught / (caught + alarms) if caught + alarms else 0.0
         expected = weights if prior is None else at_prior(is_cry, weights, prior)
         metrics["calibration_error"] = expected_calibration_error(is_cry, scores, expected)
-        # Rounding leaves a recall of exactly 94 % a hair below it.
+        # Rounding may leave a recall of exactly 94 % just below it.
         metrics["fpr_at_94_recall"] = float(fpr[np.argmax(tpr >= RECALL - 1e-12)])
     if cry:
         metrics["recall"] = float(caught / cry)
@@ -78,8 +78,8 @@ def detection(
 def roc_curve(is_cry: Bools, scores: Float64, weights: Float64) -> tuple[Float64, Float64, Float64]:
     """Returns false positive rates, recalls and thresholds, from the highest threshold down.
 
-    It is scikit-learn's `roc_curve` without dropping points, in a tenth of the time, most of which goes there
-    into checking arguments: a bootstrap asks a thousand times.
+    Equals scikit-learn's `roc_curve` with ``drop_intermediate=False``, but takes a tenth of the time, because
+    it does not check arguments; a bootstrap calls it a thousand times.
 
     Examples:
         >>> fpr, tpr, thresholds = roc_curve(np.array([False, True]), np.array([0.2, 0.6]), np.ones(2))
@@ -89,7 +89,7 @@ def roc_curve(is_cry: Bools, scores: Float64, weights: Float64) -> tuple[Float64
     counted = np.flatnonzero(weights)
     order = counted[np.argsort(scores[counted], kind="stable")[::-1]]
     is_cry, scores, weights = is_cry[order], scores[order], weights[order]
-    # The last of each run of equal scores: no threshold lies between them.
+    # The last of each run of equal scores: no threshold separates them.
     last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
     caught, alarms = np.cumsum(weights * is_cry)[last], np.cumsum(weights * ~is_cry)[last]
     fpr, tpr = np.append(0.0, alarms / alarms[-1]), np.append(0.0, caught / caught[-1])
@@ -97,7 +97,7 @@ def roc_curve(is_cry: Bools, scores: Float64, weights: Float64) -> tuple[Float64
 
 
 def at_prior(is_cry: Bools, weights: Float64, prior: float) -> Float64:
-    """Returns weights of clips that make a share of them crying.
+    """Rescales weights of clips so that ``prior`` is the share of crying.
 
     Examples:
         >>> at_prior(np.array([True, False, False]), np.ones(3), 0.2).round(2).tolist()
@@ -108,9 +108,7 @@ def at_prior(is_cry: Bools, weights: Float64, prior: float) -> Float64:
 
 
 def expected_calibration_error(is_cry: Bools, probabilities: Float64, weights: Float64) -> float:
-    """Returns how far probabilities are from frequencies: the mean over ten bins of equal width, by weight.
-
-    Naeini et al. 2015.
+    """Returns the expected calibration error, over ten bins of equal width (Naeini et al. 2015).
 
     Examples:
         >>> expected_calibration_error(np.array([True, False]), np.array([0.5, 0.5]), np.ones(2))
@@ -130,15 +128,15 @@ def _f1(caught: Any, alarms: Any, cry: Any) -> Any:
 
 
 def exclusive(truth: Bools, probabilities: Float64, weights: Float64) -> Measured:
-    """Computes accuracy and macro F1, the mean of the F1 of every label that there are clips of.
+    """Computes accuracy and macro F1, the mean F1 of all labels with clips.
 
     Args:
-        truth: bool array of shape (clips, labels), with one label a clip.
-        probabilities: float array of the same shape; the highest one is the answer.
-        weights: How often each clip counts.
+        truth: bool array of shape (clips, labels), with one label per clip.
+        probabilities: float array of the same shape; the label with the highest one is predicted.
+        weights: Weight of each clip.
 
     Returns:
-        Both, and for each label its precision, recall and F1; NaN where there is nothing to divide by.
+        Accuracy and macro F1, and for each label its precision, recall and F1; NaN if undefined.
 
     Examples:
         >>> overall, labels = exclusive(np.eye(2, dtype=bool), np.array([[0.9, 0.1], [0.8, 0.2]]), np.ones(2))
@@ -159,15 +157,15 @@ def exclusive(truth: Bools, probabilities: Float64, weights: Float64) -> Measure
 
 
 def independent(truth: Bools, probabilities: Float64, weights: Float64) -> Measured:
-    """Computes AUC and average precision, each as the mean over labels that some clips have and others lack.
+    """Computes macro AUC and macro average precision, over labels that some clips have and others lack.
 
     Args:
-        truth: bool array of shape (clips, labels), with any number of labels a clip.
+        truth: bool array of shape (clips, labels), with any number of labels per clip.
         probabilities: float array of the same shape.
-        weights: How often each clip counts.
+        weights: Weight of each clip.
 
     Returns:
-        Both, and for each label its own; NaN where all clips that count have it, or none.
+        Both means, and both metrics of each label; NaN if all clips with weight have the label, or none.
 
     Examples:
         >>> independent(np.eye(2, dtype=bool), np.eye(2), np.ones(2))[0]
@@ -183,10 +181,10 @@ def independent(truth: Bools, probabilities: Float64, weights: Float64) -> Measu
 
 
 def _ranking(is_label: Bools, scores: Float64, weights: Float64) -> tuple[float, float]:
-    # As scikit-learn does, but without its checks: a bootstrap over hundreds of labels would take hours.
+    # As in scikit-learn, but without its checks, with which a bootstrap over hundreds of labels takes hours.
     order = np.argsort(-scores, kind="stable")
     is_label, scores, weights = is_label[order], scores[order], weights[order]
-    # Clips of the same score are taken together.
+    # Clips with the same score share one point.
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
     hits, others = np.cumsum(weights * is_label)[last], np.cumsum(weights * ~is_label)[last]
     counted = hits + others > 0
@@ -196,7 +194,7 @@ def _ranking(is_label: Bools, scores: Float64, weights: Float64) -> tuple[float,
 
 
 def confusion(truth: Bools, probabilities: Float64) -> NDArray[np.int64]:
-    """Counts clips by label and answer: int64 of shape (labels, labels), a row for each label.
+    """Computes the confusion matrix: int64 of shape (labels, labels), with true labels as rows.
 
     Examples:
         >>> confusion(np.eye(2, dtype=bool), np.array([[0.9, 0.1], [0.8, 0.2]])).tolist()

@@ -1,4 +1,4 @@
-"""False alarms an hour, counted in long recordings without crying."""
+"""False alarms per hour, counted in long recordings without crying."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,12 +18,12 @@ from yamnet_cry.frontend import YAMNET
 
 Track = Sequence[float] | NDArray[np.float64]
 
-#: Where the curve of false alarms against the threshold is taken, besides the threshold in use.
+#: Thresholds of the curve of false alarms, in addition to the detector's own threshold.
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def hours_of(tracks: Sequence[Track]) -> float:
-    """Returns the length of tracks with a probability every 0.48 s.
+    """Returns the total length in hours of tracks with a probability every 0.48 s.
 
     Examples:
         >>> hours_of([[0.0] * 7500, [0.0] * 3750])
@@ -38,12 +38,12 @@ def false_alarms(tracks: Sequence[Track], threshold: float, settings: EventSetti
 
 
 def threshold_for(tracks: Sequence[Track], settings: EventSettings, per_hour: float) -> float:
-    """Returns the lowest threshold, of those that make a difference, with no more false alarms than wanted.
+    """Returns the lowest threshold with at most a given rate of false alarms.
 
     Args:
         tracks: Probabilities of recordings without crying, one every 0.48 s.
-        settings: How events are made of them.
-        per_hour: False alarms an hour that are accepted.
+        settings: How events are derived from probabilities.
+        per_hour: Accepted false alarms per hour.
 
     Examples:
         >>> track = [0.0] * 7490 + [0.3] * 5 + [0.6] * 5
@@ -52,14 +52,14 @@ def threshold_for(tracks: Sequence[Track], settings: EventSettings, per_hour: fl
         1
     """
     accepted = per_hour * hours_of(tracks)
-    # Averages decide, so a threshold just above one of them is the next that changes anything.
+    # Events depend on moving averages, so only thresholds just above one of them need to be tried.
     levels = np.unique(np.concatenate([averages(track, settings.smoothing) for track in tracks]))[::-1]
 
     def too_many(rank: int) -> bool:
         return false_alarms(tracks, above(levels[rank]), settings) > accepted
 
-    # From the top down: a lower threshold gives more events only while they do not run into each other; at
-    # the bottom all is one.
+    # Search from the top down: the number of events grows with a lower threshold only until events merge;
+    # at the lowest threshold, everything is one event.
     good, bad = 0, 1
     while bad < len(levels) and not too_many(bad):
         good, bad = bad, 2 * bad
@@ -71,14 +71,16 @@ def threshold_for(tracks: Sequence[Track], settings: EventSettings, per_hour: fl
 
 
 def averages(track: Track, smoothing: int) -> NDArray[np.float64]:
-    """Returns the moving average that events are made of: of each window and those before it."""
+    """Returns the moving average that events are derived from, over each window and those before it."""
     values = np.asarray(track, np.float64)
     counts = np.minimum(np.arange(1, len(values) + 1), smoothing)
     return np.convolve(values, np.ones(smoothing))[: len(values)] / counts
 
 
 def peaks(track: Track, settings: EventSettings) -> NDArray[np.float64]:
-    """Returns the highest average of every ten seconds: thresholds at which false alarms come and go.
+    """Returns the highest moving average in every 20 windows (about ten seconds).
+
+    False alarms appear or disappear at thresholds near these values.
 
     Examples:
         >>> peaks([0.0] * 20 + [0.5, 0.7, 0.1], EventSettings()).round(2).tolist()
@@ -89,8 +91,8 @@ def peaks(track: Track, settings: EventSettings) -> NDArray[np.float64]:
 
 
 def above(level: float) -> float:
-    """Returns a threshold that a level just fails to reach."""
-    # Further away than the last bits, in which a moving average depends on the order of its sum.
+    """Returns a threshold just above a level."""
+    # By more than the rounding error of a moving average, which depends on the order of summation.
     return min(1.0, float(level) * (1 + 1e-9) + 1e-15)
 
 
@@ -98,16 +100,16 @@ def measure(detector: CryDetector, folder: Path, *, progress: bool = True) -> di
     """Counts the false alarms of a detector in a folder of long recordings without crying.
 
     Args:
-        detector: At its own threshold.
-        folder: With recordings of rooms, in it or in folders within it. Nobody may cry in them: every
-            event counts as a false alarm.
+        detector: The detector, used at its own threshold.
+        folder: Folder of recordings of rooms, searched recursively. They must not contain crying, because
+            every event counts as a false alarm.
         progress: Whether to show a progress bar.
 
     Returns:
         ``hours``, ``recordings``, ``threshold``, ``false_alarms``; ``false_alarms_per_hour`` with the exact
-        interval of a Poisson rate; ``by_recording`` with the hours and events of each; and ``curve``: at
-        other thresholds, the same rate, and ``recall``, the share of crying clips that still raise an
-        event on validation, where the model knows it.
+        interval of a Poisson rate; ``by_recording`` with the hours and events of each; and ``curve``: for
+        several thresholds, the same rate, and ``recall``, the share of crying validation clips that raise an
+        event, or None if the model does not record it.
 
     Raises:
         AudioError: If there are no recordings, or one cannot be read.
@@ -153,7 +155,7 @@ def measure(detector: CryDetector, folder: Path, *, progress: bool = True) -> di
 
 
 class _Advance:
-    """Moves a bar by what a recording's own progress says, which begins at 0 for each."""
+    """Updates a progress bar over all recordings from the progress of one, which starts at 0."""
 
     def __init__(self, bar: Any) -> None:
         self._bar, self._before = bar, bar.n
@@ -163,7 +165,7 @@ class _Advance:
 
 
 def summary(measured: dict[str, Any]) -> str:
-    """Says in a line what `measure` found.
+    """Returns a one-line summary of the result of `measure`.
 
     Examples:
         >>> rate = {"value": 0.5, "low": 0.06, "high": 1.81}

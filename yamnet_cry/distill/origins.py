@@ -1,4 +1,4 @@
-"""Where the audio of clips comes from: sent to other processes, and known again without being read."""
+"""Picklable sources of the audio of clips, which identify it without reading it."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,13 +10,13 @@ from yamnet_cry.audio import AudioSource
 from yamnet_cry.errors import AudioError
 from yamnet_cry.locations import Location
 
-# A row group of a Parquet file is read whole; its rows are clips that follow each other.
+# A row group of a Parquet file is read whole, because its rows are consecutive clips.
 _ROW_GROUPS_KEPT = 2
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of this machine, or of a drive that others see too."""
+    """A file on this machine, or on a shared drive."""
 
     path: Path
 
@@ -25,16 +25,16 @@ class File:
         return self.path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Other processes work in other folders.
+        # Other processes may have other working folders.
         return File, (self.path.absolute(),)
 
     @property
     def origin(self) -> str:
-        """Its place, its size and when it changed."""
+        """Its path, size and time of last change."""
         try:
             status = self.path.stat()
         except OSError:
-            # Whoever reads it will find out why.
+            # The error is reported when the file is read.
             return str(self.path.absolute())
         return f"{self.path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
@@ -54,25 +54,25 @@ class Remote:
 
     @property
     def origin(self) -> str:
-        """Its place, its size, and its entity tag or when it changed."""
+        """Its URL, its size, and its entity tag or time of last change."""
         return self.place.origin
 
 
 @dataclass(frozen=True)
 class ParquetRow:
-    """The audio in one row of a Parquet file in AudioSet's layout, here or in a bucket."""
+    """The audio in one row of a Parquet file in AudioSet's layout, local or in a bucket."""
 
     place: Location
     row_group: int
     row: int
 
     def __call__(self) -> AudioSource:
-        """Returns the file that is in it."""
+        """Returns the audio file that the row contains."""
         return BytesIO(_audio(self.place, self.row_group)[self.row])
 
     @property
     def origin(self) -> str:
-        """That of its file, and where it is in it."""
+        """The origin of its file, with its row group and row."""
         return f"{self.place.origin} {self.row_group} {self.row}"
 
 
@@ -87,16 +87,16 @@ def _audio(place: Location, row_group: int) -> list[bytes]:
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """The audio in one row of a dataset of the Hub's, as ``datasets`` has downloaded it."""
+    """The audio in one row of a Hub dataset that ``datasets`` has downloaded."""
 
     dataset: Any
     row: int
 
     def __call__(self) -> AudioSource:
-        """Returns the file that is in it."""
+        """Returns the audio file that the row contains."""
         return BytesIO(self.dataset[self.row]["audio"]["bytes"])
 
     @property
     def origin(self) -> str:
-        """The fingerprint that ``datasets`` gives to what it has, and where it is in that."""
+        """The fingerprint that ``datasets`` gives to the dataset, with the row."""
         return f"{self.dataset._fingerprint} {self.row}"

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation and of a training run."""
+"""Plots of an evaluation and of a training run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,15 +24,14 @@ def evaluation(
     probabilities: Mapping[str, NDArray[np.float64]],
     prior: float | None = None,
 ) -> None:
-    """Draws precision against recall, the detection-error trade-off, reliability, and a histogram.
+    """Plots precision and recall, the detection-error trade-off, reliability, and a histogram.
 
     Args:
         path: PNG to write.
         is_cry: bool array of shape (clips,).
-        probabilities: For each model its probabilities, of shape (clips,); the first one is the
-            model of which the histogram is.
-        prior: Share of crying for which they hold; for reliability, they are turned into those at the share
-            of the clips. That share by default.
+        probabilities: Probabilities of each model, of shape (clips,); the histogram shows the first model.
+        prior: Share of crying for which they are calibrated; that of the clips by default. For reliability,
+            they are converted to the share among the clips.
 
     Raises:
         OSError: If the file cannot be written.
@@ -67,12 +66,12 @@ def evaluation(
 
 
 def confusion(path: Path, labels: Sequence[str], counts: NDArray[np.int64]) -> None:
-    """Draws how many clips of each label were taken for each; shades are shares of the label's clips.
+    """Plots a confusion matrix; shades are shares of the clips of a label.
 
     Args:
         path: PNG to write.
         labels: Names of the rows and columns.
-        counts: int64 of shape (labels, labels), a row for each label.
+        counts: int64 of shape (labels, labels), with true labels as rows.
 
     Raises:
         OSError: If the file cannot be written.
@@ -93,13 +92,13 @@ def confusion(path: Path, labels: Sequence[str], counts: NDArray[np.int64]) -> N
 
 
 def per_label(path: Path, measured: Mapping[str, Mapping[str, Any]], metric: str, title: str) -> None:
-    """Draws a metric of every label, with its interval.
+    """Plots a metric of every label, with its interval.
 
     Args:
         path: PNG to write.
         measured: ``labels`` of a report: for each label, its metrics.
-        metric: The one to draw, in [0, 1].
-        title: What it is called.
+        metric: Key of the metric to plot, with values in [0, 1].
+        title: Name of the metric in the plot.
 
     Raises:
         OSError: If the file cannot be written.
@@ -118,11 +117,11 @@ def per_label(path: Path, measured: Mapping[str, Mapping[str, Any]], metric: str
 
 
 def training(path: Path, histories: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
-    """Draws the losses of every epoch, and marks the one that was kept.
+    """Plots the losses of every epoch, and marks the epoch that was kept.
 
     Args:
         path: PNG to write.
-        histories: By what was trained, ``loss`` and ``val_loss`` of every epoch.
+        histories: ``loss`` and ``val_loss`` of every epoch, by name of the trained network.
 
     Raises:
         OSError: If the file cannot be written.

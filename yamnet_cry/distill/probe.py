@@ -1,4 +1,4 @@
-"""Linear probes: what makes a teacher of an encoder that gives embeddings and knows no labels."""
+"""Linear probes, which turn an encoder that outputs embeddings into a teacher with labels."""
 
 import logging
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from yamnet_cry.task import Task
 
 _LOG = logging.getLogger(__name__)
 
-# Inverse strengths of regularisation that are tried; the best on validation windows counts.
+# Inverse strengths of regularisation to try; the best one on validation windows is used.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _MOST_STEPS = 500
 
 
 def fitted(windows: Windows, task: Task) -> Windows:
-    """Replaces embeddings by logits of the task's labels: logistic regression, fitted to labelled clips.
+    """Replaces embeddings by logits of the task's labels, from logistic regression on labelled clips.
 
-    Only training windows are fitted to; how strongly weights are held back is chosen by the log loss of
-    validation windows. Views count like the clips that they were made of.
+    The regression is fitted to training windows; the strength of its regularisation is chosen by the log loss
+    on validation windows. Views have the same weight as the clips that they were made of.
 
     Args:
-        windows: The corpus; what teachers of another kind say of it stays as it is.
-        task: Without a group.
+        windows: The corpus; the logits of teachers of other kinds are kept.
+        task: A task without a group.
     """
     opinions = [
         opinion if opinion.kind != EMBEDDING else _with_labels(opinion, windows, task)
@@ -45,17 +45,17 @@ def _with_labels(opinion: Opinion, windows: Windows, task: Task) -> Opinion:
     known = of_each(windows, task)
     used = windows.labelled
     if task.kind == "exclusive":
-        # Digital silence is labelled with every label alike.
+        # Digital silence has the same probability for every label.
         used = used & (known.max(axis=1) == 1.0)
     of_window = np.arange(len(windows))
     if opinion.role == "clips":
-        # A row for each clip, of which the first window says what is known.
+        # One row per clip; the label is that of its first window.
         first = np.unique(windows.clip_index, return_index=True)[1]
         known, of_window = known[first], first
     train, val = (
         np.flatnonzero(used[of_window] & windows.in_split(split)[of_window]) for split in ("train", "val")
     )
-    # Of all clips together, for the regression wants them so: embeddings are small beside spectrograms.
+    # All clips at once, because the regression needs them; embeddings are small compared to spectrograms.
     embeddings = opinion.logits[:]
     scaler = StandardScaler().fit(embeddings[train])
     scaled = scaler.transform(embeddings).astype(np.float32)
@@ -77,7 +77,7 @@ def _best(
     val: NDArray[np.int64],
     labels: Sequence[str],
 ) -> Float32:
-    """Returns logits of all rows, a column for each value of ``truth``, by the best on validation."""
+    """Returns logits of all rows, one column per value of ``truth``, from the best model on validation."""
     tried: list[tuple[float, float, Any]] = []
     values = np.arange(truth.max() + 1)
     for strength in _STRENGTHS:

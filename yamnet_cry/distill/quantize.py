@@ -1,4 +1,4 @@
-"""From a Keras student to a full-integer TFLite file."""
+"""Converts a Keras student to a full-integer TFLite file."""
 
 import os
 import subprocess
@@ -19,13 +19,13 @@ from yamnet_cry.frontend import Float32
 def to_int8(model: keras.Model, representative: Float32, *, dense_per_channel: bool = True) -> bytes:
     """Quantises a student: int8 in, int8 out, weights per channel (Jacob et al. 2018, arXiv:1712.05877).
 
-    The converter is TensorFlow's. Under another Keras backend it runs in a process of its own.
+    The converter is TensorFlow's. With another Keras backend, it runs in a separate process.
 
     Args:
         model: A student.
-        representative: float32 patches of shape (patches, frames, bands, 1), which set the ranges of all
-            activations.
-        dense_per_channel: Whether dense layers have a scale for each output, or one for all.
+        representative: float32 patches of shape (patches, frames, bands, 1), which calibrate the ranges of
+            all activations.
+        dense_per_channel: Whether dense layers have one scale per output, or a single one.
 
     Returns:
         The bytes of the ``.tflite`` file.
@@ -64,7 +64,7 @@ def _convert(model: keras.Model, representative: Float32, path: Path, dense_per_
         return
 
     with warnings.catch_warnings():
-        # TensorFlow announces that tf.lite's interpreter moves; the converter stays.
+        # TensorFlow warns that the interpreter of tf.lite moves to another package; the converter does not.
         warnings.simplefilter("ignore")
         model.export(
             path,
@@ -86,7 +86,7 @@ def parameter_counts(model: keras.Model) -> dict[str, int]:
 
 
 def multiply_accumulates(model: keras.Model) -> int:
-    """Counts the multiplications of one patch, in convolutions and dense layers; the rest has none.
+    """Counts the multiply-accumulates of one patch, in convolutions, dense layers and LSTMs.
 
     Examples:
         >>> from yamnet_cry.distill import recipes, students
@@ -96,7 +96,7 @@ def multiply_accumulates(model: keras.Model) -> int:
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
-            # A kernel has a weight for each product of one output position.
+            # Each output position takes one product per weight of the kernel.
             total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
         elif isinstance(layer, keras.layers.Dense):
             total += int(np.prod(layer.kernel.shape))

@@ -1,6 +1,6 @@
-"""What a recipe is: everything that decides what a student becomes, as data.
+"""Recipes: all settings that determine a student, as data.
 
-A recipe that breaks a rule of its sections cannot be made.
+Creating a recipe checks the rules of its sections.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ _PARTS = {
     "events": _instance(EventSettings),
 }
 
-# Settings of which the first must not exceed the second.
+# Pairs of settings; the first must not exceed the second.
 _IN_ORDER = (
     ("selection.negative_below", "selection.positive_above"),
     ("train.dropped_learning_rate", "train.learning_rate"),
@@ -62,27 +62,28 @@ _IN_ORDER = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe, from the student's shape to its quantisation.
+    """A complete recipe, from the student's architecture to its quantisation.
 
     Attributes:
-        name: What it is called in files and cards: 1 to 64 of the characters a-z, 0-9, _ and -.
-        front_end: What makes the student's input of audio at 16 kHz.
-        task: What the student tells apart.
-        teaching: How the teachers are heard.
-        student: The student's shape.
-        augmentation: Recordings that are made of the training clips.
-        selection: Which windows are trained on, by a teacher; None for all, with which no teacher is needed.
-        sampling: What an epoch consists of.
-        loss: What the student learns to match.
-        train: How it is fitted.
-        context: The network that reads what it hears over seconds, of a task with a group; None for none.
-        export: How it is quantised.
-        events: How the detector makes events of probabilities.
-        about: What is special about it, in a line.
-        needs: What audio and which teachers it is made for, and where they are to be had.
+        name: Name in files and cards: 1 to 64 of the characters a-z, 0-9, _ and -.
+        front_end: Computes the student's input from audio at 16 kHz.
+        task: The student's task and labels.
+        teaching: How the teachers are used.
+        student: The student's architecture.
+        augmentation: Augmented recordings (views) of the training clips.
+        selection: Which windows to train on, by the first teacher's score; None for all windows, which needs
+            no teacher.
+        sampling: The samples of an epoch.
+        loss: The loss of the student.
+        train: How the student is trained.
+        context: The context network over several seconds, for a task with a group; None for none.
+        export: How the student is quantised.
+        events: How the detector derives events from probabilities.
+        about: One-line description.
+        needs: The required audio and teachers, and where to get them.
 
     Raises:
-        RecipeError: If a setting is not what its rule says, or two contradict each other.
+        RecipeError: If a setting breaks its rule, or two settings contradict each other.
 
     Examples:
         >>> recipe = Recipe("mine", train=Train(epochs=10), about="a shorter training")
@@ -153,7 +154,7 @@ class Recipe:
         """Returns a setting by its key, such as ``train.epochs``.
 
         Args:
-            key: Section and name with a dot between.
+            key: Section and name, separated by a dot.
 
         Raises:
             AttributeError: If there is no such setting.
@@ -162,7 +163,7 @@ class Recipe:
         return getattr(getattr(self, section), name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the recipe as plain data, as ``recipe.json`` holds it: settings by section and name.
+        """Returns the recipe as plain data, as in ``recipe.json``: settings by section and name.
 
         Examples:
             >>> Recipe("mine").to_dict()["train"]["batch_size"]

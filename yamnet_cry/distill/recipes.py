@@ -1,6 +1,6 @@
 """The included recipes, and how to change their settings.
 
-A new recipe is a constant in this module; it should need no change of the engine.
+To add a recipe, add a constant to this module; the engine should not need to change.
 """
 
 import dataclasses
@@ -82,8 +82,8 @@ SOUNDS = Recipe(
     train=Train(epochs=20, batch_size=128, learning_rate=5e-4, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
-#: Frames of 40 ms, every 20 ms, of five seconds, since an LSTM takes steps one by one. Mean and standard
-#: deviation are those of the training clips of a fold of examples/acoustic_events.py.
+#: Frames of 40 ms, every 20 ms, over five seconds; long frames, because an LSTM processes them one by one.
+#: Mean and standard deviation are those of the training clips of a fold of examples/acoustic_events.py.
 EVENTS = FrontEnd(
     name="acoustic_events",
     sample_rate=16_000,
@@ -142,8 +142,8 @@ DOGS = Recipe(
     train=Train(epochs=20, batch_size=64, learning_rate=2e-3, schedule="cosine", dropped_learning_rate=2e-5),
 )
 
-#: Spectra of 4 ms, every 2 ms, of two seconds: those of Wav2Small (arXiv:2408.13920), which gives decibels
-#: and scales every clip to the same level first.
+#: Spectra of 4 ms, every 2 ms, over two seconds, as in Wav2Small (arXiv:2408.13920), which uses decibels and
+#: scales every clip to the same level first.
 WAV2SMALL = FrontEnd(
     name="wav2small",
     sample_rate=16_000,
@@ -201,8 +201,9 @@ SER_TINY = dataclasses.replace(
     ),
 )
 
-#: Frames as in YAMNet's front end, of a second; 400 samples of silence follow, where the source has 200 at
-#: either end. Mean and standard deviation are those of the further clips of examples/key_words.py.
+#: Frames as in YAMNet's front end, over one second; padded with 400 samples of silence at the end, where the
+#: source pads 200 at either end. Mean and standard deviation are those of the additional clips of
+#: examples/key_words.py.
 KEY_WORDS = dataclasses.replace(
     YAMNET,
     name="key_words",
@@ -272,11 +273,11 @@ def get(name: str, changes: Iterable[str] = ()) -> Recipe:
 
     Args:
         name: Name of a recipe in `RECIPES`.
-        changes: Settings such as ``"train.epochs=5"``; values are written as in JSON, plain words
-            may go without quotes.
+        changes: Settings such as ``"train.epochs=5"``; values are written as in JSON, with optional quotes
+            around plain words.
 
     Raises:
-        RecipeError: If there is no such recipe or setting, or a value cannot be used.
+        RecipeError: If there is no such recipe or setting, or a value is not valid.
 
     Examples:
         >>> get("reference", ["train.epochs=5", "loss.target=softmax"]).train.epochs
@@ -312,7 +313,7 @@ def _parsed(recipe: Recipe, change: str) -> tuple[str, str, Any]:
         value = fields.parse(text.encode())
     except ValueError:
         value = text.strip()
-    # JSON has neither tuples nor whole floats.
+    # JSON has no tuples, and may write floats without a decimal point.
     if isinstance(recipe[key], float) and type(value) is int:
         value = float(value)
     if isinstance(value, list):

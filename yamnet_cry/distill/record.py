@@ -1,4 +1,4 @@
-"""What a run records: by what it is known again, and enough to do it again."""
+"""Records of a run: its identity, for resuming, and its settings, for reproducing it."""
 
 import hashlib
 from collections import Counter
@@ -19,7 +19,7 @@ from yamnet_cry.model.folder import KERAS
 def identity(
     recipe: Recipe, seed: int, clips: Sequence[Clip], teachers: Sequence[Teacher], start: Classifier | None
 ) -> dict[str, Any]:
-    """Says what makes a run the same run, so that another one does not go on with its work."""
+    """Returns what identifies a run, so that only the same run can be resumed."""
     listing = "\n".join(f"{clip.name}\t{clip.labels}\t{clip.split}\t{clip.group}" for clip in clips)
     return {
         "recipe": recipe.to_dict(),
@@ -31,7 +31,7 @@ def identity(
 
 
 def _began_with(start: Classifier | None) -> dict[str, Any] | None:
-    """Says which model a run begins with, so that it can be found again."""
+    """Returns what identifies the model that a run starts from, or None."""
     if start is None:
         return None
     config = start.config
@@ -47,9 +47,9 @@ def record(
     start: Classifier | None,
     device_count: int,
 ) -> dict[str, Any]:
-    """What ``recipe.json`` says: enough to do it again, and to know whose audio went in."""
+    """Returns the content of ``recipe.json``: what is needed to repeat the run, and the sources of audio."""
     settings = recipe.to_dict()
-    # config.json holds them.
+    # These are in config.json.
     del settings["task"]["labels"]
     of_sources: dict[str, Any] = {}
     for name in sorted({clip.source for clip in clips}):
@@ -71,7 +71,7 @@ def record(
 
 
 def _counted_as(clip: Clip, recipe: Recipe) -> str:
-    # Of many labels, metrics.json counts each; here every clip counts once.
+    # metrics.json counts clips by label; here, every clip counts once.
     if not recipe.task.group:
         return f"{clip.split}{'' if clip.labels else '/' + corpus.UNLABELLED}"
     return f"{clip.split}/{(*clip.labels, corpus.UNLABELLED)[0]}"

@@ -1,4 +1,4 @@
-"""Tables that do not fit in memory: rows in a file, read as they are asked for."""
+"""Tables larger than memory: rows in a file, read on demand."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,23 +9,22 @@ import numpy as np
 from yamnet_cry.errors import RunError
 from yamnet_cry.frontend import Float32
 
-#: Rows that are read at a time: a whole number of the batches in which windows are predicted, and as patches
-#: 13 MB.
+#: Rows to read at a time: a multiple of the batch size of prediction; 13 MB as patches.
 BLOCK = 512
 
 
 class Rows:
-    """A table of float32 in a file, of which only what is asked for is ever in memory.
+    """A float32 table in a file; only the requested rows are in memory.
 
-    The file is mapped anew for each answer: a mapping that stays would count every row that was ever read as
+    The file is mapped again for each access: with a permanent mapping, every row ever read would count as
     memory of the process, and Windows could not delete the file.
 
     Args:
-        path: The file, as `numpy.ndarray.tofile` writes rows.
-        columns: Numbers in a row.
+        path: The file, with rows in the format of `numpy.ndarray.tofile`.
+        columns: Numbers per row.
 
     Raises:
-        RunError: If it cannot be read, or does not hold whole rows.
+        RunError: If the file cannot be read, or its size is not a multiple of a row.
 
     Examples:
         >>> from tempfile import TemporaryDirectory
@@ -51,7 +50,7 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> Float32:
-        """Reads what numpy would give for the same index, as an array of its own.
+        """Reads the rows of a NumPy index, as a new array.
 
         Raises:
             RunError: If the file cannot be read any more.
@@ -61,7 +60,7 @@ class Rows:
         except OSError as error:
             raise self._unreadable(error.strerror) from None
         except ValueError:
-            # What numpy says of a file that is shorter than its table.
+            # NumPy raises this for a file shorter than its table.
             raise self._unreadable("it was truncated") from None
 
     def _unreadable(self, reason: str | None) -> RunError:
@@ -73,7 +72,7 @@ Table = Float32 | Rows
 
 
 def blocks(count: int) -> Iterator[slice]:
-    """Cuts so many rows, or windows, into blocks that fit in memory.
+    """Divides ``count`` rows or windows into blocks that fit in memory.
 
     Examples:
         >>> list(blocks(800))

@@ -1,4 +1,4 @@
-"""What an epoch is made of: which windows, with which labels, drawn anew each time."""
+"""The samples of an epoch: which windows are used, and with which labels."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
 from yamnet_cry.task import Task
 
-#: Stands for a label that nobody knows.
+#: Value of an unknown label.
 UNKNOWN = np.float32(-1.0)
 
 
 def teacher_score(opinion: Opinion, task: Task) -> Float32:
     """Returns the sum of a teacher's own probabilities of the labels in a task's group, of shape (windows,).
 
-    Of YAMNet and crying that is sigmoid(logits)[19] + sigmoid(logits)[20], in [0, 2].
+    For YAMNet and crying, this is sigmoid(logits)[19] + sigmoid(logits)[20], in [0, 2].
 
     Examples:
         >>> task = Task(("cat", "dog", "car"), group=("cat", "dog"), target="pet")
@@ -43,14 +43,14 @@ def teacher_score(opinion: Opinion, task: Task) -> Float32:
 
 
 def select(windows: Windows, split: str, selection: Selection | None, task: Task) -> tuple[Indices, Indices]:
-    """Chooses the windows to train on: those of which the teacher is sure, or all of which anything is known.
+    """Selects the windows to train on: those with a confident teacher score, or all with logits or labels.
 
     Returns:
-        Indices of the windows that every epoch takes, and of those of which it draws some: with a selection
-        the positive and the negative ones, else all and none.
+        Indices of the windows that every epoch uses, and of those that it samples from: with a selection, the
+        positive and the negative windows; without, all windows and none.
 
     Raises:
-        CorpusError: If there are too few.
+        CorpusError: If there are no windows of one kind.
     """
     inside = windows.in_split(split)
     if selection is None:
@@ -70,7 +70,7 @@ def select(windows: Windows, split: str, selection: Selection | None, task: Task
 
 
 def counts(windows: Windows, recipe: Recipe) -> dict[str, dict[str, int]]:
-    """Counts the windows of training and validation that a recipe uses, of each kind, and all there are."""
+    """Counts the training and validation windows that a recipe uses, by kind, and all windows."""
     found = {}
     for split in ("train", "val"):
         chosen = select(windows, split, recipe.selection, recipe.task)
@@ -81,24 +81,24 @@ def counts(windows: Windows, recipe: Recipe) -> dict[str, dict[str, int]]:
 
 
 def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32:
-    """Says of each window what is known of it: from its clip's labels, and from teachers that judge clips.
+    """Returns the labels of each window, from the labels of its clip and from teachers of clips.
 
     Returns:
-        float32 of probabilities, -1 where nobody knows. Of a task with a group, shape (windows, 1): 0 in
-        clips without the target; in clips with it 1, but -1 where the first teacher of windows scores below
-        ``selection.negative_below``; in clips without labels that teacher's score, no more than 1, in place
-        of which a teacher of clips has its word where the first one hears something. Of other
-        tasks, shape (windows, labels): of an exclusive one, rows add up to 1, and silence is all labels
-        alike; of an independent one, silence is none of them.
+        float32 probabilities, -1 if unknown. For a task with a group, shape (windows, 1): 0 in clips without
+        the target; in clips with it 1, or -1 where the score of the first teacher of windows is below
+        ``selection.negative_below``; in unlabelled clips that score, limited to 1, or the score of a teacher
+        of clips where the former is not below ``selection.negative_below``. For other tasks, shape (windows,
+        labels): rows of an exclusive task sum to 1, with equal probabilities for silence; for an independent
+        task, silence has no labels.
     """
     known = _of_group(windows, selection, task) if task.group else of_each(windows, task)
     for judge in windows.of("clips"):
         heard = judged(judge, task)[windows.clip_index]
         mixed = (1 - judge.weight) * known + judge.weight * heard
         if task.group:
-            # People who say that it is not there are right, whatever the judge believes to hear.
+            # Negative labels take precedence over the score of a teacher.
             mixed = np.where(known == 0, known, mixed)
-            # The target is not heard all the time.
+            # A clip with the target also has windows without it.
             if selection is not None:
                 heard = np.where((known >= 0) & (known < selection.negative_below), known, heard)
         of_people = np.where(known == UNKNOWN, known, mixed)
@@ -107,11 +107,11 @@ def labels(windows: Windows, selection: Selection | None, task: Task) -> Float32
 
 
 def of_clips(windows: Windows, task: Task) -> Float32:
-    """Says of each clip how probable it is that the task's target is heard in it.
+    """Returns the probability that each clip contains the task's target.
 
     Returns:
-        float32 of shape (clips,), in [0, 1]: what people say, with the word of teachers of clips beside it
-        where they say that it is; of clips without labels, the word of those teachers; -1 where nobody knows.
+        float32 of shape (clips,), in [0, 1]: 0 for negative labels; 1 for positive labels, averaged with the
+        scores of teachers of clips; for unlabelled clips, the score of such a teacher; -1 if unknown.
     """
     target, opposite = task.clip_labels
     words = np.array([(*clip.labels, "")[0] for clip in windows.clips])
@@ -136,7 +136,7 @@ def _of_group(windows: Windows, selection: Selection | None, task: Task) -> Floa
 
 
 def of_each(windows: Windows, task: Task) -> Float32:
-    """Says of each window which labels of a task without a group its clip has, see `labels`."""
+    """Returns for each window the labels of its clip, for a task without a group, see `labels`."""
     of_clip = np.full((len(windows.clips), len(task.labels)), UNKNOWN)
     for row, clip in zip(of_clip, windows.clips, strict=True):
         if clip.labels:
@@ -148,7 +148,7 @@ def of_each(windows: Windows, task: Task) -> Float32:
 
 
 def _silent(windows: Windows) -> NDArray[np.bool_]:
-    """Tells which windows are digital silence, as clips that were padded to a length hold."""
+    """Returns which windows are digital silence, such as padding at the end of a clip."""
     front_end = windows.front_end
     lowest = front_end.log_mel(np.zeros(front_end.patch_samples, np.float32)).max()
     silent = np.empty(len(windows), np.bool_)
@@ -161,7 +161,7 @@ def _silent(windows: Windows) -> NDArray[np.bool_]:
 
 
 def judged(judge: Opinion, task: Task) -> Float32:
-    """Returns what a teacher of clips says as a label: of shape (clips, 1) or (clips, labels)."""
+    """Returns the scores of a teacher of clips as labels: shape (clips, 1) or (clips, labels)."""
     if task.group:
         return np.minimum(teacher_score(judge, task), np.float32(1.0))[:, None]
     parts = (judge.of_labels(task.labels, block) for block in blocks(len(judge.logits)))
@@ -169,27 +169,27 @@ def judged(judge: Opinion, task: Task) -> Float32:
 
 
 def targets(windows: Windows, index: Indices, known: Float32, teacher_labels: tuple[str, ...]) -> Float32:
-    """Gathers what `losses.DistillationLoss` takes.
+    """Returns targets for `losses.DistillationLoss`.
 
     Args:
         windows: The corpus.
-        index: Windows.
-        known: What `labels` says of all windows.
-        teacher_labels: Those that the student matches, in its order.
+        index: Indices of windows.
+        known: The result of `labels`, for all windows.
+        teacher_labels: Labels in which the student matches its teachers, in order.
 
     Returns:
         float32 of shape (windows, teachers * len(teacher_labels) + known.shape[1]): the logits of each
-        teacher of windows, and what is known.
+        teacher of windows, followed by the labels.
     """
     parts = [opinion.of_labels(teacher_labels, index) for opinion in windows.of("windows")]
     return np.concatenate([*parts, known[index]], axis=1, dtype=np.float32)
 
 
 class InOrder(keras.utils.PyDataset):
-    """What is taken in some order, in batches of which the last may be smaller.
+    """Batches of items in a given order; the last batch may be smaller.
 
     Args:
-        batch_size: How many are in a batch.
+        batch_size: Items per batch.
     """
 
     _order: Indices
@@ -200,7 +200,7 @@ class InOrder(keras.utils.PyDataset):
 
     @property
     def total(self) -> int:
-        """How many there are in all batches together."""
+        """Number of items in all batches together."""
         return len(self._order)
 
     def __len__(self) -> int:
@@ -208,14 +208,14 @@ class InOrder(keras.utils.PyDataset):
 
 
 class Batches(InOrder):
-    """Batches of patches and targets, read as they are needed.
+    """Batches of patches and targets, read on demand.
 
     Args:
         windows: The corpus.
-        order: Which of them, in their order.
-        known: What `labels` says of all windows.
-        teacher_labels: Those that the student matches.
-        batch_size: Windows in a batch; the last batch may be smaller.
+        order: Indices of the windows to use, in order.
+        known: The result of `labels`, for all windows.
+        teacher_labels: Labels in which the student matches its teachers.
+        batch_size: Windows per batch; the last batch may be smaller.
     """
 
     def __init__(
@@ -236,20 +236,19 @@ class Batches(InOrder):
 
 
 class Epochs(Batches):
-    """Batches of an epoch: some windows every time, and some freshly drawn.
+    """Batches of an epoch: a fixed set of windows, and newly sampled ones.
 
-    What an epoch holds depends on the seed and the number of the epoch alone, so a resumed run
-    continues exactly as it would have.
+    The content of an epoch depends only on the seed and its number, so a resumed run gives the same result.
 
     Args:
         windows: The corpus.
-        chosen: What `select` chose: windows that every epoch takes, and windows of which it draws some.
-        known: What `labels` says of all windows.
-        teacher_labels: Those that the student matches.
-        sampling: How many to draw.
-        batch_size: Windows in a batch; the last batch may be smaller.
-        seed: Seed of the draws.
-        epoch: The epoch to start with, counted from 0.
+        chosen: The result of `select`: windows that every epoch uses, and windows to sample from.
+        known: The result of `labels`, for all windows.
+        teacher_labels: Labels in which the student matches its teachers.
+        sampling: How many windows to sample.
+        batch_size: Windows per batch; the last batch may be smaller.
+        seed: Seed of sampling.
+        epoch: The first epoch, counted from 0.
     """
 
     def __init__(
@@ -274,6 +273,6 @@ class Epochs(Batches):
         return generator.permutation(np.concatenate([self._always, drawn]))
 
     def on_epoch_end(self) -> None:
-        """Draws the next epoch's windows; Keras calls it."""
+        """Samples the windows of the next epoch; called by Keras."""
         self._epoch += 1
         self._order = self._drawn()

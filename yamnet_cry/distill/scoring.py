@@ -1,4 +1,4 @@
-"""A model hears a corpus on a cluster, for its evaluation."""
+"""Runs a model on a corpus on a cluster, for evaluation."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -30,23 +30,24 @@ def heard(
     clips_per_partition: int = CLIPS_PER_PARTITION,
     progress: bool = True,
 ) -> tuple[list[Clip], Float64]:
-    """Lets a model hear every clip on a cluster, once.
+    """Runs a model on every clip on a cluster, except those with results in the partitions.
+
+    Logs a warning if clips cannot be read.
 
     Args:
         cluster: See `engine.connected`.
         classifier: The model.
-        clips: Which every machine must be able to read.
-        folder: Path or URL of the partitions, which every machine sees; `clip_pass.default_partitions` by
-            default.
-        clips_per_partition: So many are heard again when a process dies.
+        clips: The clips; every machine must be able to read them.
+        folder: Path or URL of the partitions, accessible from every machine; `clip_pass.default_partitions`
+            by default.
+        clips_per_partition: Clips per partition; at most this many are run again when a process dies.
         progress: Whether to show a progress bar.
 
     Returns:
-        The clips that could be read, with a warning if those are not all, and what `hearing.hear` says of
-        them: float64 of shape (clips, n).
+        The clips that could be read, and the results of `hearing.hear` for them: float64 of shape (clips, n).
 
     Raises:
-        YamnetCryError: If the cluster or the partitions cannot be used. What is done stays done.
+        YamnetCryError: If the cluster or the partitions cannot be used. Finished partitions are kept.
         CorpusError: If no clip can be read.
     """
     if classifier.config.task.group:
@@ -75,7 +76,7 @@ def _values(found: pa.Array | None) -> Float64:
 
 
 class _Hearer:
-    """Hears clips, in a process of the cluster."""
+    """Runs a model on clips, in a process of the cluster."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier

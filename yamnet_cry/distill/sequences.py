@@ -1,4 +1,4 @@
-"""What an epoch of the context network is made of: which parts of which clips, drawn anew each time."""
+"""The samples of an epoch of the context network: sequences of windows from parts of clips."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from yamnet_cry.distill.windows import Indices, Windows
 from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import Float32
 
-# Clips whose target lies above are drawn in every epoch, others as many as the recipe says.
+# Clips with a higher target probability are used in every epoch; the recipe sets how many others are sampled.
 _POSITIVE = 0.3
-# A clip of which its teachers are surer than this is loud and clear.
+# Clips for which teachers return a higher mean score are loud and clear.
 _SURE = 0.5
-# Shorter parts of clips are not cut: a cry of two seconds must be heard too, but hardly one of a window.
+# Shortest part cut from a clip, in windows: a cry of two seconds must be detected, one of a window need not.
 _SHORTEST = 5
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of clips and windows.
+    """Labels of clips and windows.
 
     Attributes:
         clips: float32 of shape (clips,), see `sampling.of_clips`.
-        windows: float32 of shape (windows,), of windows of labelled clips; -1 where nobody knows.
-        targets: Gives the student's own targets of some windows, see `sampling.targets`.
+        windows: float32 of shape (windows,), labels of windows of labelled clips; -1 if unknown.
+        targets: Returns the student's own targets for given windows, see `sampling.targets`.
     """
 
     clips: Float32
@@ -38,12 +38,12 @@ class Known:
 
     @classmethod
     def of(cls, windows: Windows, recipe: Recipe, *, matched: bool) -> "Known":
-        """Gathers it.
+        """Computes the labels of a corpus.
 
         Args:
             windows: The corpus.
-            recipe: Its task and selection.
-            matched: Whether the student's targets hold the logits of its teachers.
+            recipe: Recipe with task and selection.
+            matched: Whether the student's targets include the logits of its teachers.
         """
         known = labels(windows, recipe.selection, recipe.task)
         of_windows = np.where(windows.labelled, known[:, 0], UNKNOWN).astype(np.float32)
@@ -56,9 +56,10 @@ class Known:
 
 
 def _pauses(windows: Windows, recipe: Recipe) -> NDArray[np.bool_]:
-    """Tells which windows are pauses: one teacher hears nothing there, and another is sure of the clip.
+    """Returns which windows are pauses: the teacher of windows scores them low, but those of clips are sure.
 
-    Where a clip is loud and clear, silence of the target is known as well, and with it when a cry ends.
+    In clips with a loud and clear target, windows with a low score do not contain it; they mark where a cry
+    ends.
     """
     judges, of_windows = windows.of("clips"), windows.of("windows")
     if not judges or not of_windows or recipe.selection is None:
@@ -69,20 +70,21 @@ def _pauses(windows: Windows, recipe: Recipe) -> NDArray[np.bool_]:
 
 
 class Sequences(InOrder):
-    """Batches of sequences: a part of a clip each, at its end, and perhaps something else before it.
+    """Batches of sequences, each of which ends with a part of a clip, possibly preceded by another clip.
 
-    What an epoch holds depends on the seed and the number of the epoch alone.
+    The content of an epoch depends only on the seed and its number.
 
     Args:
         windows: The corpus.
-        known: What is known of it.
-        split: Of which clips are taken: of ``train`` a draw, of others all, whole and alone.
-        settings: Of the recipe.
-        seed: Seed of the draws.
-        epoch: The epoch to start with, counted from 0.
+        known: Labels of the corpus.
+        split: Split of the clips. For ``train``, clips are sampled, cut at random and preceded by others; for
+            other splits, all clips are used, each from its start and alone.
+        settings: The section ``context`` of the recipe.
+        seed: Seed of sampling.
+        epoch: The first epoch, counted from 0.
 
     Raises:
-        CorpusError: If there are no clips of one kind.
+        CorpusError: If there are no clips with the target, or none known to be without it.
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class Sequences(InOrder):
             self._order = generator.permutation(np.concatenate([self._positive, drawn]))
 
     def on_epoch_end(self) -> None:
-        """Draws the next epoch's clips; Keras calls it."""
+        """Samples the clips of the next epoch; called by Keras."""
         self._epoch += 1
         self._draw()
 
@@ -145,7 +147,7 @@ class Sequences(InOrder):
         return inputs, np.concatenate([known, of_student], axis=-1, dtype=np.float32)
 
     def _part(self, clip: np.int64, generator: np.random.Generator) -> Indices:
-        """Takes consecutive windows of a clip: of training all or, half of the time, fewer."""
+        """Returns consecutive windows of a clip; in training, half of the time fewer than possible."""
         count = int(self._counts[clip])
         length, first = min(count, self._settings.windows), 0
         if self._draws:
@@ -155,7 +157,7 @@ class Sequences(InOrder):
         return self._starts[clip] + first + np.arange(length)
 
     def _before(self, free: int, generator: np.random.Generator) -> Indices:
-        """Takes the end of a clip without the target, if anything is to come before."""
+        """Returns the last windows of a clip without the target to put before another, or no windows."""
         if not (self._draws and free and generator.random() < self._settings.before):
             return np.zeros(0, np.int64)
         other = self._without[int(generator.integers(len(self._without)))]

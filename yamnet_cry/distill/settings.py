@@ -1,7 +1,7 @@
-"""Settings of a recipe: what each must be and what it means, read from where it is declared.
+"""Settings of a recipe: the rule and the meaning of each, read from its declaration.
 
-A section of a recipe is a dataclass. The annotation of a field holds the rule for its value, and the
-``Attributes`` of the docstring hold its meaning; whatever checks or explains a setting reads them there.
+A section of a recipe is a dataclass. The annotation of a field contains the rule for its value, and the
+``Attributes`` of the docstring contain its meaning; checks and explanations of a setting use these.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from yamnet_cry.task import LABELS
 #: True or false, for ``Annotated[bool, FLAG]``.
 FLAG = Rule("true or false", lambda value: type(value) is bool)
 
-#: Bits that a student learns with, or 0.
+#: Bits per weight in quantisation-aware training, or 0.
 WEIGHT_BITS = Rule(
     "0, or a whole number from 2 to 8", lambda value: value == 0 or fields.integer(2, 8).holds(value)
 )
 
-#: A label of a task, or nothing.
+#: A label of a task, or an empty text.
 LABEL_OR_NOTHING = Rule("a label, or nothing", lambda value: value == "" or LABELS.holds([value]))
 
 
@@ -44,7 +44,7 @@ class Setting:
 
 
 def each_of(names: tuple[str, ...], longest: int) -> Rule:
-    """A list of some words, each of which may come again.
+    """A list of given words, with repetitions allowed.
 
     Examples:
         >>> rule = each_of(("a", "b"), 3)
@@ -115,7 +115,7 @@ def texts(longest: int, most: int) -> Rule:
 
 
 def span(low: float, high: float) -> Rule:
-    """Bounds between which numbers are drawn, themselves within bounds.
+    """A range from which numbers are sampled: two numbers within bounds, in increasing order.
 
     Examples:
         >>> [span(0, 9).holds(value) for value in ((1, 2), (2, 2), (2, 1), (1, 10), (1,), 1)]
@@ -129,7 +129,7 @@ def span(low: float, high: float) -> Rule:
 
 
 def pairs(longest: int, *each: tuple[str, int, int]) -> Rule:
-    """A list whose items are lists of whole numbers, each named and within bounds of its own.
+    """A list of lists of whole numbers, each number with its own name and bounds.
 
     Examples:
         >>> rule = pairs(2, ("filters", 1, 64), ("stride", 1, 2))
@@ -156,7 +156,7 @@ def pairs(longest: int, *each: tuple[str, int, int]) -> Rule:
 
 
 def meanings(section: type) -> dict[str, str]:
-    """Returns what the docstring of a section says of each field, as plain text.
+    """Returns the description of each field from the docstring of a section, as plain text.
 
     Examples:
         >>> meanings(Setting)["value"]
@@ -168,7 +168,7 @@ def meanings(section: type) -> dict[str, str]:
 
 
 def sections(recipe: Any) -> dict[str, Any]:
-    """Returns the sections of a recipe, by name; a front end is a value as a whole, and no section."""
+    """Returns the sections of a recipe, by name; a front end is a single value, not a section."""
     values = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     return {
         name: value

@@ -1,4 +1,4 @@
-"""Where clips come from: a folder with a manifest, one folder a class, or a well-known dataset."""
+"""Loads clips from a folder with a manifest, from one folder per class, or from a well-known dataset."""
 
 import csv
 from functools import partial
@@ -15,29 +15,29 @@ from yamnet_cry.locations import is_url
 from yamnet_cry.task import Task
 
 HUB_PREFIX = "hf://"
-# Files on the Hub, as its own file system names them.
+# Prefix of files on the Hub in its fsspec file system.
 _HUB_FILES = "hf://datasets/"
 
 
 def load(*sources: str, task: Task = CRY_TASK) -> list[Clip]:
-    """Lists the clips of a corpus, or of several together.
+    """Lists the clips of one corpus, or of several together.
 
     Args:
         sources: Each is a folder with ``manifest.csv``; another manifest, ``*.csv``, in the folder of its
-            clips; Speech Commands as it is unpacked; a folder with one folder a class; or ``hf://`` and a
-            dataset in AudioSet's layout, ``hf://OWNER/NAME[@REVISION][/CONFIG]`` or ``hf://`` and a local
-            folder of Parquet files. Manifests, folders with one folder a class, and Parquet files in
-            AudioSet's layout, whose names begin with their split, may also be at a URL: ``s3://``, ``gs://``,
-            ``hf://datasets/``, or whatever else fsspec knows. Of a manifest, the column ``target`` says which
-            clips hold the target of a task that has one, and the column ``label`` which labels, with ``;``
-            between them, a clip has for other tasks. A clip whose label is empty is unlabelled, as are those
-            in a folder ``unlabelled``; so is, for a task with a target, a clip with another word than it and
-            its opposite, such as ``cry`` and ``not_cry``. Of labels that may come together, ``none`` says
-            that a clip has none of them.
-        task: What the labels are for.
+            clips; the unpacked Speech Commands; a folder with one folder per class; or a dataset in
+            AudioSet's layout, ``hf://OWNER/NAME[@REVISION][/CONFIG]`` or ``hf://`` and a local folder of
+            Parquet files. Manifests, folders with one folder per class, and Parquet files in AudioSet's
+            layout, whose names begin with their split, may also be at a URL: ``s3://``, ``gs://``,
+            ``hf://datasets/``, or any other that fsspec supports. In a manifest, for a task with a target,
+            the column ``target`` contains the target or its opposite, such as ``cry`` and ``not_cry``; a clip
+            with any other value, or in a folder of another name, is unlabelled. For other tasks, the column
+            ``label`` contains the labels, separated by ``;``, and may be empty for unlabelled clips; for
+            independent labels, ``none`` means that none of them applies. Clips in a folder ``unlabelled`` are
+            unlabelled.
+        task: The task that the labels are for.
 
     Raises:
-        CorpusError: If there is no such corpus, or it cannot be used as it stands.
+        CorpusError: If there is no such corpus, or it is not valid.
     """
     clips = [clip for source in sources for clip in _listed(source, task)]
     check_listing(clips)
@@ -126,14 +126,14 @@ def _from_parquet(source: str, task: Task) -> list[Clip]:
 
 
 def parse_hub_location(location: str) -> tuple[str, str | None, str | None]:
-    """Splits the address of a dataset on the Hub, without `HUB_PREFIX`.
+    """Parses the address of a dataset on the Hub, without `HUB_PREFIX`.
 
     Args:
         location: ``OWNER/NAME``, ``OWNER/NAME/CONFIG``, ``OWNER/NAME@REVISION`` or
-            ``OWNER/NAME@REVISION/CONFIG``; or a folder of this machine.
+            ``OWNER/NAME@REVISION/CONFIG``; or a local folder.
 
     Returns:
-        Name or folder, revision, configuration; None for what is not given.
+        Name or folder, revision and configuration; the latter two are None if not given.
 
     Examples:
         >>> parse_hub_location("agkphysics/AudioSet@v1/balanced")

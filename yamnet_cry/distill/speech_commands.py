@@ -1,4 +1,4 @@
-"""Speech Commands as it is unpacked (Warden 2018, arXiv:1804.03209): a folder a word, and lists of splits."""
+"""The unpacked Speech Commands (Warden 2018, arXiv:1804.03209): one folder per word, and lists of splits."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,29 +13,29 @@ from yamnet_cry.errors import CorpusError
 from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.task import SILENCE, UNKNOWN, Task
 
-#: The lists that come with it, which keep speakers apart.
+#: The lists of splits in the dataset, which separate speakers.
 TESTING, VALIDATION = "testing_list.txt", "validation_list.txt"
 
 _NOISE = "_background_noise_"
 _SPEAKER_ENDS = "_nohash_"
-# Of all words that the task does not know together, one clip in so many, as often as a keyword comes.
+# One in this many clips of the other words is used as unknown: about as many as there are of a keyword.
 _ONE_IN = 10
 
 
 def found(folder: Path) -> bool:
-    """Tells whether a folder is that."""
+    """Returns whether a folder contains the unpacked Speech Commands."""
     return (folder / TESTING).is_file() and (folder / VALIDATION).is_file()
 
 
 def clips(folder: Path, task: Task) -> list[Clip]:
-    """Lists the clips that count for a task: its words, and, if it has such labels, unknown and silence.
+    """Lists the clips for a task: its words and, if it has these labels, unknown and silence.
 
-    Unknown is one clip in ten of all other words. Silence is seconds of the recordings of noise that come
-    with the words, as many in each split as a word has clips.
+    Unknown is one clip in ten of all other words. Silence is seconds from the recordings of noise in the
+    dataset; each split has as many as clips of a word, on average.
 
     Args:
-        folder: Speech Commands as unpacked.
-        task: Its labels are words, `UNKNOWN` and `SILENCE`.
+        folder: The unpacked Speech Commands.
+        task: The task; its labels are words, `UNKNOWN` and `SILENCE`.
 
     Raises:
         CorpusError: If a word of the task has no folder, or there is no noise for silence.
@@ -88,7 +88,7 @@ def _silence(folder: Path, listed: list[Clip], words: int) -> Iterator[Clip]:
                 name=f"{SILENCE}/{split}-{number:04d}",
                 labels=(SILENCE,),
                 split=split,
-                # Seconds of one recording are alike, and there are few recordings: all splits have them.
+                # There are few recordings, so all splits use them; a split's seconds of one are a group.
                 group=f"{recording.name} {split}",
                 source=folder.resolve().name,
                 open=_Second(recording, number + SPLITS.index(split) / len(SPLITS)),
@@ -96,7 +96,7 @@ def _silence(folder: Path, listed: list[Clip], words: int) -> Iterator[Clip]:
 
 
 class _Second:
-    """A second of a recording, at a place that follows from a number."""
+    """One second of a recording, at a position computed from a number."""
 
     def __init__(self, recording: Path, number: float) -> None:
         self._recording, self._number = recording.absolute(), number

@@ -1,4 +1,4 @@
-"""The windows of a corpus in files: written a clip at a time, and whole or not there."""
+"""The windows of a corpus in files, written clip by clip and kept only if complete."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ from yamnet_cry.frontend import Float32
 
 _LOG = logging.getLogger(__name__)
 
-# Written last: without it, the others do not count.
+# Written last: without it, the other files are incomplete.
 _INDEX = "index.json"
 
 
@@ -30,8 +30,8 @@ class Stored:
 
     Attributes:
         frames: int64 of shape (clips,), the length of each spectrogram.
-        log_mel: Of shape (frames, bands), all clips one after the other.
-        logits: Of each teacher, in the same order: of shape (windows, labels) or (clips, labels).
+        log_mel: Spectrograms of all clips, concatenated: shape (frames, bands).
+        logits: Logits of each teacher, in the same order: shape (windows, labels) or (clips, labels).
     """
 
     frames: NDArray[np.int64]
@@ -40,14 +40,14 @@ class Stored:
 
 
 class Store:
-    """A folder for the spectrograms of a corpus, and what teachers say of it.
+    """A folder of the spectrograms of a corpus and the logits of its teachers.
 
-    It does not matter where logits come from: a teacher, the cache, or what another run has left.
+    The store does not depend on the origin of logits: a teacher, the cache, or partitions.
 
     Args:
-        folder: Is made, and belongs to the store: what is in it is replaced.
-        identity: What makes a corpus and its teachers the same.
-        columns: How many numbers are in a row of the spectrograms, and of the logits of each teacher.
+        folder: Folder of the store; created if missing, and its content is replaced.
+        identity: Identifies the corpus and its teachers.
+        columns: Numbers per row of the spectrograms, and of the logits of each teacher.
     """
 
     def __init__(self, folder: Path, identity: str, columns: Sequence[int]) -> None:
@@ -56,7 +56,7 @@ class Store:
         self._paths = [folder / f"{name}.f32" for name in names]
 
     def find(self) -> Stored | None:
-        """Returns what was written before, if it is whole and of the same corpus and teachers."""
+        """Returns the stored windows, or None if they are incomplete or of another corpus or teachers."""
         try:
             index = json.loads((self._folder / _INDEX).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -71,12 +71,12 @@ class Store:
         return None
 
     def write(self) -> "Writing":
-        """Returns what writes it anew."""
+        """Returns a context manager that replaces the stored windows."""
         return Writing(self._folder, self._identity, self._columns, self._paths)
 
 
 class Writing:
-    """Files that grow by a clip at a time; all are removed if their context ends before `finish`."""
+    """Writes the files of a store clip by clip; they are removed if the context ends before `finish`."""
 
     def __init__(self, folder: Path, identity: str, columns: list[int], paths: list[Path]) -> None:
         self._folder, self._identity, self._columns, self._paths = folder, identity, columns, paths
@@ -103,7 +103,7 @@ class Writing:
             with suppress(OSError):
                 file.close()
         if not self._finished:
-            # A full disk wants its room back at once.
+            # Free the space at once, because the disk may be full.
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, log_mel: Float32, logits: Sequence[Float32]) -> None:
@@ -111,10 +111,10 @@ class Writing:
 
         Args:
             log_mel: float32 of shape (frames, bands).
-            logits: Of each teacher, float32 of shape (windows, labels) or (1, labels).
+            logits: Logits of each teacher, float32 of shape (windows, labels) or (1, labels).
 
         Raises:
-            RunError: If there is no room.
+            RunError: If the files cannot be written.
         """
         try:
             for number, rows in enumerate((log_mel, *logits)):
@@ -125,10 +125,10 @@ class Writing:
         self._frames.append(len(log_mel))
 
     def finish(self) -> Stored:
-        """Makes the files count, and returns them.
+        """Completes the files, and returns them.
 
         Raises:
-            RunError: If there is no room.
+            RunError: If the files cannot be written.
         """
         index = {"identity": self._identity, "rows": self._rows, "frames": self._frames}
         try:

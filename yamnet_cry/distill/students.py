@@ -10,20 +10,21 @@ from yamnet_cry.errors import RecipeError
 from yamnet_cry.frontend import YAMNET, FrontEnd
 from yamnet_cry.model.context_keras import HEAD
 
-#: Name of the second head, which matches teachers of other labels and is cut off in the end.
+#: Name of the second head, which matches teachers with other labels and is removed after training.
 SECOND_HEAD = "teacher"
 
 
 def build(
     settings: StudentSettings, classes: int, front_end: FrontEnd = YAMNET, teacher_classes: int = 0
 ) -> keras.Model:
-    """Builds the student that a recipe asks for.
+    """Builds the student of a recipe.
 
     Args:
-        settings: Its shape.
-        classes: How many labels it tells apart.
-        front_end: What makes its input.
-        teacher_classes: How many its teachers tell apart, if these are others; 0 for no second head.
+        settings: Architecture of the student.
+        classes: Number of the student's labels.
+        front_end: Front end that computes its input.
+        teacher_classes: Number of the teachers' labels, if they differ from the student's; 0 for no second
+            head.
 
     Returns:
         A model from float32 patches of shape (batch, frames, bands, 1) to logits of shape (batch, classes),
@@ -60,14 +61,14 @@ def begin_with(model: keras.Model, other: keras.Model) -> int:
     """Copies the weights of another model into every layer of the same name and shape.
 
     Args:
-        model: Is changed.
-        other: Is not.
+        model: The model to modify.
+        other: The model to copy from.
 
     Returns:
-        How many layers with weights were copied.
+        Number of layers whose weights were copied.
 
     Raises:
-        RecipeError: If there is none.
+        RecipeError: If no layer matches.
     """
     known = {layer.name: layer for layer in other.layers if layer.weights}
     copied = 0
@@ -85,14 +86,14 @@ def begin_with(model: keras.Model, other: keras.Model) -> int:
 
 
 def without_second_head(model: keras.Model) -> keras.Model:
-    """Returns the student alone; the same model if it has no second head."""
+    """Returns the student without its second head; the same model if it has none."""
     if all(layer.name != SECOND_HEAD for layer in model.layers):
         return model
     return keras.Model(model.input, model.get_layer("logits").output, name=model.name)
 
 
 def ds_cnn(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTensor:
-    """Builds a depthwise-separable CNN (Zhang et al. 2017, arXiv:1711.07128), up to its pooling.
+    """Builds a depthwise-separable CNN (Zhang et al. 2017, arXiv:1711.07128), without its pooling.
 
     A strided convolution, over bands that may be folded into channels, and blocks of a depthwise 3x3 and a
     pointwise 1x1 convolution, each followed by batch normalisation and ReLU.
@@ -100,7 +101,7 @@ def ds_cnn(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasT
     x = inputs
     if settings.fold > 1:
         frames, bands = inputs.shape[1:3]
-        # Not layers.Reshape, which asks for the batch's size at run time: TFLite would need more operators.
+        # Not layers.Reshape, which reads the batch size at run time, so that TFLite needs more operators.
         x = ops.reshape(x, (-1, frames, bands // settings.fold, settings.fold))
     x = _stem(settings, x)
     for number, (filters, stride) in enumerate(settings.blocks, start=1):
@@ -113,10 +114,10 @@ def ds_cnn(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasT
 
 
 def vgg(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTensor:
-    """Builds a CNN of plain convolutions, as in Wav2Small (arXiv:2408.13920), up to its pooling.
+    """Builds a CNN of plain convolutions, as in Wav2Small (arXiv:2408.13920), without its pooling.
 
-    Each convolution is 3x3, but that of the stem, and is followed by batch normalisation, ReLU and, where it
-    has a stride, max-pooling over 3x3.
+    Each convolution except the stem is 3x3, and is followed by batch normalisation, ReLU and, if its stride
+    is above 1, 3x3 max-pooling.
     """
     x = _stem(settings, inputs)
     for number, (filters, stride) in enumerate(settings.blocks, start=1):
@@ -129,7 +130,7 @@ def vgg(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTens
 
 
 def lstm(settings: StudentSettings, inputs: keras.KerasTensor) -> keras.KerasTensor:
-    """Builds a layer of LSTM over frames, and the mean over time of what it says."""
+    """Builds an LSTM layer over frames, and the mean of its output over time."""
     frames, bands = inputs.shape[1:3]
     steps = ops.reshape(inputs, (-1, frames, bands))
     return ops.mean(layers.LSTM(settings.units, return_sequences=True, name="lstm")(steps), axis=1)
@@ -148,7 +149,7 @@ def _stem(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _pooled(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTensor:
-    """Makes one vector of a feature map of shape (batch, time, bands, channels)."""
+    """Pools a feature map of shape (batch, time, bands, channels) into one vector per patch."""
     if settings.pooling == "average":
         return layers.GlobalAveragePooling2D(name="pooling")(x)
     time, bands, channels = x.shape[1:]
@@ -156,8 +157,8 @@ def _pooled(settings: StudentSettings, x: keras.KerasTensor) -> keras.KerasTenso
     if settings.pooling == "over_time":
         x = layers.Conv2D(channels, 1, name="projection")(x)
         return ops.reshape(ops.mean(x, axis=1), (-1, width))
-    # As in Wav2Small but for the gate, there a softmax over time: of hundreds of steps, an even share of it
-    # is less than the 1/256 that is the step of a softmax in INT8.
+    # As in Wav2Small, except that its gate is a softmax over time: with hundreds of time steps, even weights
+    # would be smaller than 1/256, the resolution of a softmax in INT8.
     steps = ops.reshape(x, (-1, time, 1, width))
     values = layers.Conv2D(width, 1, name="projection")(steps)
     gate = layers.Conv2D(width, 1, activation="sigmoid", name="gate")(steps)

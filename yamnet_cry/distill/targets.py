@@ -1,4 +1,4 @@
-"""The teacher pass: every teacher judges every clip once, and is remembered on disk."""
+"""The teacher pass: runs every teacher on every clip once, and caches the logits on disk."""
 
 import hashlib
 import json
@@ -26,10 +26,10 @@ from yamnet_cry.frontend import Float32, FrontEnd
 
 _LOG = logging.getLogger(__name__)
 
-#: What a teacher has said of a clip, float32 of shape (windows, labels), or None if it was not asked yet.
+#: Returns a teacher's existing logits of a clip, float32 of shape (windows, labels), or None.
 Known = Callable[[Clip], Float32 | None]
 
-#: Clips that are asked about at a time. A killed pass loses these at most: a second or two of work.
+#: Clips per call of a teacher. A killed pass loses at most this many: one or two seconds of work.
 CLIPS_PER_CHUNK = 64
 
 
@@ -44,26 +44,27 @@ def teacher_pass(
     known: Sequence[Known] = (),
     progress: bool = True,
 ) -> Windows:
-    """Decodes every clip, and asks each teacher about every clip of which nobody knows its logits yet.
+    """Decodes every clip, and runs each teacher on every clip without existing logits.
 
-    Spectrograms and logits go to files, a clip at a time; memory holds the clips of two chunks, and some
-    bytes of each window. Files that a run of the same clips and teachers has finished are used as they are.
+    Spectrograms and logits are written to files clip by clip; memory holds the clips of two chunks, and some
+    bytes per window. Complete files of an earlier run with the same clips and teachers are reused.
 
     Args:
         clips: The corpus.
-        teachers: Give logits, each in its role and with its weight; may be none.
-        front_end: Makes the student's spectrograms.
-        cache: SQLite file of logits, made if there is none.
-        folder: For the windows; made if there is none.
-        cache_limit: Gigabytes beyond which it forgets what was not used for longest, and not by this pass.
-        known: What each teacher has said already, as a cluster has found it; looked at before the cache.
+        teachers: Teachers with their roles and weights; may be empty.
+        front_end: Computes the student's spectrograms.
+        cache: SQLite file of logits, created if it does not exist.
+        folder: Folder of the windows; created if it does not exist.
+        cache_limit: Gigabytes of logits above which the least recently used entries are deleted from the
+            cache, except those used by this pass.
+        known: Existing logits of each teacher, such as those from a cluster; used before the cache.
         progress: Whether to show a progress bar.
 
     Raises:
-        CorpusError: If clips cannot be decoded, or the same recording is in two splits. All others
-            are scored and cached first.
-        RunError: If cache or folder cannot be written, or a teacher gives another number of windows than the
-            front end makes.
+        CorpusError: If clips cannot be decoded, or the same recording is in two splits. All other clips are
+            scored and cached first.
+        RunError: If cache or folder cannot be written, or a teacher with the role ``windows`` returns a
+            different number of windows than the front end.
     """
     columns = [front_end.mel_bands, *(len(teacher.labels) for teacher, _, _ in teachers)]
     store = Store(folder, _identity(clips, teachers, front_end), columns)
@@ -73,7 +74,7 @@ def teacher_pass(
     else:
         _LOG.info("going on with the windows of %s clips in %s", f"{len(clips):,}", folder)
     counts = 1 + (stored.frames - front_end.patch_frames) // front_end.patch_hop
-    # Where each clip begins, among frames and among windows.
+    # The first frame and the first window of each clip.
     frames, windows = np.cumsum(stored.frames) - stored.frames, np.cumsum(counts) - counts
     clip_index = np.repeat(np.arange(len(clips)), counts)
     number_in_clip = np.arange(len(clip_index)) - windows[clip_index]
@@ -93,7 +94,7 @@ def teacher_pass(
 def _identity(
     clips: Sequence[Clip], teachers: Sequence[tuple[Teacher, Role, float]], front_end: FrontEnd
 ) -> str:
-    """Says what makes windows the same; two runs with other views are told apart by their folders."""
+    """Returns a hash of clips, teachers and front end, which identifies the windows."""
     asked = [[teacher.fingerprint, role] for teacher, role, _ in teachers]
     found = hashlib.sha256(json.dumps([asked, repr(front_end)]).encode())
     for clip in clips:
@@ -173,7 +174,7 @@ def _written(
 
 
 class _Asked:
-    """A teacher that is asked about clips, and the cache of its answers."""
+    """A teacher with the cache of its logits."""
 
     def __init__(self, teacher: Teacher, role: Role, cache: LogitsCache, known: Known) -> None:
         self.teacher, self.cache, self.known = teacher, cache, known
@@ -181,11 +182,11 @@ class _Asked:
         self._rows, self._seconds = 0, 0.0
 
     def about(self, clips: Sequence[tuple[Clip, Float32]]) -> list[Float32]:
-        """Returns the teacher's logits of clips, which come with their waveforms, rounded as float16 is."""
+        """Returns the teacher's logits of clips, given with their waveforms, rounded to float16 values."""
         before = [self.known(clip) for clip, _ in clips]
         waves = [wave for (_, wave), rows in zip(clips, before, strict=True) if rows is None]
         fresh = iter(self._asked(waves))
-        # Whoever is asked, and whenever: the numbers are those of partitions.
+        # Rounded wherever they come from, so that they equal those of partitions.
         return [in_half_precision(next(fresh) if rows is None else rows) for rows in before]
 
     def _asked(self, waveforms: Sequence[Float32]) -> list[Float32]:
@@ -203,9 +204,9 @@ class _Asked:
         return [found[key] for key in keys]
 
     def rows(self, logits: Float32, clip: Clip, count: int) -> Float32:
-        """Returns what counts of its logits of a clip of so many windows."""
+        """Returns the rows of a clip's logits to store: ``count`` for windows, or one for the clip."""
         if self._role == "clips":
-            # A teacher of windows may judge clips as well, by what it says on average.
+            # A teacher of windows can score clips as well, by its mean logits.
             return logits.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32)
         if len(logits) != count:
             raise RunError(
@@ -227,10 +228,10 @@ def _nothing(_clip: Clip) -> None:
 def decoded_chunks(
     clips: Sequence[Clip], front_end: FrontEnd
 ) -> Iterator[list[tuple[Clip, Float32 | AudioError]]]:
-    """Decodes the next clips in the background while teachers work on these.
+    """Decodes the next chunk in the background while the caller works on the current one.
 
     Yields:
-        Some clips at a time, each with its float32 waveform padded by the front end, or why there is none.
+        Up to `CLIPS_PER_CHUNK` clips, each with its float32 waveform padded by the front end, or the error.
     """
     chunks = [clips[start : start + CLIPS_PER_CHUNK] for start in range(0, len(clips), CLIPS_PER_CHUNK)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

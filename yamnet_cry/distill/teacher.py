@@ -1,26 +1,26 @@
-"""What a teacher is, and what the numbers that it gives stand for."""
+"""The interface of a teacher, and the meaning of its logits."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 from yamnet_cry.frontend import Float32
 
-#: ``exclusive`` if softmax makes them probabilities, ``independent`` if the sigmoid of each does, and
-#: ``embedding`` if they are features from which labels have yet to be learnt, see `probe`.
+#: ``exclusive`` for logits of a softmax, ``independent`` for logits of sigmoids, and ``embedding`` for
+#: features without labels, see `probe`.
 TeacherKind = Literal["exclusive", "independent", "embedding"]
 
 EMBEDDING: Final = "embedding"
 
 
 class Teacher(Protocol):
-    """Anything that gives logits for waveforms, of every window or of the whole.
+    """A model that returns logits for waveforms, of every window or of the whole waveform.
 
     Attributes:
-        name: How a run's records call it.
-        fingerprint: Changes when its weights do; part of the key under which its logits are cached.
-        labels: What each number stands for.
-        kind: ``exclusive`` if softmax makes probabilities of its logits, ``independent`` if the sigmoid of
-            each does, ``embedding`` if they are none, and labels are learnt from the corpus.
+        name: Name in the records of a run.
+        fingerprint: Identifies the weights; part of the key under which logits are cached.
+        labels: The label of each logit.
+        kind: ``exclusive`` for logits of a softmax, ``independent`` for logits of sigmoids, ``embedding`` for
+            features, with labels learnt from the corpus.
     """
 
     name: str
@@ -29,17 +29,17 @@ class Teacher(Protocol):
 
     @property
     def kind(self) -> TeacherKind:
-        """What its numbers stand for; see above."""
+        """Kind of the logits; see the attributes of the class."""
         ...
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
-        """Judges every waveform.
+        """Computes the logits of every waveform.
 
         Args:
             waveforms: float32 samples at 16 kHz, each padded by the student's `FrontEnd.pad`.
 
         Returns:
-            One float32 array of shape (n, labels) a waveform: n is the number of its windows, or less for a
-            teacher that judges the whole, such as 1.
+            One float32 array of shape (n, labels) per waveform: n is the number of its windows, or fewer,
+            such as 1, for a teacher that scores the whole waveform.
         """
         ...

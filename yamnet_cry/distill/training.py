@@ -1,4 +1,4 @@
-"""Fitting a student, so that a killed run loses one epoch at most."""
+"""Training of a student, with checkpoints: a killed run loses at most one epoch."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 HISTORY = "history.json"
 
-# Windows in a batch of validation.
+# Batch size of validation, in windows.
 _VALIDATED = 256
 
 History = list[dict[str, float]]
@@ -45,16 +45,17 @@ def fit(
     device_count: int = 1,
     progress: bool = True,
 ) -> tuple[keras.Model, History]:
-    """Trains a student, from where the folder's checkpoints left off.
+    """Trains a student, continuing from the checkpoints in the folder, if any.
 
     Args:
         windows: The corpus with the teachers' logits.
-        recipe: What to train, and how; its task has labels.
-        teacher_labels: What the student matches of its teachers, if it has any.
-        seed: Seed of weights and draws.
-        folder: Where checkpoints are, or will be.
-        start: The model whose weights it begins with; random ones by default.
-        device_count: How many devices share every step, see `devices`. A run may go on with another number.
+        recipe: The recipe; its task has labels.
+        teacher_labels: Labels in which the student matches its teachers, if there are any.
+        seed: Seed of weights and sampling.
+        folder: Folder of the checkpoints.
+        start: Model with the initial weights; random weights by default.
+        device_count: Number of devices that share every step, see `devices`. A run may be resumed on a
+            different number.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -128,17 +129,17 @@ def fitted(
     device_count: int,
     progress: bool,
 ) -> None:
-    """Fits a compiled model, from the epoch at which its checkpoints end.
+    """Trains a compiled model, from the epoch after its last checkpoint.
 
     Args:
-        model: Is changed.
-        batches: What it is fitted to.
-        validation: What its loss is measured on after each epoch.
-        checkpoints: With the epochs that are done already.
-        train: Its settings.
-        description: Of the progress bar.
-        more: Callbacks that come before the checkpoints.
-        device_count: How many devices share every step.
+        model: The model; modified.
+        batches: Training batches.
+        validation: Validation batches, for the loss after each epoch.
+        checkpoints: Checkpoints with the finished epochs.
+        train: Settings of training.
+        description: Text of the progress bar.
+        more: Callbacks that run before the checkpoints.
+        device_count: Number of devices that share every step.
         progress: Whether to show a progress bar.
     """
     first = len(checkpoints.history)
@@ -151,7 +152,7 @@ def fitted(
     data: list[Any] = [batches, validation]
     if device_count > 1:
         data = [devices.Shared(each, device_count) for each in data]
-        # First of all, for the others read losses.
+        # First, because the other callbacks read the losses.
         callbacks.insert(0, devices.CountedOnce(*data))
     model.fit(
         data[0],
@@ -182,10 +183,10 @@ def learning_rate(train: Train, epoch: int) -> float:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Makes Keras draw from a seed and compute the same every time, as far as its backend can.
+    """Seeds Keras and makes its computations deterministic, as far as the backend allows.
 
-    Python's and NumPy's own generators, which Keras seeds as well, go on afterwards where they were. There is
-    no way back for Keras's and TensorFlow's seeds, nor for TensorFlow's deterministic operations.
+    The states of Python's and NumPy's generators, which Keras seeds as well, are restored afterwards. The
+    seeds of Keras and TensorFlow and TensorFlow's deterministic operations cannot be restored.
     """
     of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (Keras seeds it)
     keras.utils.set_random_seed(seed)
@@ -203,8 +204,8 @@ def seeded(seed: int) -> Iterator[None]:
 class Checkpoints(keras.callbacks.Callback):
     """Keeps the last and the best epoch on disk.
 
-    Each epoch is a file of its own; ``history.json``, replaced in one step, says which of them
-    count. A run killed between the two writes repeats one epoch.
+    Each epoch is a separate file; ``history.json``, replaced atomically, lists the finished epochs. A run
+    killed between the two writes repeats one epoch.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -215,7 +216,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.history: History = json.loads(path.read_text()) if path.is_file() else []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the epoch, and deletes those no longer needed; Keras calls it."""
+        """Writes the epoch, and deletes those no longer needed; called by Keras."""
         self.history.append({name: float(value) for name, value in (logs or {}).items()})
         try:
             self.model.save(self._path(epoch))
@@ -230,7 +231,7 @@ class Checkpoints(keras.callbacks.Callback):
                 path.unlink()
 
     def load_last(self) -> keras.Model:
-        """Loads the last whole epoch, with the state of its optimizer."""
+        """Loads the last finished epoch, with the state of its optimizer."""
         return keras.models.load_model(self._path(len(self.history) - 1))
 
     def load_best(self) -> keras.Model:

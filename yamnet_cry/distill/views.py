@@ -1,4 +1,4 @@
-"""Views: augmented recordings made of the training clips, which the teacher judges like any other."""
+"""Views: augmented recordings made of the training clips, which teachers score like other clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from yamnet_cry.task import Task
 
 SOURCE = "augmented"
 
-#: Target, in a manifest, of what is no sound but the impulse response of a room.
+#: Target, in a manifest, of impulse responses of rooms.
 IMPULSE_RESPONSE = "ir"
 
 Item = TypeVar("Item")
@@ -25,19 +25,19 @@ _CURVE_HERTZ = np.array([60, 125, 250, 500, 1000, 2000, 4000, 8000], np.float32)
 def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -> list[Clip]:
     """Makes views of the training clips.
 
-    A view exists only when it is read, and then always as the same samples: everything about it is
-    drawn from the seed and its number. It has the labels of the clip in the foreground; what is mixed under
-    it is a clip that is known not to hold the target or, for tasks without one, a clip without labels or with
-    that of ``settings.background``.
+    A view is rendered when it is read, always with the same samples, because its random choices depend only
+    on the seed and its number. It has the labels of the foreground clip; its background is a clip known to
+    be without the target or, for tasks without a target, a clip without labels or with the label
+    ``settings.background``.
 
     Args:
         clips: The corpus; only its training split is used.
-        settings: How many views, and of what kind.
-        seed: Seed of all draws.
-        task: What the labels are for.
+        settings: Number of views, and ranges of their transforms.
+        seed: Random seed.
+        task: The task that the labels are for.
 
     Returns:
-        ``settings.views`` clips of the training split, or none if there is nothing to make them of.
+        ``settings.views`` clips of the training split, or none if the clips that they need are missing.
     """
     training = [clip for clip in clips if clip.split == "train"]
     rooms = [clip for clip in training if clip.extra.get("target") == IMPULSE_RESPONSE]
@@ -46,11 +46,11 @@ def make(clips: Sequence[Clip], settings: Augmentation, seed: int, task: Task) -
         target, opposite = task.clip_labels
         positive = [[clip for clip in training if target in clip.labels]]
         others = [clip for clip in training if target not in clip.labels]
-        # Backgrounds must be known not to hold the target, or a view's label would not be known either.
+        # Backgrounds must be known to be without the target, or the label of a view would be unknown.
         backgrounds = [clip for clip in others if opposite in clip.labels]
         possible = all((positive[0], backgrounds))
     else:
-        # Every label as often as any other, however many clips it has.
+        # Sample labels uniformly, regardless of their number of clips.
         positive = [[clip for clip in training if label in clip.labels] for label in task.labels]
         others = [clip for clip in training if not clip.labels]
         named = (settings.background,) if settings.background else ()
@@ -83,15 +83,15 @@ def _drawn(items: Sequence[Item], generator: np.random.Generator) -> Item:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Opens one view; the draws continue where `make` chose the clips, on a stream of their own.
+    """Renders one view, with random choices from a stream separate from that of `make`.
 
     Attributes:
-        foreground: What is to be heard.
-        background: What may be mixed under it, if anything.
-        room: The impulse response of a room, if there is one.
-        settings: Of what kind it is.
-        seed: Of all draws.
-        number: Of the view, from 0 on.
+        foreground: The foreground clip.
+        background: The clip to mix in, or None.
+        room: The impulse response of a room, or None.
+        settings: Ranges of the transforms.
+        seed: Random seed.
+        number: Number of the view, counted from 0.
     """
 
     foreground: Clip
@@ -103,10 +103,10 @@ class View:
 
     @property
     def origin(self) -> str:
-        """By what its audio is known again without being rendered."""
+        """Identifies its audio without rendering it."""
         clips = self.foreground, self.background, self.room
         made_of = [None if clip is None else clip.origin for clip in clips]
-        # How many views there are besides is nothing of this one.
+        # The total number of views does not affect this one.
         settings = {name: value for name, value in vars(self.settings).items() if name != "views"}
         return f"{made_of} {settings} {self._key}"
 
@@ -115,7 +115,7 @@ class View:
         return self.seed, self.number, 1
 
     def __call__(self) -> tuple[Float32, int]:
-        """Returns its float32 samples in [-1, 1], of shape (samples,), and their rate, 16,000 hertz."""
+        """Returns its float32 samples in [-1, 1], of shape (samples,), and their rate, 16,000 Hz."""
         generator = np.random.default_rng(self._key)
         background, room = (None if clip is None else clip.read() for clip in (self.background, self.room))
         wave = render(self.foreground.read(), background, self.settings, generator, room)
@@ -129,14 +129,14 @@ def render(
     generator: np.random.Generator,
     room: Float32 | None = None,
 ) -> Float32:
-    """Draws and applies every transform of a view.
+    """Samples and applies the transforms of a view.
 
     Args:
-        foreground: What is to be heard.
-        background: What may be mixed under it, if anything.
-        settings: How likely each transform is, and in which range.
-        generator: Source of all draws.
-        room: The impulse response of a room, if there is one.
+        foreground: Samples of the foreground clip, float32 at 16 kHz.
+        background: Samples of the clip to mix in, or None.
+        settings: Probabilities and ranges of the transforms.
+        generator: Source of all random choices.
+        room: The impulse response of a room, or None.
 
     Returns:
         float32 samples at 16 kHz in [-1, 1].
@@ -149,7 +149,7 @@ def render(
         return float(generator.uniform(*bounds))
 
     wave = _cut(foreground, settings.seconds, generator)
-    # Settings of 0 draw nothing, so that recipes without them keep their views.
+    # Settings of 0 use no random numbers, so that recipes without them keep their views.
     if settings.shift_seconds:
         wave = augment.shifted(wave, within((-settings.shift_seconds, settings.shift_seconds)))
     if happens(settings.pitch):
@@ -183,7 +183,7 @@ def render(
 
 
 def _cut(waveform: Float32, seconds: float, generator: np.random.Generator) -> Float32:
-    """Takes a part at random; what is shorter is kept whole, since padding would be learnt."""
+    """Returns a random part; shorter waveforms are not padded, because padding would be learnt."""
     count = int(seconds * YAMNET.sample_rate)
     start = int(generator.integers(max(1, len(waveform) - count + 1)))
     return waveform[start : start + count]

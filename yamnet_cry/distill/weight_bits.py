@@ -1,7 +1,7 @@
-"""Weights of few bits, which a student learns with as it will have them.
+"""Quantisation-aware training with weights of a few bits.
 
-Every step is taken from rounded weights and added to those in full precision, which are kept beside them:
-the gradient goes straight through the rounding (Polino et al. 2018, arXiv:1802.05668).
+Each training step computes gradients with rounded weights and applies the update to full-precision weights,
+which are kept separately: a straight-through estimator (Polino et al. 2018, arXiv:1802.05668).
 """
 
 from typing import Any
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from yamnet_cry.frontend import Float32
 
-# Steps that are tried, as shares of the one that reaches the largest weight.
+# Step sizes to try, as shares of the one that represents the largest weight.
 _SHARES = np.linspace(0.2, 1.0, 17)
 
 
 def rounded(weights: Float32, bits: int) -> Float32:
-    """Rounds weights to whole multiples of a step, as many on both sides of 0 as bits allow.
+    """Rounds weights to whole multiples of a step, in a range symmetric around 0 that the bits allow.
 
-    Each output, along the last axis, has a step of its own: that of the least squared error.
+    Each output, along the last axis, has its own step: the one with the least squared error.
 
     Args:
         weights: float32 array of any shape.
-        bits: From 2, which leaves -1, 0 and 1, to 8.
+        bits: From 2, with the multiples -1, 0 and 1, to 8.
 
     Returns:
         float32 array of the same shape.
@@ -39,18 +39,18 @@ def rounded(weights: Float32, bits: int) -> Float32:
     for share in _SHARES:
         step = (share * largest / highest).astype(np.float32)
         tried = np.clip(np.round(rows / step), -highest, highest)
-        # Of the whole numbers, the step that fits best.
+        # The best step for these whole numbers, by least squares.
         products = (tried * rows).sum(axis=0), np.maximum((tried**2).sum(axis=0), 1e-30)
         tried = tried * (products[0] / products[1])
         error = ((tried - rows) ** 2).sum(axis=0)
         better = error < least
         best[:, better], least[better] = tried[:, better], error[better]
-    # Zeros of either sign become plain zeros.
+    # Adding 0 turns negative zeros into positive ones.
     return best.reshape(weights.shape).astype(np.float32) + np.float32(0.0)
 
 
 def packed_bytes(model: keras.Model, bits: int) -> int:
-    """Returns the size of a student with such weights: a step for each output, all else in 32 bits."""
+    """Returns the size in bytes of a student with packed weights; steps and other parameters take 32 bits."""
     held = _held(model)
     weights = sum(int(np.prod(variable.shape)) for variable in held)
     steps = sum(int(variable.shape[-1]) for variable in held)
@@ -58,10 +58,10 @@ def packed_bytes(model: keras.Model, bits: int) -> int:
 
 
 class HeldToBits(keras.callbacks.Callback):
-    """Lets a model compute with rounded weights, in training and in validation, and learn in full precision.
+    """Rounds weights in the forward and backward pass, and updates them in full precision.
 
     Args:
-        bits: Of every weight; biases and normalisation stay as they are.
+        bits: Bits per weight; biases and normalisation are not rounded.
     """
 
     def __init__(self, bits: int) -> None:
@@ -71,25 +71,25 @@ class HeldToBits(keras.callbacks.Callback):
         self._rounded: list[NDArray[Any]] = []
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Rounds; Keras calls it."""
+        """Rounds the weights; called by Keras."""
         self._full = [np.asarray(variable) for variable in _held(self.model)]
         self._rounded = [rounded(values, self._bits) for values in self._full]
         self._assign(self._rounded)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds the step that was taken to the weights in full precision; Keras calls it."""
+        """Adds the update to the full-precision weights; called by Keras."""
         changed = [np.asarray(variable) for variable in _held(self.model)]
         self._assign(
             [full + (new - old) for full, new, old in zip(self._full, changed, self._rounded, strict=True)]
         )
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Rounds; Keras calls it."""
+        """Rounds the weights; called by Keras."""
         self._full = [np.asarray(variable) for variable in _held(self.model)]
         hold(self.model, self._bits)
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Goes back to full precision; Keras calls it."""
+        """Restores full-precision weights; called by Keras."""
         self._assign(self._full)
 
     def _assign(self, values: list[NDArray[Any]]) -> None:
@@ -98,11 +98,11 @@ class HeldToBits(keras.callbacks.Callback):
 
 
 def hold(model: keras.Model, bits: int) -> None:
-    """Rounds the weights of a model for good."""
+    """Rounds the weights of a model permanently."""
     for variable in _held(model):
         variable.assign(rounded(np.asarray(variable), bits))
 
 
 def _held(model: keras.Model) -> list[Any]:
-    # Of a matrix or a kernel, and none of the vectors: biases, and scales of normalisation.
+    # Matrices and kernels, without vectors: biases, and scales of normalisation.
     return [variable for variable in model.trainable_variables if len(variable.shape) > 1]
