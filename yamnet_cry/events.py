@@ -77,8 +77,8 @@ class Event:
     """An event: a section of crying.
 
     It starts at the start of its first window, and ends in the middle of the windows that were averaged last.
-    These are the median start and end of crying (docs/experiments/015); if they ended at the end of a window,
-    events would be half a second too long. One that lasts to the end of the recording ends with it.
+    These are the median start and end of crying (docs/experiments/015); up to the end of its last window, an
+    event would be half a second too long. One that lasts to the end of the recording ends with it.
 
     Attributes:
         start: In seconds.
