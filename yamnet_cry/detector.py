@@ -337,7 +337,7 @@ class CryDetector(Classifier):
         """Raises the threshold, if needed, so that a room's own sounds rarely raise an alarm.
 
         Args:
-            ambient: A recording of the room without crying, of ten minutes or more if possible; at least one.
+            ambient: A recording of the room without crying: at least one minute, ideally ten or more.
             false_alarms_per_hour: The acceptable rate; positive.
             min_recall: Least share of crying clips that must still raise an event, in [0, 1], as measured
                 on the validation split; 0 accepts any recall.
