@@ -1,4 +1,4 @@
-"""Hear a baby cry: YAMNet's log-mel front end and a tiny INT8 student of YAMNet.
+"""Baby cry detection with YAMNet's log-mel front end and a tiny INT8 student of YAMNet.
 
 >>> from yamnet_cry import CryDetector
 >>> detector = CryDetector.from_pretrained()

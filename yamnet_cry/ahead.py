@@ -1,4 +1,4 @@
-"""Two things at once: the next piece of work is made while the present one is used."""
+"""Prefetching: computes the next item on another thread while the present one is used."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +8,10 @@ Item = TypeVar("Item")
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Makes the next item on another thread while the present one is used.
+    """Computes the next item on another thread while the present one is used.
 
-    Decoding, FFTs and the student all let other threads run, so that long audio takes both cores. Short
-    audio is at its end before a thread would have started.
+    Decoding, FFTs and the student all release the GIL, so that long audio uses two cores. Short audio ends
+    before a thread would have started, so the first three items are computed on the caller's thread.
     """
     end = object()
     for _ in range(3):

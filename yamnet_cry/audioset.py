@@ -1,4 +1,4 @@
-"""The 521 AudioSet classes that YAMNet and its students tell apart, and the score of crying among them.
+"""The 521 AudioSet classes of YAMNet and its students, and the score of crying.
 
 Names and ids are those of ``yamnet_class_map.csv`` in tensorflow/models
 (research/audioset/yamnet), taken from the AudioSet ontology.
@@ -45,8 +45,8 @@ def class_ids() -> tuple[str, ...]:
     return tuple(row["mid"] for row in _class_map())
 
 
-#: What YAMNet and its students tell apart, and the score of crying among it. Windows hold several sounds at
-#: once, but the score is defined by softmax.
+#: The task of YAMNet and its students, with crying as the target. Windows may have several sounds at once,
+#: but the score is defined by softmax.
 CRY_TASK = Task(
     labels=class_names(),
     kind="exclusive",

@@ -1,4 +1,4 @@
-"""From a score to the probability that a baby cries, and what a threshold on it costs."""
+"""Converts a score to the probability that a baby cries, and gives the recall at a threshold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,15 +7,15 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Scores of exactly 0 and 1 have no log-odds; int8 logits come close to both.
+# The log-odds of scores of exactly 0 and 1 are infinite; int8 logits come close to both.
 _SMALLEST = 1e-6
 
-#: What to say where a prior is to be changed that is not known.
+#: Error message for setting a prior on a model without a calibration prior.
 NO_PRIOR = "the prior cannot be set: this model has no calibration prior; set its threshold instead"
 
 
 def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
-    """Returns log(s / (1 - s)) of scores in [0, 1], kept finite.
+    """Returns log(s / (1 - s)) of scores in [0, 1], clipped to finite values.
 
     Examples:
         >>> log_odds([0.0, 0.5, 1.0]).round(1).tolist()
@@ -26,7 +26,7 @@ def log_odds(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def probability(values: ArrayLike) -> NDArray[np.float64]:
-    """Returns the probabilities of log-odds, as `log_odds` turns them round.
+    """Returns the probabilities of log-odds: the inverse of `log_odds`.
 
     Examples:
         >>> probability([-100.0, 0.0, 2.0]).round(3).tolist()
@@ -37,10 +37,10 @@ def probability(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def checked_prior(value: float) -> float:
-    """Returns a prior, as a float in (0, 1).
+    """Returns a prior as a float in (0, 1).
 
     Raises:
-        ValueError: If it is no number, or none between the two.
+        ValueError: If it is not a number in (0, 1).
 
     Examples:
         >>> checked_prior(0.1)
@@ -55,7 +55,7 @@ def checked_prior(value: float) -> float:
 class Calibration:
     """Platt scaling of a score's log-odds: probability = sigmoid(slope * log-odds + intercept).
 
-    It keeps the order of scores, and with it every metric of ranking (Platt 1999).
+    It preserves the order of scores, and therefore every ranking metric (Platt 1999).
 
     Attributes:
         slope: Positive.
@@ -64,7 +64,7 @@ class Calibration:
             calibrated on clips of which about a quarter cry.
 
     Raises:
-        ValueError: If they are not finite, the slope would turn the order round, or the prior is no share.
+        ValueError: If a value is not finite, the slope is not positive, or the prior is not in (0, 1).
     """
 
     slope: float
@@ -78,13 +78,13 @@ class Calibration:
             checked_prior(self.prior)
 
     def for_prior(self, prior: float) -> "Calibration":
-        """Returns what holds where another share of recordings is of crying (Bayes' rule).
+        """Returns the calibration for another prior (Bayes' rule).
 
         Args:
-            prior: That share, in (0, 1).
+            prior: Share of recordings with crying, in (0, 1).
 
         Raises:
-            ValueError: If it is no such number, or it is not known for which prior this one holds.
+            ValueError: If it is not a number in (0, 1), or the prior of this calibration is None.
 
         Examples:
             >>> Calibration(1.0, 0.0, prior=0.5).for_prior(0.1).of_log_odds(0.0).round(3).item()
@@ -114,22 +114,22 @@ class Calibration:
         return probability(self.slope * np.asarray(values, np.float64) + self.intercept)
 
 
-# Denser where thresholds fitted to a room end up.
+# Denser near 1, where thresholds fitted to a room usually are.
 _GRID = (*(step / 20 for step in range(20)), 0.96, 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)
 
 
 @dataclass(frozen=True)
 class EventRecall:
-    """Share of crying clips that still raise an event at each threshold, as measured on validation.
+    """Share of crying clips that raise an event at each threshold, measured on the validation split.
 
     Attributes:
         clips: Number of crying clips, at least 1.
-        groups: Number of groups (households, uploaders, speakers) that they come from.
-        thresholds: Rising, from 0 to 1.
-        recall: Shares in [0, 1] at those thresholds; they never rise.
+        groups: Number of groups (households, uploaders, speakers) that the clips come from.
+        thresholds: Increasing, from 0 to 1.
+        recall: Shares in [0, 1] at those thresholds, non-increasing.
 
     Raises:
-        ValueError: If the numbers are not that.
+        ValueError: If a value is invalid.
 
     Examples:
         >>> table = EventRecall(clips=2, groups=1, thresholds=(0.0, 0.5, 1.0), recall=(1.0, 0.5, 0.0))
@@ -159,17 +159,17 @@ class EventRecall:
 
     @classmethod
     def measured(cls, levels: Sequence[float], groups: int) -> "EventRecall":
-        """Counts clips.
+        """Computes the recall at fixed thresholds from the levels of crying clips.
 
         Args:
             levels: For each crying clip, the highest threshold at which it raises an event, in [0, 1].
-            groups: Number of groups that they come from.
+            groups: Number of groups that the clips come from.
         """
         shares = [float(np.mean(np.asarray(levels) >= threshold)) for threshold in _GRID]
         return cls(len(levels), groups, _GRID, tuple(round(share, 4) for share in shares))
 
     def moved(self, shift: float) -> "EventRecall":
-        """Returns what holds when all log-odds are higher by a shift, as for another prior.
+        """Returns the recall after a shift is added to all log-odds, as by another prior.
 
         Examples:
             >>> table = EventRecall(clips=2, groups=1, thresholds=(0.0, 0.5, 1.0), recall=(1.0, 0.5, 0.0))
@@ -184,7 +184,7 @@ class EventRecall:
         return float(np.interp(threshold, self.thresholds, self.recall))
 
     def threshold_for(self, recall: float) -> float | None:
-        """Returns the highest threshold that keeps a recall, or None if none does."""
+        """Returns the highest threshold whose recall is at least the given one, or None if there is none."""
         kept = [number for number, share in enumerate(self.recall) if share >= recall]
         if not kept:
             return None

@@ -1,4 +1,4 @@
-"""What a model heard in one recording: how probable each of its labels is, and when."""
+"""The result of a model for one recording: the probability of each label, per window and overall."""
 
 import math
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
 from yamnet_cry.model.runtime import QuantizedLogits
 from yamnet_cry.task import Task
 
-# Floats of hours at once would take gigabytes.
+# Dequantizing hours of audio at once would take gigabytes.
 _WINDOWS_PER_STEP = 4096
 
-# So many labels are named in a line of text.
+# Number of labels in a line of text.
 _NAMED = 3
 
 
 def shares(found: list[tuple[str, float]]) -> str:
-    """Writes labels and their probabilities in a line.
+    """Formats labels and their probabilities as one line.
 
     Examples:
         >>> shares([("dog", 0.934), ("rooster", 0.04)])
@@ -32,15 +32,15 @@ def shares(found: list[tuple[str, float]]) -> str:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Classification:
-    """What a model heard in one recording.
+    """The result of a model for one recording.
 
     Attributes:
-        task: What the model tells apart.
-        front_end: Whose windows these are.
-        logits: Those of every window, int8 of shape (windows, labels) with their scale. Only a `Detection`
-            may be without, which then knows its score alone.
-        truncated: Whether the file ended before its audio did, as after a power cut.
-        seconds: Length of the audio, in seconds; that of its windows, if nobody knows better.
+        task: The model's labels and what its logits mean.
+        front_end: The front end that defines the windows.
+        logits: The logits of every window, int8 of shape (windows, labels), with their scale. May be None
+            only in a `Detection`, which then has only its score.
+        truncated: Whether the file is truncated, for example by a power cut.
+        seconds: Length of the audio, in seconds; at most, and by default, the length covered by the windows.
 
     Examples:
         >>> logits = QuantizedLogits(np.int8([[40, 0, 0], [40, 20, 0]]), scale=0.1, zero_point=0)
@@ -73,7 +73,7 @@ class Classification:
 
     @property
     def times(self) -> NDArray[np.float64]:
-        """Starts of the windows, in seconds: float64 of shape (windows,).
+        """Start times of the windows, in seconds: float64 of shape (windows,).
 
         With YAMNet's front end, windows are 0.96 s long and 0.48 s apart.
         """
@@ -83,7 +83,7 @@ class Classification:
     def window_probabilities(self) -> Float32:
         """The probability of each label in each window: float32 of shape (windows, labels), in [0, 1].
 
-        Made anew each time.
+        Computed on each access.
 
         Raises:
             ValueError: If the logits were not kept.
@@ -109,15 +109,15 @@ class Classification:
         return self.task.labels[int(self.label_probabilities.argmax())]
 
     def labels(self, threshold: float = 0.5) -> list[str]:
-        """Names every label whose mean probability reaches a threshold, the most probable first.
+        """Returns every label whose mean probability is at least a threshold, the most probable first.
 
-        This is for tasks whose labels are independent: a recording may have several, or none.
+        For tasks with independent labels: a recording may have several of them, or none.
 
         Args:
             threshold: In [0, 1].
 
         Returns:
-            Labels of the task; empty if none is so probable.
+            Labels of the task; empty if none reaches the threshold.
 
         Raises:
             ValueError: If the logits were not kept.
@@ -131,15 +131,16 @@ class Classification:
         return [label for label, share in self.top(count=len(self.task.labels)) if share >= threshold]
 
     def top(self, start: float = 0.0, end: float = math.inf, *, count: int = 5) -> list[tuple[str, float]]:
-        """Tells what was heard in a stretch of the recording: the labels with the largest mean probability.
+        """Returns the labels with the largest mean probability in a section of the recording.
 
         Args:
-            start: In seconds; windows whose middle lies before it do not count.
-            end: In seconds; windows whose middle lies after it do not count.
-            count: How many labels.
+            start: In seconds; windows whose middle is earlier are ignored.
+            end: In seconds; windows whose middle is later are ignored.
+            count: Number of labels.
 
         Returns:
-            Labels and probabilities in [0, 1], the largest first; empty if no window's middle lies between.
+            Labels and probabilities in [0, 1], the largest first; empty if no window's middle is in the
+            section.
 
         Raises:
             ValueError: If the logits were not kept.
@@ -158,7 +159,7 @@ class Classification:
         if last <= first:
             return []
         found = self._mean(first, last)
-        # Stable: of equally probable labels, the first one comes first on every machine.
+        # Stable: equally probable labels keep their order on every machine.
         in_order = np.argsort(-found, kind="stable")[:count]
         return [(self.task.labels[index], float(found[index])) for index in in_order]
 
@@ -172,15 +173,15 @@ class Classification:
         return np.asarray(total) / (last - first)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything as plain numbers, names and lists, ready for JSON.
+        """Returns the result as numbers, strings, lists and dictionaries that can be written as JSON.
 
-        Of each window there is its most probable label alone: all of them, `window_probabilities`, would make
-        megabytes of text of an hour.
+        Each window has only its most probable label: all `window_probabilities` of an hour would be megabytes
+        of text.
 
         Returns:
             ``label``, ``probabilities`` in [0, 1] by label, ``seconds``, ``truncated``, ``window_seconds``,
-            and ``windows``: of each its start in seconds, ``time``, its ``label``, and the ``probability``
-            of that.
+            and ``windows``: for each, its start in seconds as ``time``, its most probable ``label``, and the
+            ``probability`` of that label.
 
         Raises:
             ValueError: If the logits were not kept.

@@ -1,4 +1,4 @@
-"""The classifier: audio in, how probable each label of a model is out."""
+"""The classifier: from audio to the probability of each label of a model."""
 
 import hashlib
 import warnings
@@ -26,32 +26,31 @@ from yamnet_cry.task import Task
 if TYPE_CHECKING:
     import keras
 
-# What must be as with YAMNet: audio comes at 16 kHz and in blocks, at whose ends frames cannot be centred.
+# Settings that must equal YAMNet's: audio is 16 kHz and in blocks, at whose ends frames cannot be centred.
 _AUDIO = ("sample_rate", "centred")
 
 
 class Classifier:
-    """Tells apart whatever sounds a model was made for, with the front end that goes with it.
+    """Classifies sounds with a model of any task and its front end.
 
-    Objects come from `from_pretrained`, and may be shared between threads, copied and pickled.
+    Load one with `from_pretrained`. Objects may be shared between threads, copied and pickled.
 
     Args:
-        config: What the model folder says of its model.
+        config: The configuration of the model folder.
         model: The bytes of the INT8 TFLite model.
         context: The context network of a detector, or None.
-        source: Where both come from, for files that are only fetched when they are asked for; without it,
-            there is neither `keras_model` nor `push_to_hub`.
+        source: Where the model was loaded from, for files that are fetched only when needed; `keras_model`
+            and `push_to_hub` need it.
 
     Attributes:
-        config: What the model folder says of its model.
+        config: The configuration of the model folder.
         model: The bytes of the INT8 TFLite model.
         student: That model on LiteRT, a `yamnet_cry.model.runtime.Student`; each object has its own.
         context: The context network of a detector, or None.
 
     Raises:
-        ModelError: If the model's front end takes audio otherwise than at 16 kHz and in blocks, or the model
-            takes something else than its front end makes, or gives another number of logits than its task
-            has labels.
+        ModelError: If the front end is not for 16 kHz or has centred frames, the model's input is not that of
+            its front end, or the number of logits is not that of the task's labels.
 
     Examples:
         >>> import numpy as np
@@ -77,14 +76,14 @@ class Classifier:
 
     @classmethod
     def check(cls, task: Task, front_end: FrontEnd) -> None:
-        """Refuses models that objects of this class cannot hear with.
+        """Rejects models that this class does not support.
 
         Args:
-            task: What a model tells apart.
-            front_end: What makes its input.
+            task: The task of a model.
+            front_end: The front end of the model.
 
         Raises:
-            ModelError: If they are not what is needed; the message says what is.
+            ModelError: If one is not supported; the message says what is required.
 
         Examples:
             >>> Classifier.check(Task(("dog", "cat")), YAMNET)
@@ -95,7 +94,7 @@ class Classifier:
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy, in this process or another, has an interpreter of its own from the same bytes.
+        # A copy, in this process or another, creates its own interpreter from the same bytes.
         return type(self), (self.config, self.model, self.context, self._source)
 
     @classmethod
@@ -110,18 +109,18 @@ class Classifier:
     ) -> Self:
         """Loads a classifier.
 
-        Of a repository, the configuration and the INT8 model are downloaded, once. No code in it is run:
-        every field is checked, and the network's operators, sizes and cost before LiteRT gets it.
+        From a repository, the configuration and the INT8 model are downloaded and cached. No code in it is
+        run: every field is checked, as are the network's operators, sizes and cost before LiteRT loads it.
 
         Args:
             model: A model folder, or a repository on the Hugging Face Hub such as ``"user/model"``.
             revision: Branch, tag or commit of a repository.
-            cache_dir: Where downloads are kept; the Hub's own cache by default.
+            cache_dir: Folder for downloads; defaults to the Hub's cache.
             token: For private repositories; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
-            local_files_only: Whether to take what was downloaded before, and stay off the network.
+            local_files_only: Whether to use only files that were downloaded before, without network access.
 
         Raises:
-            ModelError: If the model is missing, incomplete, corrupt, too large or foreign.
+            ModelError: If the model is missing, incomplete, corrupt, too large or not a model of yamnet-cry.
 
         Examples:
             >>> folder = hub.locate().folder  # that of the released model
@@ -142,18 +141,18 @@ class Classifier:
     ) -> Classification:
         """Classifies every window of a recording of any length.
 
-        Of the audio nothing is kept but the logits, a byte for each label and window. Of a file that is cut
-        short, as by a power cut, what there is is classified, with a Python warning.
+        Only the logits are kept in memory, one byte per label and window. If a file is truncated, for example
+        by a power cut, the audio up to there is classified, with a Python warning.
 
         Args:
             source: A path, a binary file object, or ``(waveform, sample_rate)`` with floats in
                 [-1, 1] or integers at full scale of their type, of shape (samples,) or
                 (samples, channels). Audio shorter than a window is padded with silence, as YAMNet does.
-            progress: Called now and then with the seconds of audio heard so far.
-            strict: Whether a file that is truncated is an error.
+            progress: Called from time to time with the seconds of audio processed so far.
+            strict: Whether a truncated file is an error.
 
         Returns:
-            The probabilities of all labels, in every window and on the whole.
+            The probabilities of all labels, per window and overall.
 
         Raises:
             AudioError: If the audio cannot be read or used.
@@ -186,7 +185,7 @@ class Classifier:
         progress: Callable[[float], object] | None,
         strict: bool,
     ) -> tuple[float, bool]:
-        """Gives what the student says of a recording, part by part, to a function.
+        """Runs the student on a recording, and passes its outputs to a function part by part.
 
         Returns:
             The length of the audio in seconds, and whether the file is truncated.
@@ -208,7 +207,7 @@ class Classifier:
             if progress is not None:
                 progress(windows * front_end.patch_hop_seconds)
         for cut in cuts:
-            # It names the line that called the object, two calls up.
+            # The warning names the line that called the object, two calls up.
             warnings.warn(f"{cut}; only this part is scored", stacklevel=3)
         return samples / front_end.sample_rate, bool(cuts)
 
@@ -216,7 +215,7 @@ class Classifier:
         """Classifies every patch of a log-mel spectrogram.
 
         Args:
-            log_mel: float32 array of shape (frames, bands), as ``config.front_end.log_mel`` makes it.
+            log_mel: float32 array of shape (frames, bands), as ``config.front_end.log_mel`` returns it.
 
         Returns:
             float32 array of shape (patches, labels): logits of the labels of ``config.task``.
@@ -232,7 +231,7 @@ class Classifier:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of whatever decides what is heard: the networks, and what was set since they were loaded.
+        """A hash of everything that determines results: the networks and the present settings.
 
         SHA-256, of 64 hexadecimal digits.
         """
@@ -241,14 +240,14 @@ class Classifier:
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def _present_config(self) -> ModelConfig:
-        """What is saved and pushed: the configuration, with whatever was changed since it was loaded."""
+        """The configuration to save and push, with the settings changed since it was loaded."""
         return self.config
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
-        """Writes what `from_pretrained` needs to a new model folder.
+        """Writes the files that `from_pretrained` needs to a new model folder.
 
         Args:
-            folder: Where to; must not exist.
+            folder: The folder to create; must not exist.
 
         Raises:
             ModelError: If the folder exists, or cannot be written.
@@ -268,15 +267,15 @@ class Classifier:
     def keras_model(self) -> "keras.Model":
         """The same student in Keras, to fine-tune or convert: a new copy each time.
 
-        It takes float32 patches of shape (batch, ``patch_frames``, ``mel_bands``, 1), of YAMNet's front end
-        (batch, 96, 64, 1), and gives float32 logits of shape (batch, labels). Keras
-        must be there (``pip install "yamnet-cry[distill]"``); of a repository, the model is downloaded now.
-        It is loaded in Keras's safe mode, which refuses code; Keras itself is as safe as its version.
+        It takes float32 patches of shape (batch, ``patch_frames``, ``mel_bands``, 1), which is
+        (batch, 96, 64, 1) for YAMNet's front end, and returns float32 logits of shape (batch, labels). Keras
+        must be installed (``pip install "yamnet-cry[distill]"``). From a repository, the model is downloaded
+        on first access. It is loaded in Keras's safe mode, which rejects code; this protects only as well as
+        the installed Keras version does.
 
         Raises:
-            ModelError: If it comes from no model folder, or that has no Keras model,
-                another one than its configuration describes, one that is too large, or one that Keras
-                refuses.
+            ModelError: If the object was not loaded from a model folder, or if the Keras model is missing,
+                not the one that the configuration describes, too large, or rejected by Keras.
             ImportError: If Keras is not installed.
         """
         try:
@@ -288,7 +287,7 @@ class Classifier:
             raise ModelError(f"{path.parent} has no {KERAS}")
         if model_folder.fingerprint(model_folder.read(path.parent, KERAS)) != self.config.files.get(KERAS):
             raise ModelError(f"{path} is not the file that {CONFIG} describes. Copy or download it again")
-        # Bounds what it unpacks to.
+        # Limits the unpacked size.
         unpack_keras(path)
         try:
             return keras.models.load_model(path, compile=False, safe_mode=True)
@@ -308,31 +307,32 @@ class Classifier:
     ) -> hub.Pushed:
         """Pushes the model folder to the Hugging Face Hub.
 
-        The repository is made if it is not there. All files go in one commit, which on the main branch is
-        tagged with the version, such as ``v0.1.0``; what the repository has already is not sent again.
+        The repository is created if it does not exist. All files are pushed in one commit, which on the main
+        branch is tagged with the version, such as ``v0.1.0``; unchanged files are not uploaded again.
 
         Args:
-            repo_id: Such as ``"user/model"``.
-            private: Whether nobody else may see it; by default, what the Hub does or the repository is.
-            revision: The branch, made if it is not there; ``main`` by default.
-            commit_message: Its first line.
-            create_pr: Whether to propose the commit in a pull request instead.
-            token: What to log in with; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
+            repo_id: Repository id, such as ``"user/model"``.
+            private: Whether the repository is private; defaults to its present visibility or, for a new one,
+                the Hub's default.
+            revision: The branch, created if it does not exist; defaults to ``main``.
+            commit_message: First line of the commit message.
+            create_pr: Whether to open a pull request with the commit instead.
+            token: Access token; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
 
         Returns:
-            The page of the commit or pull request, the commit and the tag.
+            The URL of the commit or pull request, the commit and the tag.
 
         Raises:
-            ModelError: If it comes from no model folder.
-            HubError: If the folder is incomplete or contradicts itself, or the Hub cannot be reached or
-                refuses.
+            ModelError: If the object was not loaded from a model folder.
+            HubError: If the folder is incomplete or inconsistent, or the Hub cannot be reached or rejects the
+                push.
 
         Examples:
             >>> classifier = Classifier.from_pretrained("my_model")  # doctest: +SKIP
             >>> classifier.push_to_hub("user/model").url  # doctest: +SKIP
             'https://huggingface.co/user/model/commit/...'
         """
-        # Imported here because no classifier needs them to start.
+        # Imported here so that loading a classifier stays fast.
         from tempfile import TemporaryDirectory
 
         from yamnet_cry.model import publish

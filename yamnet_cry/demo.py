@@ -1,8 +1,8 @@
-"""A nursery at night, synthesised: a quiet room, a baby that cries, quiet again.
+"""A synthesised nursery at night: a quiet room, a crying baby, a quiet room again.
 
-Nobody was recorded: the cry is a sum of harmonics shaped like an infant's voice, which YAMNet, a
-network trained on real recordings, hears as a baby crying. It shows that the tools work; it says
-nothing about how well they do on real babies.
+The cry is synthetic: a sum of harmonics with the formants of an infant's voice, which YAMNet, a network
+trained on real recordings, classifies as a baby crying. It shows that the tools work; it says nothing
+about their accuracy on real babies.
 """
 
 import numpy as np
@@ -12,17 +12,17 @@ SAMPLE_RATE = 16_000
 
 Samples = NDArray[np.float64]
 
-# Resonances of an infant's short vocal tract: centre and width in hertz, and gain.
+# Formants of an infant's short vocal tract: centre and width in hertz, and gain.
 FORMANTS = ((1100.0, 250.0, 1.0), (3300.0, 500.0, 0.8), (5600.0, 800.0, 0.35))
 
 
 def cry(seconds: float, pitch: float, generator: np.random.Generator) -> Samples:
-    """One cry, a breath long: the pitch rises, holds and falls, and roughens towards the end.
+    """Synthesises one cry of one breath: the pitch rises, holds and falls, with more noise towards the end.
 
     Args:
-        seconds: Its length.
-        pitch: Its highest fundamental frequency in hertz; infants cry at 350 to 600.
-        generator: Source of all irregularity.
+        seconds: Length of the cry.
+        pitch: Highest fundamental frequency in hertz; infants cry at 350 to 600.
+        generator: Random number generator for all variation.
     """
     count = int(seconds * SAMPLE_RATE)
     phase = np.linspace(0.0, 1.0, count)
@@ -42,7 +42,7 @@ def cry(seconds: float, pitch: float, generator: np.random.Generator) -> Samples
 
 
 def room(wave: Samples, generator: np.random.Generator) -> Samples:
-    """Adds the echo of a small furnished room, 0.25 s long."""
+    """Adds the reverberation of a small furnished room, 0.25 s long."""
     count = int(0.25 * SAMPLE_RATE)
     echo = generator.standard_normal(count) * np.exp(-np.arange(count) / (0.05 * SAMPLE_RATE)) * 0.03
     echo[0] = 1.0
@@ -52,7 +52,7 @@ def room(wave: Samples, generator: np.random.Generator) -> Samples:
 def nursery(
     seconds: float = 20.0, first: float = 6.0, last: float = 14.0, seed: int = 7
 ) -> NDArray[np.float32]:
-    """The whole scene, with crying between ``first`` and ``last``.
+    """Synthesises the whole scene, with crying from ``first`` to ``last``, in seconds.
 
     Returns:
         float32 samples at 16 kHz in [-1, 1].

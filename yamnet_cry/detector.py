@@ -1,4 +1,4 @@
-"""The detector: audio in, crying or not out."""
+"""The detector: from audio to whether and when a baby cries."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -26,32 +26,32 @@ from yamnet_cry.results import Detection
 from yamnet_cry.streaming import Listener, Update
 from yamnet_cry.task import Task
 
-# What must be as with YAMNet, for its windows are the unit of events, streams and calibration.
+# Settings that must equal YAMNet's, because its windows are the unit of events, streams and calibration.
 _WINDOWS = ("sample_rate", "frame_length", "frame_hop", "patch_frames", "patch_hop", "centred")
 
 
 class CryDetector(Classifier):
-    """Hears a baby cry, with a student of YAMNet and the front end that goes with it.
+    """Detects a crying baby with a student of YAMNet and its front end.
 
-    Objects come from `from_pretrained`, and may be shared between threads, copied and pickled.
+    Load one with `from_pretrained`. Objects may be shared between threads, copied and pickled.
 
     Args:
-        config: What the model folder says of its model.
+        config: The configuration of the model folder.
         model: The bytes of the INT8 TFLite model.
-        context: What reads the student's embeddings, or None.
-        source: Where these come from, as for a `Classifier`.
+        context: The context network, or None.
+        source: Where these were loaded from, as for a `Classifier`.
 
     Attributes:
-        config: What the model folder says of its model.
+        config: The configuration of the model folder.
         model: The bytes of the INT8 TFLite model.
         student: That model on LiteRT, a `yamnet_cry.model.runtime.Student`; each object has its own.
-        context: What reads the student's embeddings of the last seconds; None in older models, which judge
-            every window alone.
+        context: The context network over the student's embeddings of the last seconds; None in older models,
+            which classify every window alone.
 
     Raises:
-        ModelError: If the model tells apart something else than crying among the sounds of AudioSet, its
-            front end cuts audio into other windows than YAMNet's, or the model takes something else than its
-            front end makes, or gives something else than 521 classes.
+        ModelError: If the model has another task than crying among the AudioSet classes, its front end has
+            other windows than YAMNet's, its input is not that of its front end, or its output is not 521
+            classes.
 
     Examples:
         >>> detector = CryDetector.from_pretrained()
@@ -73,14 +73,14 @@ class CryDetector(Classifier):
 
     @classmethod
     def check(cls, task: Task, front_end: FrontEnd) -> None:
-        """Refuses models of other tasks or windows.
+        """Rejects models with another task or other windows.
 
         Args:
-            task: What a model tells apart.
-            front_end: What makes its input.
+            task: The task of a model.
+            front_end: The front end of the model.
 
         Raises:
-            ModelError: If they are not what is needed; the message says what is.
+            ModelError: If one is not supported; the message says what is required.
 
         Examples:
             >>> CryDetector.check(CRY_TASK, YAMNET)
@@ -99,12 +99,12 @@ class CryDetector(Classifier):
 
     @property
     def threshold(self) -> float:
-        """Probability from which an event starts, and with it a recording counts as crying, in [0, 1].
+        """Probability from which an event starts, and a recording counts as crying, in [0, 1].
 
-        The model's own, until it is set.
+        Defaults to the model's threshold.
 
         Raises:
-            ValueError: If it is set to something else.
+            ValueError: If it is set to a value that is not a number in [0, 1].
         """
         return self._threshold
 
@@ -114,12 +114,12 @@ class CryDetector(Classifier):
 
     @property
     def prior(self) -> float | None:
-        """Share of what is heard that is crying, for which probabilities hold, in (0, 1).
+        """Expected share of crying in the audio, for which probabilities are calibrated, in (0, 1).
 
-        The model's own, until it is set; None for older models, which do not say, and cannot be set.
+        Defaults to the model's prior. None for older models without one, for which it cannot be set.
 
         Raises:
-            ValueError: If it is set to something else, or the model does not say for which it was calibrated.
+            ValueError: If it is set to a value that is not a number in (0, 1), or the model has no prior.
         """
         return self._calibration.prior
 
@@ -128,7 +128,7 @@ class CryDetector(Classifier):
         self._calibration = self._calibration.for_prior(value)
 
     def set(self, *, threshold: float | None = None, prior: float | None = None) -> None:
-        """Changes threshold, prior or both; None leaves as it is.
+        """Sets threshold, prior or both; None leaves a value unchanged.
 
         Args:
             threshold: See `threshold`; in [0, 1].
@@ -136,7 +136,7 @@ class CryDetector(Classifier):
 
         Raises:
             ValueError: If one is out of its range.
-            ModelError: If the model does not say for which prior it was calibrated.
+            ModelError: If ``prior`` is given, and the model has no calibration prior.
 
         Examples:
             >>> detector = CryDetector.from_pretrained()
@@ -167,12 +167,12 @@ class CryDetector(Classifier):
             model: A model folder, a repository on the Hugging Face Hub such as ``"user/model"``,
                 or None for the model that comes with the package and needs no network.
             revision: Branch, tag or commit of a repository.
-            cache_dir: Where downloads are kept; the Hub's own cache by default.
+            cache_dir: Folder for downloads; defaults to the Hub's cache.
             token: For private repositories; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
-            local_files_only: Whether to take what was downloaded before, and stay off the network.
+            local_files_only: Whether to use only files that were downloaded before, without network access.
 
         Raises:
-            ModelError: If the model is missing, incomplete, corrupt, too large or foreign.
+            ModelError: If the model is missing, incomplete, corrupt, too large or not a model of yamnet-cry.
 
         Examples:
             >>> CryDetector.from_pretrained()
@@ -193,17 +193,18 @@ class CryDetector(Classifier):
     ) -> Detection:
         """Scores a recording of any length, in memory that does not grow with the audio.
 
-        Of a file that is truncated, as by a power cut, what there is is scored, with a Python warning.
+        If a file is truncated, for example by a power cut, the audio up to there is scored, with a Python
+        warning.
 
         Args:
             source: A path, a binary file object, or ``(waveform, sample_rate)``, as for a `Classifier`.
             classes: Whether to keep the logits of all classes, for `Detection.top`; they take
-                3.8 MB an hour.
-            progress: Called now and then with the seconds of audio heard so far.
-            strict: Whether a file that is truncated is an error.
+                3.8 MB per hour.
+            progress: Called from time to time with the seconds of audio processed so far.
+            strict: Whether a truncated file is an error.
 
         Returns:
-            The scores of all windows, and the verdict.
+            The scores of all windows, the probability of crying and the events.
 
         Raises:
             AudioError: If the audio cannot be read or used.
@@ -241,10 +242,9 @@ class CryDetector(Classifier):
         )
 
     def stream(self, blocks: Iterable[ArrayLike], sample_rate: int) -> Iterator[Update]:
-        """Listens to audio as it comes, such as a microphone's, for as long as it comes.
+        """Runs the detector on live audio, such as that of a microphone, until the blocks end.
 
-        Probabilities and events are those of the same audio in one recording, whatever the sizes of
-        the blocks.
+        Probabilities and events equal those of the same audio in one recording, for any block sizes.
 
         Args:
             blocks: Arrays of any length, each the continuation of the one before: floats in [-1, 1] or
@@ -252,7 +252,7 @@ class CryDetector(Classifier):
             sample_rate: Their sample rate in hertz.
 
         Yields:
-            What is known after each window, every 0.48 s.
+            One update after each window, every 0.48 s.
 
         Raises:
             AudioError: If the audio cannot be used, or there is none.
@@ -269,18 +269,18 @@ class CryDetector(Classifier):
         yield from listener.finish()
 
     def listener(self, sample_rate: int, *, threshold: float | None = None) -> Listener:
-        """Listens as `stream` does, for programs that are called with audio and do not fetch it.
+        """Returns an object that works as `stream` does, for programs that receive audio in callbacks.
 
         Args:
-            sample_rate: Of the audio, in hertz.
-            threshold: For events, in [0, 1]; the detector's of now by default.
+            sample_rate: Sample rate of the audio, in hertz.
+            threshold: For events, in [0, 1]; defaults to the detector's present threshold.
 
         Returns:
-            An object to push blocks into, one a microphone.
+            An object to push blocks into; use one for each microphone.
 
         Raises:
             AudioError: If the sample rate cannot be used.
-            ValueError: If the threshold is none.
+            ValueError: If the threshold is not a number in [0, 1].
 
         Examples:
             >>> listener = CryDetector.from_pretrained().listener(44_100)
@@ -298,13 +298,13 @@ class CryDetector(Classifier):
         return Listener(sample_rate, probabilities_of, tracker)
 
     def log_odds(self, log_mel: Float32) -> NDArray[np.floating[Any]]:
-        """Returns what is calibrated: the log-odds of crying, as of each patch of a log-mel spectrogram.
+        """Returns the log-odds of crying at each patch of a log-mel spectrogram, before calibration.
 
-        Those of the context network; of models without one, those of the scores.
+        They come from the context network or, for models without one, from the scores.
 
         Args:
             log_mel: float32 array of shape (frames, bands), a whole recording, as
-                ``config.front_end.log_mel`` makes it.
+                ``config.front_end.log_mel`` returns it.
 
         Returns:
             Array of shape (patches,) in nepers: float32, or float64 without a context network.
@@ -334,22 +334,22 @@ class CryDetector(Classifier):
         min_recall: float = 0.8,
         progress: Callable[[float], object] | None = None,
     ) -> AmbientReport:
-        """Raises the threshold, if it must, so that a room's own sound seldom raises an alarm.
+        """Raises the threshold, if needed, so that a room's own sounds rarely raise an alarm.
 
         Args:
-            ambient: The room without crying, best for ten minutes or more; at least one.
-            false_alarms_per_hour: How many are acceptable; positive.
+            ambient: A recording of the room without crying: at least one minute, ideally ten or more.
+            false_alarms_per_hour: The acceptable rate; positive.
             min_recall: Least share of crying clips that must still raise an event, in [0, 1], as measured
-                on validation; 0 accepts any cost.
-            progress: Called now and then with the seconds of audio scored so far.
+                on the validation split; 0 accepts any recall.
+            progress: Called from time to time with the seconds of audio processed so far.
 
         Returns:
-            The threshold, which the detector now has, the false alarms an hour expected of it, and the
-            share of crying that it still finds.
+            The new threshold, which is set on the detector, the false alarms per hour expected at it, and
+            its recall.
 
         Raises:
-            CalibrationError: If no threshold gives so few false alarms, or only one that misses too much
-                crying. The threshold is then unchanged.
+            CalibrationError: If no threshold gives the acceptable rate, or its recall is below
+                ``min_recall``. The threshold is then unchanged.
             AudioError: If the audio cannot be read, or is shorter than a minute.
             ValueError: If ``false_alarms_per_hour`` or ``min_recall`` is out of its range.
 
@@ -374,7 +374,7 @@ class CryDetector(Classifier):
 
     @property
     def _event_recall(self) -> EventRecall | None:
-        """What a threshold costs, at the prior of now."""
+        """The recall at each threshold, for the present prior."""
         shift = self._calibration.intercept - self.config.calibration.intercept
         recall = self.config.event_recall
         return recall if recall is None or not shift else recall.moved(shift)

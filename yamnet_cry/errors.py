@@ -34,7 +34,7 @@ class DeliveryError(YamnetCryError, RuntimeError):
 
 
 class ModelError(YamnetCryError, ValueError):
-    """A model folder or repository that is missing, incomplete, damaged or of another kind."""
+    """A model folder or repository that is missing, incomplete, damaged or not of the expected kind."""
 
 
 class HubError(YamnetCryError, RuntimeError):
@@ -70,8 +70,8 @@ class ClusterError(YamnetCryError, RuntimeError):
 
 
 class PartitionError(YamnetCryError, ValueError):
-    """A partition of results that is damaged, or of another program."""
+    """A partition of results that is damaged, or was written by another program."""
 
 
 class OutletError(YamnetCryError, ValueError):
-    """A place for what was heard that cannot be used as it was named."""
+    """An outlet for events whose address or settings cannot be used."""

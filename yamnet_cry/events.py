@@ -1,7 +1,7 @@
-"""From a track of probabilities to events: when crying starts, when it ends, how sure it is.
+"""Finds events in a track of probabilities: when crying starts, when it ends, and how probable it is.
 
-A single window may be mistaken; a baby rarely cries for half a second. So probabilities are
-smoothed, several windows must agree before an event starts, it goes on at lower probabilities than
+A single window may be wrong, and a baby rarely cries for only half a second. So probabilities are smoothed,
+several windows must reach the threshold before an event starts, it continues at lower probabilities than
 those that start it (hysteresis), and pauses for breath do not end it (hold).
 """
 
@@ -22,21 +22,21 @@ from yamnet_cry.frontend import YAMNET
 
 @dataclass(frozen=True)
 class EventSettings:
-    """How events are made of probabilities; all of it looks back only, so streams get the same events.
+    """How events are found in probabilities; causal, so that streams give the same events as recordings.
 
     Attributes:
         smoothing: Windows in the moving average, at least 1.
-        votes: Number of the last ``window`` averages required to reach the threshold to start an event. Of a
+        votes: Number of the last ``window`` averages required to reach the threshold to start an event. In a
             recording with fewer windows than that, all must reach it.
-        window: See ``votes``; at least as many.
-        release: An event goes on while the average is at least this share of the threshold, in (0, 1].
+        window: See ``votes``; at least ``votes``.
+        release: An event continues while the average is at least this share of the threshold, in (0, 1].
         hold_seconds: An event ends when the average has stayed below that for longer than this.
 
     Raises:
         ValueError: If a setting is outside its range.
     """
 
-    # The firmware has room for as many windows: YAMNET_CRY_LONGEST_SMOOTHING and _VOTE.
+    # The upper limits are those of the firmware: YAMNET_CRY_LONGEST_SMOOTHING and _VOTE.
     smoothing: Annotated[int, integer(1, 16)] = 2
     votes: Annotated[int, integer(1, 16)] = 2
     window: Annotated[int, integer(1, 16)] = 3
@@ -57,16 +57,16 @@ class EventSettings:
 
 
 def checked_threshold(value: float) -> float:
-    """Returns a threshold, as a float in [0, 1].
+    """Returns a threshold as a float in [0, 1].
 
     Raises:
-        ValueError: If it is no number, or none in [0, 1].
+        ValueError: If it is not a number in [0, 1].
 
     Examples:
         >>> checked_threshold(1)
         1.0
     """
-    # True is a number to Python, and NaN is not in any range.
+    # In Python, True is a number; NaN is in no range.
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
         raise ValueError(f"expected a threshold in [0, 1]. Received: {value!r}")
     return float(value)
@@ -74,11 +74,11 @@ def checked_threshold(value: float) -> float:
 
 @dataclass(frozen=True)
 class Event:
-    """A stretch of crying.
+    """An event: a section of crying.
 
-    It starts where its first window starts, and ends in the middle of the windows that were averaged last.
-    There is the median of where crying starts and ends (docs/experiments/015); to the ends of windows,
-    events would last half a second too long. One that goes on to the end of the recording ends with it.
+    It starts at the start of its first window, and ends in the middle of the windows that were averaged last.
+    These are the median start and end of crying (docs/experiments/015); up to the end of its last window, an
+    event would be half a second too long. One that lasts to the end of the recording ends with it.
 
     Attributes:
         start: In seconds.
@@ -98,17 +98,17 @@ class Event:
 
     @property
     def seconds(self) -> float:
-        """Its length, in seconds."""
+        """Length of the event, in seconds."""
         return round(self.end - self.start, 2)
 
 
 @dataclass
 class EventTracker:
-    """Follows probabilities as they come, one a window, in memory that does not grow.
+    """Finds events in a stream of probabilities, one per window, in bounded memory.
 
     Args:
         threshold: Average probability that starts an event.
-        settings: How.
+        settings: How events are found.
     """
 
     threshold: float
@@ -125,24 +125,24 @@ class EventTracker:
 
     @property
     def active(self) -> bool:
-        """Whether an event is going on."""
+        """Whether an event is in progress."""
         return self._begin is not None
 
     @property
     def start(self) -> float | None:
-        """Start of the event that is going on, in seconds."""
+        """Start of the event in progress, in seconds; None if there is none."""
         return None if self._begin is None else _seconds(self._begin)
 
     def push(self, probability: float) -> Event | None:
-        """Takes the probability of the next window.
+        """Adds the probability of the next window.
 
         Returns:
-            The event that ended with it, if one did.
+            The event that ended with this window, or None.
         """
         number = self._count
         self._count += 1
         self._recent.append(probability)
-        # Added one by one, as in C and in `trigger`: from Python 3.12 on, sum() rounds in another way.
+        # Added one by one, as in C and in `trigger`: from Python 3.12 on, sum() rounds differently.
         total = 0.0
         for recent in self._recent:
             total += recent
@@ -160,7 +160,7 @@ class EventTracker:
         return None
 
     def finish(self, seconds: float = math.inf) -> Event | None:
-        """Ends the track; returns the event that was going on, if there was one.
+        """Ends the track; returns the event in progress, or None.
 
         Probabilities pushed afterwards continue the count of windows.
 
@@ -171,7 +171,7 @@ class EventTracker:
             self._maybe_start(self._count - 1, votes=self._count)
         if self._begin is None:
             return None
-        # A last window that was padded is quiet for that reason alone: it says nothing of how an event ended.
+        # A padded last window is quiet because of the padding, which does not show that an event ended.
         is_padded = _seconds(self._count - 1, YAMNET.patch_seconds) > seconds
         if self._last >= self._count - (2 if is_padded else 1):
             end = _seconds(self._count - 1, YAMNET.patch_seconds)
@@ -200,7 +200,7 @@ class EventTracker:
         self._extend(number)
 
     def _extend(self, number: int) -> None:
-        """Takes what came since the last window of the event into it."""
+        """Adds the windows since the last window of the event to the event."""
         self._last = number
         self._peak = max(self._peak, self._pending_peak)
         self._sum += self._pending_sum
@@ -208,7 +208,7 @@ class EventTracker:
 
 
 def _seconds(window: int, after: float = 0.0) -> float:
-    # Windows start at hundredths of a second, which sums of floats miss by a hair.
+    # Windows start at hundredths of a second; rounding removes float errors.
     return round(window * YAMNET.patch_hop_seconds + after, 2)
 
 
@@ -221,9 +221,9 @@ def find_events(
     """Finds the events of a whole track.
 
     Args:
-        probabilities: One a window, every 0.48 s, in [0, 1].
+        probabilities: One per window, every 0.48 s, in [0, 1].
         threshold: Average probability that starts an event.
-        settings: How; the defaults if None.
+        settings: How events are found; None for the defaults.
         seconds: Length of the audio, which is shorter than its windows if the last one was padded.
 
     Examples:
@@ -239,8 +239,8 @@ def trigger(probabilities: ArrayLike, settings: EventSettings) -> NDArray[np.flo
     """Returns, for each window, the highest threshold at which an event could start there.
 
     Args:
-        probabilities: One a window, in [0, 1], of shape (..., windows); each row is a recording of its own.
-        settings: How events are made of them.
+        probabilities: One per window, in [0, 1], of shape (..., windows); each row is a separate recording.
+        settings: How events are found in them.
 
     Returns:
         float64 of the same shape, in [0, 1].
@@ -253,7 +253,7 @@ def trigger(probabilities: ArrayLike, settings: EventSettings) -> NDArray[np.flo
     """
     tracks = np.asarray(probabilities, np.float64)
     windows = tracks.shape[-1]
-    # Summed in the order in which `EventTracker` sums, for the very same averages.
+    # Summed in the same order as in `EventTracker`, for bit-identical averages.
     sums = np.zeros_like(tracks)
     for lag in reversed(range(min(settings.smoothing, windows))):
         sums[..., lag:] += tracks[..., : windows - lag]

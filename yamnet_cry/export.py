@@ -1,4 +1,4 @@
-"""Other formats of a model, each checked against the model after it was written."""
+"""Exports a model to other formats; each export is checked against the model."""
 
 import functools
 from collections.abc import Callable
@@ -36,18 +36,18 @@ def write(classifier: Classifier, name: str, out: Path, *, yamnet: Path | None =
     """Writes a model in another format.
 
     Args:
-        classifier: Or a detector, of a model folder or repository.
+        classifier: A classifier or detector loaded from a model folder or repository.
         name: One of `FORMATS`.
-        out: File to write, or the folder for those of several files; must not exist.
-        yamnet: With the format ``frigate``: YAMNet as a TFLite file; answers other than crying are its.
+        out: File to write, or folder for formats of several files; must not exist.
+        yamnet: With the format ``frigate``: YAMNet as a TFLite file, which scores all labels except crying.
 
     Returns:
-        What was written and how it was checked, in a sentence or some lines.
+        What was written and how it was checked, in one or more lines.
 
     Raises:
-        ExportError: If ``out`` exists or cannot be written, the model has a front end or a task that the
-            format does not know, something is not installed, or what was written answers otherwise than the
-            model; then nothing is left of it.
+        ExportError: If ``out`` exists or cannot be written, the format does not support the model's front
+            end or task, a package is not installed, or the results of the export differ from those of the
+            model. Nothing is left behind.
     """
     if out.exists():
         raise ExportError(f"{out} already exists; choose another path, or move it away first")
@@ -90,14 +90,14 @@ def _keras(classifier: Classifier, out: Path) -> str:
 
 
 def _onnx(classifier: Classifier, out: Path) -> str:
-    # What writes the file imports the rest; all of it is asked for before any work.
+    # The exporter imports these lazily; importing them here fails before any work is done.
     import keras
     import onnx  # noqa: F401
     import onnxruntime
     import tf2onnx  # noqa: F401
 
     model: keras.Model = _float_model(classifier)
-    # Keras wants to have seen an input before it traces the graph.
+    # Keras must be called once before it can trace the graph.
     model(np.zeros([size or 1 for size in model.input_shape], np.float32))
     model.export(str(out), format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
@@ -162,12 +162,12 @@ FORMATS: dict[str, Callable[[Classifier, Path], str]] = {
     "frigate": _frigate,
 }
 
-# What has to be installed for those that need more than the base.
+# Extras to install for the formats that need more than the base install.
 _EXTRAS = {"keras": "distill", "onnx": "onnx", "waveform": "distill", "frigate": "distill"}
 
 
 def _float_model(classifier: Classifier) -> "keras.Model":
-    """Returns the student, or what a detector with a context network hears with: both, over time."""
+    """Returns the student or, for a detector with a context network, both networks over a sequence."""
     student = classifier.keras_model
     if classifier.context is None:
         return student
@@ -178,11 +178,11 @@ def _float_model(classifier: Classifier) -> "keras.Model":
 
 
 def _from_samples(classifier: Classifier, yamnet: Path | None = None) -> tuple[bytes, str]:
-    """Returns a TFLite file that takes samples, and in words its size, operators and how it was checked.
+    """Returns a TFLite file that takes samples, and a summary of its size, operators and checks.
 
-    With a file of YAMNet, what is none of the target's group is YAMNet's answer.
+    With a file of YAMNet, the probabilities of labels outside the target's group are those of YAMNet.
     """
-    # All of it is asked for before any work.
+    # Imported here to fail before any work is done.
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
 
@@ -225,7 +225,7 @@ def _from_samples(classifier: Classifier, yamnet: Path | None = None) -> tuple[b
 
 
 def _yamnet(path: Path, samples: int, classes: int) -> bytes:
-    """Reads a file of YAMNet that takes the samples of a window, as Frigate's does."""
+    """Reads a TFLite file of YAMNet that takes the samples of a window, as the one in Frigate does."""
     from yamnet_cry.model import waveform
 
     content = path.read_bytes()
@@ -233,7 +233,7 @@ def _yamnet(path: Path, samples: int, classes: int) -> bytes:
         made = waveform.interpreter(content)
         given, said = made.get_input_details(), made.get_output_details()
         shapes = [list(map(int, details[0]["shape"])) for details in (given, said)]
-    # LiteRT says of a file that is none, or of operators that it lacks, no more than these.
+    # LiteRT raises only these for invalid files and for missing operators.
     except (ValueError, RuntimeError) as error:
         raise ExportError(f"{path} is not a TFLite file that can be run ({error})") from None
     if len(given) != 1 or shapes != [[samples], [1, classes]]:
@@ -246,7 +246,7 @@ def _yamnet(path: Path, samples: int, classes: int) -> bytes:
 
 
 def _of_windows_alone(classifier: Classifier) -> NDArray[Any]:
-    """What the INT8 model says of the windows of a scene, each as if there were nothing before it."""
+    """The INT8 model's probabilities for the windows of a scene, each without the context before it."""
     config = classifier.config
     student = model_folder.student(config, classifier.model, classifier.context)
     outputs = student.outputs(_scene(classifier))
@@ -264,12 +264,12 @@ def _of_windows_alone(classifier: Classifier) -> NDArray[Any]:
 
 
 def _scene(classifier: Classifier) -> Float32:
-    """The spectrogram of a test scene, as the model's front end makes it."""
+    """The spectrogram of a test scene, computed by the model's front end."""
     return classifier.config.front_end.log_mel(nursery())
 
 
 def _agrees(classifier: Classifier, model: Callable[[Float32], Any]) -> str:
-    """Compares what the INT8 model and another one say of a scene; refuses one that answers otherwise."""
+    """Compares the outputs of the INT8 model and another model for a scene; raises if they differ."""
     log_mel = _scene(classifier)
     patches = np.ascontiguousarray(classifier.config.front_end.patches(log_mel)[..., np.newaxis])
     student = model_folder.student(classifier.config, classifier.model, classifier.context)
@@ -292,7 +292,7 @@ def _agrees(classifier: Classifier, model: Callable[[Float32], Any]) -> str:
 
 
 def _differing(difference: float) -> str:
-    """Says by how much probabilities of a scene differ; refuses too much."""
+    """Describes by how much the probabilities of a scene differ; raises above the tolerance."""
     summary = (
         f"its probabilities of a test scene differ by at most {difference:.3f} from those of the INT8 model"
     )

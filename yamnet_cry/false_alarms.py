@@ -1,8 +1,8 @@
-"""How often a room's own sound would raise a false alarm, and the threshold that makes it rare.
+"""Estimates the false alarm rate of a room without crying, and the threshold for an acceptable rate.
 
-Ten minutes hold few events, or none, at the threshold that is wanted in the end. So events are counted
-where there are enough of them, at a low threshold, and the rate above it is extrapolated: how far events
-rise above a threshold, in log-odds, is taken to be exponential (peaks over threshold, Pickands 1975).
+Ten minutes have few events, or none, at the threshold that is needed. So events are counted at a lower
+threshold, with enough events, and the rate above it is extrapolated: the excess of events over a
+threshold, in log-odds, is assumed to be exponential (peaks over threshold, Pickands 1975).
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from yamnet_cry.events import EventSettings, find_events, trigger
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.results import Detection, clock
 
-#: With fewer minutes than this, there is little to learn about a room.
+#: Shortest useful recording of a room.
 MIN_SECONDS = 60.0
 
-# So many events tell the slope of the tail well enough (its standard error is a quarter of it).
+# Enough events to estimate the slope of the tail: its standard error is a quarter of it.
 _ENOUGH_EVENTS = 16
 _HIGHEST = 0.999
 _LEAST_SCALE = 1e-3
 
-# How many stretches are named, how far apart, and with how many of their classes.
+# Number of stretches listed, the least distance between them, and the number of classes listed for each.
 _MOST_STRETCHES = 5
 _APART_SECONDS = 10.0
 _CLASSES = 3
 
-# No event in so many times 1 / rate hours shows, at 95 %, that the rate is below (the rule of three).
+# No event in 3 / rate hours shows, with 95 % confidence, that the true rate is lower (the rule of three).
 _RULE_OF_THREE = 3.0
 
 
 def rate_text(rate: float) -> str:
-    """Formats a number of alarms an hour for people.
+    """Formats a number of alarms per hour for display.
 
     Examples:
         >>> rate_text(0.526), rate_text(112.4)
@@ -46,13 +46,13 @@ def rate_text(rate: float) -> str:
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of a room's sound that is much like crying.
+    """A section of a room's recording that sounds like crying.
 
     Attributes:
         start: In seconds.
         end: In seconds.
         level: Highest threshold at which it raises an event, in [0, 1].
-        classes: The AudioSet classes with the largest mean share, and these shares in [0, 1].
+        classes: The AudioSet classes with the largest mean share, and the shares in [0, 1].
     """
 
     start: float
@@ -67,20 +67,20 @@ class Stretch:
 
 @dataclass(frozen=True)
 class AmbientReport:
-    """What a room's sound says about false alarms.
+    """Expected false alarms in a room, and the threshold for an acceptable rate.
 
     Attributes:
-        threshold: The threshold to use from now on.
-        false_alarms_per_hour: Expected at that threshold.
-        before: Expected at the threshold until now.
-        hours: Length of the sound.
-        hours_to_confirm: Length of a recording that would show the acceptable rate by counting alone: none
-            in it leaves a higher rate improbable (at 95 %).
-        recall: Share of crying clips that still raise an event at the threshold, on validation; None if
-            the model folder does not know.
-        recall_before: The same at the threshold until now.
-        stretches: If the threshold was raised, what in the room's sound raised an alarm at the threshold
-            until now, at least one stretch and at most five, the most like crying first.
+        threshold: The new threshold.
+        false_alarms_per_hour: Expected at the new threshold.
+        before: False alarms per hour expected at the previous threshold.
+        hours: Length of the recording, in hours.
+        hours_to_confirm: Length in hours of a recording that would confirm the acceptable rate by counting
+            alone: no event in it excludes a higher rate with 95 % confidence.
+        recall: Share of crying clips of the validation split that raise an event at the new threshold; None
+            if the model folder has no event recall.
+        recall_before: The same at the previous threshold.
+        stretches: If the threshold was raised, the sections that raised an alarm at the previous threshold,
+            from one to five, the most like crying first.
     """
 
     threshold: float
@@ -106,7 +106,7 @@ class CalibrationError(YamnetCryError, RuntimeError):
     """A room in which the detector would miss too much crying, or raise too many false alarms.
 
     Attributes:
-        report: What was found; the detector is as it was.
+        report: The result of the fit; the detector is unchanged.
     """
 
     def __init__(self, message: str, report: AmbientReport) -> None:
@@ -118,8 +118,8 @@ class Tail:
     """Rate of false alarms as a function of the threshold, from one recording without crying.
 
     Args:
-        probabilities: One a window, every 0.48 s.
-        settings: How events are made of them.
+        probabilities: One per window, every 0.48 s.
+        settings: How events are found in them.
     """
 
     def __init__(self, probabilities: Sequence[float] | NDArray[np.float64], settings: EventSettings) -> None:
@@ -128,8 +128,8 @@ class Tail:
         level = trigger(self._track, settings)
         highest = np.sort(level)[::-1]
         self.threshold, self.events, self.scale = 0.0, 0, _LEAST_SCALE
-        # From the top down, to the first threshold with enough events. There may be none, for further down
-        # events run into one: then it is the one with most of them.
+        # From high to low, until the first threshold with enough events. There may be none, because events
+        # merge at lower thresholds: then the threshold with the most events is used.
         for rank in np.unique(np.geomspace(_ENOUGH_EVENTS, max(_ENOUGH_EVENTS, len(level)), 40).astype(int)):
             threshold = float(highest[min(rank, len(level)) - 1])
             if threshold <= 0:
@@ -146,14 +146,14 @@ class Tail:
                 break
 
     def rate(self, threshold: float) -> float:
-        """Returns the expected number of events an hour at a threshold: counted, or extrapolated above."""
+        """Returns the expected number of events per hour at a threshold: counted, or extrapolated above."""
         if threshold <= self.threshold or not self.events:
             return len(find_events(self._track, threshold, self._settings)) / self.hours
         above = float(log_odds(threshold) - log_odds(self.threshold))
         return self.events / self.hours * float(np.exp(-above / self.scale))
 
     def threshold_for(self, rate: float) -> float:
-        """Returns a threshold at which no more than so many events an hour are expected, at most 0.999."""
+        """Returns a threshold, at most 0.999, at which at most the given events per hour are expected."""
         above = self.scale * np.log(max(1.0, self.events / self.hours / rate))
         return min(_HIGHEST, float(probability(log_odds(self.threshold) + above)))
 
@@ -164,13 +164,13 @@ def fit_threshold(
     threshold: float,
     false_alarms_per_hour: float,
 ) -> AmbientReport:
-    """Raises a threshold, if it must, until the room alone is expected to raise few enough alarms.
+    """Raises a threshold, if needed, until the expected rate of false alarms in a room is acceptable.
 
     Args:
-        probabilities: Of the room's sound without crying, one a window.
-        settings: How events are made of them.
-        threshold: The threshold until now; it is never lowered.
-        false_alarms_per_hour: How many are acceptable; positive.
+        probabilities: Of a recording of the room without crying, one per window.
+        settings: How events are found in them.
+        threshold: The present threshold; it is never lowered.
+        false_alarms_per_hour: The acceptable rate; positive.
 
     Raises:
         ValueError: If ``false_alarms_per_hour`` is not positive.
@@ -189,16 +189,16 @@ def fit_threshold(
 def fit_room(
     room: Detection, recall: EventRecall | None, false_alarms_per_hour: float, min_recall: float
 ) -> AmbientReport:
-    """Fits a threshold to a room as `fit_threshold` does, and refuses one that costs too much.
+    """Fits a threshold to a room as `fit_threshold` does, and rejects one with too low a recall.
 
     Args:
-        room: What the detector says of the room's sound without crying, with its classes.
-        recall: What a threshold costs, if that is known.
-        false_alarms_per_hour: How many are acceptable; positive.
+        room: The detector's result for a recording of the room without crying, with logits.
+        recall: The recall at each threshold, if known.
+        false_alarms_per_hour: The acceptable rate; positive.
         min_recall: Least share of crying clips that must raise an event at a raised threshold, in [0, 1].
 
     Raises:
-        CalibrationError: If no threshold is high enough, or it is so high that too much crying is missed.
+        CalibrationError: If no threshold is high enough, or its recall is below ``min_recall``.
         ValueError: If an argument is out of its range.
     """
     if not 0 <= min_recall <= 1:
@@ -210,7 +210,7 @@ def fit_room(
     if report.before <= false_alarms_per_hour:
         return report
     report = replace(report, stretches=_stretches(room))
-    # Rounding leaves an extrapolated rate a hair above the one that it was made for.
+    # Rounding may leave an extrapolated rate slightly above the rate that it was fitted to.
     if report.false_alarms_per_hour > false_alarms_per_hour * 1.001:
         found = (
             f"even at threshold {report.threshold:.3f}, {rate_text(report.false_alarms_per_hour)} false "
@@ -233,7 +233,7 @@ def fit_room(
         why = f"{heard}. If that is a baby, record the room again without crying"
     kept = None if recall is None else recall.threshold_for(min_recall)
     if kept is not None and kept > room.threshold:
-        # Extrapolated, but no fewer than were counted.
+        # Extrapolated, but at least the counted rate.
         counted = len(find_events(track, kept, settings)) / report.hours
         rate = max(counted, Tail(track, settings).rate(kept))
         kept_share = f"{min_recall * 100:.0f} % of crying clips"
@@ -251,7 +251,7 @@ def _stretches(room: Detection) -> tuple[Stretch, ...]:
         if found and left[last] < room.threshold:
             break
         left[max(0, last - apart) : last + apart] = -1
-        # The windows that the level was made of.
+        # The windows from which the level was computed.
         first = max(0, last - room.event_settings.votes + 1)
         start, end = first * YAMNET.patch_hop_seconds, last * YAMNET.patch_hop_seconds + YAMNET.patch_seconds
         middle = YAMNET.patch_seconds / 2

@@ -1,4 +1,4 @@
-"""JSON from elsewhere: read strictly, and checked field by field."""
+"""Parses untrusted JSON strictly, and validates it field by field."""
 
 import dataclasses
 import json
@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-# Keras describes its models in a dozen levels.
+# Keras model descriptions have about a dozen levels.
 _MAX_DEPTH = 100
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a field must be.
+    """A validation rule for a field.
 
     Attributes:
-        meaning: In words, to complete "expected ... to be".
-        holds: Whether a value is that.
+        meaning: Description of valid values, to complete "expected ... to be".
+        holds: Returns whether a value is valid.
         optional: Whether the field may be missing.
     """
 
@@ -28,7 +28,7 @@ class Rule:
 
 
 def number(low: float, high: float, *, optional: bool = False) -> Rule:
-    """A number within bounds; True, False, NaN and infinities are none.
+    """A number within bounds; True, False, NaN and infinities are invalid.
 
     Examples:
         >>> number(0, 1).holds(0.5), number(0, 1).holds(True), number(0, 1).holds(2)
@@ -73,7 +73,7 @@ def numbers(low: float, high: float, longest: int) -> Rule:
 
 
 def exactly(expected: object) -> Rule:
-    """One value alone, of the same type.
+    """Exactly one value, of the same type.
 
     Examples:
         >>> exactly([19, 20]).holds([19, 20]), exactly(1).holds(True)
@@ -83,7 +83,7 @@ def exactly(expected: object) -> Rule:
 
 
 def one_of(names: tuple[str, ...]) -> Rule:
-    """One of some words.
+    """One of several strings.
 
     Examples:
         >>> one_of(("a", "b", "c")).meaning
@@ -105,10 +105,10 @@ OPTIONAL_OBJECT = Rule(OBJECT.meaning, OBJECT.holds, optional=True)
 
 
 def parse(content: bytes) -> Any:
-    """Reads JSON, and refuses what the standard leaves open: NaN, infinities, huge integers, repeated keys.
+    """Parses JSON, and rejects what the standard leaves open: NaN, infinities, huge integers, repeated keys.
 
     Raises:
-        ValueError: If it is not such JSON; the message says why.
+        ValueError: If it is invalid; the message says why.
 
     Examples:
         >>> parse(b'{"a": 1, "a": 2}')
@@ -139,15 +139,15 @@ def check(values: object, rules: Mapping[str, Rule], where: str = "") -> dict[st
     """Checks the fields of an object, each by its rule.
 
     Args:
-        values: What should be the object.
-        rules: By name of the field.
-        where: Name of the object in messages; empty for that of the whole file.
+        values: The value to check; must be a dictionary.
+        rules: Rules by field name.
+        where: Name of the object in messages; empty for the top level of a file.
 
     Returns:
-        The fields that there are rules for.
+        The fields that have rules.
 
     Raises:
-        ValueError: If a field is missing or is not what its rule says; the message names it.
+        ValueError: If a field is missing or breaks its rule; the message names it.
 
     Examples:
         >>> check({"smoothing": 2.5}, {"smoothing": integer(1, 250)}, "events")
@@ -171,10 +171,10 @@ def check(values: object, rules: Mapping[str, Rule], where: str = "") -> dict[st
 
 
 def check_only(values: object, rules: Mapping[str, Rule], where: str) -> dict[str, Any]:
-    """Checks fields as `check` does, and refuses others.
+    """Checks fields as `check` does, and rejects unknown fields.
 
     Raises:
-        ValueError: As `check`, and if there is a field without a rule.
+        ValueError: As `check`, and if a field has no rule.
     """
     found = check(values, rules, where)
     unknown = sorted(set(values if isinstance(values, dict) else ()) - set(rules))
@@ -190,7 +190,7 @@ def rules(declared: type) -> dict[str, Rule]:
 
 
 def shortened(value: object) -> str:
-    """Returns a value as Python writes it, on one line, for a message."""
+    """Returns the repr of a value, cut to 200 characters, for a message."""
     written = repr(value)
     return written if len(written) <= 200 else f"{written[:197]}..."
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Atomic writes of files and folders, and file locks."""
 
 import errno
 import os
@@ -17,19 +17,19 @@ else:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Makes a file or folder in a temporary place beside its target, and moves it there when it is complete.
+    """Creates a file or folder at a temporary path beside its target, and moves it there when complete.
 
-    The temporary place is a new folder of its own, so that nothing of anybody else's is used or removed,
-    and what is made in it gets the permissions of any new file.
+    The temporary path is in a new folder, so that no other file is used or removed, and the result gets the
+    permissions of any new file.
 
     Args:
-        path: The target; a file that is there already is replaced, a folder is not.
+        path: The target; an existing file is replaced, an existing folder is not.
 
     Yields:
-        A path of the same name, at which to make the file or folder.
+        A path of the same name, at which to create the file or folder.
 
     Raises:
-        OSError: If it cannot be written; it names the target, which is then as it was before.
+        OSError: If it cannot be written; the error names the target, which is then unchanged.
 
     Examples:
         >>> with TemporaryDirectory() as folder:
@@ -40,36 +40,36 @@ def whole(path: Path) -> Iterator[Path]:
     """
     try:
         if path.exists() and not path.is_file():
-            # Renaming would replace a device or an empty folder without a word.
+            # Renaming would silently replace a device or an empty folder.
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         with TemporaryDirectory(prefix=".yamnet-cry-", dir=path.parent, ignore_cleanup_errors=True) as folder:
             unfinished = Path(folder) / path.name
             yield unfinished
             os.replace(unfinished, path)
     except OSError as error:
-        # A full disk gives no file name at all, and the temporary one would tell nobody anything.
+        # The error of a full disk has no file name, and the temporary name means nothing to the user.
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from error
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file, text as UTF-8, so that nobody ever reads half of it.
+    """Writes a file atomically; text as UTF-8.
 
     Raises:
-        OSError: If it cannot be written; it names the file, which is then as it was before.
+        OSError: If it cannot be written; the error names the file, which is then unchanged.
     """
     with whole(path) as unfinished:
         unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def lock(file: IO[bytes]) -> None:
-    """Locks an open file against other programs that do the same, until it is closed or the program dies.
+    """Locks an open file against other processes that lock it too, until it is closed or the process ends.
 
     Raises:
-        BlockingIOError: If another one holds the lock.
+        BlockingIOError: If another process holds the lock.
         OSError: If it cannot be locked, as on some network drives.
     """
     if sys.platform == "win32":
-        # Nobody can read what is locked there, so it is a byte where no file reaches.
+        # A locked byte cannot be read on Windows, so it is one beyond the end of any such file.
         file.seek(2**31 - 2)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)

@@ -1,7 +1,7 @@
-"""Front ends: how a waveform becomes the log-mel patches that a network takes. The single place for it.
+"""Front ends: convert a waveform to the log-mel patches that a network takes. The only implementation.
 
 Training, evaluation, the detector and every export call the methods of a `FrontEnd`, so that a student
-always sees the input it was trained on. A front end is a value; `YAMNET` is the one of YAMNet and of its
+always gets input of the kind it was trained on. A front end is a value; `YAMNET` is that of YAMNet and its
 students.
 """
 
@@ -21,14 +21,14 @@ from yamnet_cry.fields import NAME, Rule, check, check_only, integer, number, te
 Float32 = NDArray[np.float32]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-# So many frames keep all arrays of one step (0.5 MB) inside a core's own cache.
+# With this many frames, all arrays of one step (0.5 MB) fit into a core's cache.
 _FRAMES_PER_STEP = 96
 
-#: A row is multiplied with so many weights by one thread of OpenBLAS. A second one would spin for 30 ms after
-#: each product, many times the work of a stream.
+#: Up to this number of weights, OpenBLAS multiplies a row on one thread. A second thread would spin for 30 ms
+#: after each product, which costs many times the work of a stream.
 SINGLE_THREAD_WEIGHTS = 2**13
 
-# Front ends come from strangers' model folders too: none may need much memory.
+# Front ends may come from untrusted model folders; the limits bound the memory they can need.
 _RULES = {
     "name": NAME,
     "sample_rate": integer(1_000, 768_000),
@@ -49,7 +49,7 @@ _RULES = {
     "standard_deviation": number(1e-6, 1e6, optional=True),
 }
 
-# Settings of which the first must not exceed the second.
+# Pairs of settings, of which the first must not exceed the second.
 _IN_ORDER = (
     ("frame_hop", "frame_length"),
     ("frame_length", "fft_length"),
@@ -59,30 +59,30 @@ _IN_ORDER = (
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEnd:
-    """How log-mel patches are made of a waveform.
+    """How log-mel patches are computed from a waveform.
 
     Attributes:
-        name: What it is called in files, of the characters a-z, 0-9, _ and -; it decides nothing.
-        sample_rate: Of the waveform, in hertz.
+        name: Its name in files, of the characters a-z, 0-9, _ and -; a label only.
+        sample_rate: Sample rate of the waveform, in hertz.
         frame_length: Samples in a frame.
         frame_hop: Samples from one frame to the next, at most ``frame_length``.
-        fft_length: Samples in an FFT, even, at least ``frame_length``: the frame, and zeros after it.
-        window: What a frame is multiplied with: ``hann_periodic``.
+        fft_length: Samples in an FFT, even, at least ``frame_length``: the frame, zero-padded at its end.
+        window: Window function applied to a frame: ``hann_periodic``.
         mel_bands: Number of mel bands.
-        mel_min_hz: Where the lowest band begins, in hertz.
-        mel_max_hz: Where the highest band ends, in hertz; at most half the sample rate.
+        mel_min_hz: Lower edge of the lowest band, in hertz.
+        mel_max_hz: Upper edge of the highest band, in hertz; at most half the sample rate.
         log_offset: Added to each band before its natural logarithm.
         patch_frames: Frames in a patch, the input of a network.
         patch_hop: Frames from one patch to the next, at most ``patch_frames``.
-        centred: Whether frame n lies around sample n * ``frame_hop``, with silence before the first and after
-            the last sample, as in librosa; else it begins there, and no frame reaches beyond the waveform.
-        spectrum: What is summed up in mel bands: the ``magnitude`` of the FFT or its ``power``.
+        centred: Whether frame n is centred on sample n * ``frame_hop``, with silence before the first and
+            after the last sample, as in librosa; else it starts there, and no frame exceeds the waveform.
+        spectrum: What is summed in mel bands: the ``magnitude`` of the FFT or its ``power``.
         mel_scale: ``htk`` as in TensorFlow or ``slaney`` as in librosa, see `mel.filter_bank`.
-        mean: Subtracted from the log-mel values, as a training set's mean.
-        standard_deviation: Divides them then.
+        mean: Subtracted from the log-mel values, for example the mean of a training set.
+        standard_deviation: Divisor of the log-mel values after that.
 
     Raises:
-        ValueError: If a value cannot be used; the message names it.
+        ValueError: If a value is invalid; the message names it.
 
     Examples:
         >>> dataclasses.replace(YAMNET, mel_bands=0)
@@ -128,13 +128,13 @@ class FrontEnd:
 
     @classmethod
     def from_dict(cls, values: object) -> Self:
-        """Makes a front end of what `to_dict` returned.
+        """Creates a front end from the dictionary that `to_dict` returned.
 
         Args:
             values: A dictionary.
 
         Raises:
-            ValueError: If a field is missing, unknown, or not what it must be; the message names it.
+            ValueError: If a field is missing, unknown or invalid; the message names it.
 
         Examples:
             >>> FrontEnd.from_dict(YAMNET.to_dict() | {"mel_bands": 40}).mel_bands
@@ -143,10 +143,10 @@ class FrontEnd:
         return cls(**check_only(values, _RULES, "front_end"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns it as plain data, as a model folder's ``config.json`` records it.
+        """Returns the front end as a dictionary, as in the ``config.json`` of a model folder.
 
-        Optional fields are left out where they have their default, which is what they mean if they are
-        missing: files of front ends such as YAMNet's stay as they were before there were those fields.
+        Optional fields with their default value are omitted, so that files of front ends such as YAMNet's
+        do not change when optional fields are added.
 
         Examples:
             >>> FrontEnd.from_dict(YAMNET.to_dict()) == YAMNET
@@ -156,11 +156,11 @@ class FrontEnd:
         return {name: value for name, value in vars(self).items() if value != defaults.get(name)}
 
     def differences(self, expected: "FrontEnd", names: Collection[str] = tuple(_RULES)) -> str:
-        """Says in words in which fields it is not as expected; empty if it is.
+        """Describes the fields in which it differs from another front end; empty if it does not.
 
         Args:
             expected: Another front end.
-            names: The fields that count; all but the name by default.
+            names: The fields to compare; defaults to all except the name.
 
         Examples:
             >>> dataclasses.replace(YAMNET, mel_bands=40).differences(YAMNET)
@@ -176,7 +176,7 @@ class FrontEnd:
 
     @property
     def patch_samples(self) -> int:
-        """Samples under one patch: its hops, and what the last frame needs beyond where it is."""
+        """Samples under one patch, from the start of its first frame to the end of its last frame."""
         return (self.patch_frames - 1) * self.frame_hop + (0 if self.centred else self.frame_length)
 
     @property
@@ -186,7 +186,7 @@ class FrontEnd:
 
     @property
     def patch_seconds(self) -> float:
-        """Length of a patch's hops, in seconds: how long it is said to be."""
+        """Nominal length of a patch, in seconds: the number of its frames times the hop."""
         return self.patch_frames * self.frame_hop / self.sample_rate
 
     @property
@@ -207,7 +207,7 @@ class FrontEnd:
         return _mel_matrix(self)
 
     def hann_window(self) -> Float32:
-        """Returns the window of a frame: periodic Hann, float32 of shape (``frame_length``,), read-only.
+        """Returns the window function: periodic Hann, float32 of shape (``frame_length``,), read-only.
 
         Examples:
             >>> float(YAMNET.hann_window()[200])
@@ -224,7 +224,7 @@ class FrontEnd:
         Returns:
             float32 array of shape (frames, ``mel_bands``) in nepers (natural logarithm), or normalised;
             ``frames`` is ``1 + (samples - frame_length) // frame_hop``, and 0 below ``frame_length``; or
-            ``1 + samples // frame_hop`` if they are centred.
+            ``1 + samples // frame_hop`` if frames are centred.
 
         Raises:
             ValueError: If the waveform is not one-dimensional.
@@ -237,7 +237,7 @@ class FrontEnd:
         if waveform.ndim != 1:
             raise ValueError(f"log_mel takes one channel, of shape (samples,). Received: {waveform.shape}")
         if self.centred:
-            # Where the window's middle meets a frame's sample, as if the window lay in the middle of the FFT.
+            # Puts the window's middle on the frame's sample, as if the window were centred in the FFT.
             before = self.fft_length // 2 - (self.fft_length - self.frame_length) // 2
             waveform = np.pad(waveform, (before, self.frame_length - before))
         count = max(0, 1 + (len(waveform) - self.frame_length) // self.frame_hop)
@@ -256,15 +256,14 @@ class FrontEnd:
             stop = min(start + _FRAMES_PER_STEP, count)
             np.multiply(frames[start:stop], window, out=padded[: stop - start, : self.frame_length])
             rows = stop - start
-            # numpy computes this in float64 and rounds, and so agrees with YAMNet on pure tones too, where
-            # an FFT in float32 leaves noise of up to 0.003 nepers. Its stubs do not know that complex64 comes
-            # out.
+            # numpy computes this in float64 and rounds, so that it agrees with YAMNet on pure tones too,
+            # where a float32 FFT leaves noise of up to 0.003 nepers. Its type stubs do not allow complex64.
             np.fft.rfft(padded[:rows], out=spectrum[:rows])  # type: ignore[arg-type]
             np.abs(spectrum[:rows], out=magnitude[:rows])
             if self.spectrum == "power":
                 np.square(magnitude[:rows], out=magnitude[:rows])
-            # Row by row: a product of several rows is rounded in another way for some of them, on some
-            # processors, and a frame must come out the same to the last bit whatever it comes together with.
+            # Row by row: on some processors, a product of several rows rounds some of them differently, and
+            # a frame's result must be bit-identical whatever frames it is computed with.
             for bins, bands, weights in parts:
                 result[start:stop, bands] = np.matmul(magnitude[:rows, None, bins], weights)[:, 0]
         result += np.float32(self.log_offset)
@@ -275,7 +274,7 @@ class FrontEnd:
         return result
 
     def patches(self, spectrogram: NDArray[Scalar]) -> NDArray[Scalar]:
-        """Views a log-mel spectrogram as the overlapping patches that a network takes.
+        """Returns the overlapping patches of a log-mel spectrogram, the input of a network, as a view.
 
         Args:
             spectrogram: array of shape (frames, bands), any dtype.
@@ -295,7 +294,7 @@ class FrontEnd:
         return as_strided(spectrogram, shape, (self.patch_hop * row, row, column), writeable=False)
 
     def waveforms(self, waveform: Float32) -> Float32:
-        """Views a padded waveform as the samples under each patch.
+        """Returns the samples under each patch of a padded waveform, as a view.
 
         Args:
             waveform: float32 samples, as `pad` returns them.
@@ -310,10 +309,10 @@ class FrontEnd:
         return sliding_window_view(waveform, self.patch_samples)[:: self.patch_hop_samples]
 
     def num_patches(self, samples: int) -> int:
-        """Returns how many patches there are of a waveform: at least one, the last one padded.
+        """Returns the number of patches of a waveform: at least one, the last one padded.
 
         Args:
-            samples: Its length.
+            samples: Length of the waveform.
 
         Examples:
             >>> YAMNET.num_patches(0), YAMNET.num_patches(15_600), YAMNET.num_patches(15_601)
@@ -339,9 +338,9 @@ class FrontEnd:
         return np.pad(waveform, (0, target - len(waveform)))
 
 
-#: That of ``params.py`` and ``features.py`` in tensorflow/models (research/audioset/yamnet), with which it
-#: agrees to 1e-4. The frame is zero-padded *at its end*: libraries that centre the window in the FFT differ
-#: by up to 5 in log-mel.
+#: The front end of ``params.py`` and ``features.py`` in tensorflow/models (research/audioset/yamnet); it
+#: agrees with them to 1e-4. The frame is zero-padded *at its end*: libraries that centre the window in the
+#: FFT differ by up to 5 in log-mel.
 YAMNET = FrontEnd(
     name="yamnet",
     sample_rate=16_000,
@@ -357,7 +356,7 @@ YAMNET = FrontEnd(
 )
 
 
-# Caches are keyed by a front end's values, and stand outside of it: its copies and pickles stay small.
+# Caches are keyed by the values of a front end, and kept outside of it so that copies and pickles stay small.
 @cache
 def _mel_matrix(front_end: FrontEnd) -> Float32:
     bins = np.linspace(0.0, front_end.sample_rate / 2, front_end.fft_length // 2 + 1)
@@ -378,10 +377,10 @@ def _hann_window(front_end: FrontEnd) -> Float32:
 
 @cache
 def mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
-    """Returns some of the mel bands each: the FFT bins that they read, their columns, their weights.
+    """Returns the mel matrix in parts: for some of the bands each, their FFT bins, columns and weights.
 
     Most of the mel matrix is zero; two products over the bins in use cost a third less than one over all. No
-    part has more than `SINGLE_THREAD_WEIGHTS` unless it is a single band.
+    part has more than `SINGLE_THREAD_WEIGHTS` weights unless it is a single band.
     """
     matrix, middle = front_end.mel_matrix(), front_end.mel_bands // 2
     parts = []
@@ -389,7 +388,7 @@ def mel_parts(front_end: FrontEnd) -> list[tuple[slice, slice, Float32]]:
     while waiting:
         bands = waiting.pop()
         used = np.flatnonzero(matrix[:, bands].any(axis=1))
-        # Bands narrower than a bin may read none at all.
+        # Bands narrower than a bin may have no bin at all.
         bins = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
         weights = np.ascontiguousarray(matrix[bins, bands])
         if weights.size > SINGLE_THREAD_WEIGHTS and weights.shape[1] > 1:

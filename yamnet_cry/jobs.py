@@ -1,4 +1,4 @@
-"""One recording at a time: scored, and its files written."""
+"""Scores one recording at a time and writes its files."""
 
 import os
 import warnings
@@ -18,7 +18,7 @@ from yamnet_cry.results import Detection
 
 CLASSES_SHOWN = 3
 
-#: Formats of pictures, by the end of the file's name.
+#: Picture formats by file suffix.
 PICTURE_SUFFIXES = {"": "png", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".svg": "svg", ".pdf": "pdf"}
 
 
@@ -44,11 +44,11 @@ class Outputs:
         return any((self.labels, self.vtt, self.plot))
 
     def of(self, recording: Path, common: Path) -> dict[str, Path]:
-        """Returns the files to write for a recording; in folders they lie as the recordings do.
+        """Returns the files to write for a recording; output folders mirror the folders of the recordings.
 
         Args:
             recording: The recording.
-            common: The folder that all recordings have in common.
+            common: The common parent folder of all recordings.
         """
         wanted = {"labels": (self.labels, ".txt"), "vtt": (self.vtt, ".vtt"), "plot": (self.plot, ".png")}
         inner = Path(os.path.relpath(recording, common))
@@ -61,14 +61,14 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Job:
-    """One recording and what is to become of it.
+    """One recording, and what to write for it.
 
     Attributes:
-        recording: What it is called.
-        source: Where to read it.
+        recording: Path of the recording in results and messages.
+        source: Path to read it from.
         files: Files to write, by kind.
         explain: Whether to name the sounds in each event.
-        strict: Whether a recording that is truncated is an error.
+        strict: Whether a truncated recording is an error.
     """
 
     recording: Path
@@ -78,19 +78,19 @@ class Job:
     strict: bool = False
 
     def missing(self) -> dict[str, Path]:
-        """Returns those of its files that are not there."""
+        """Returns those of its files that do not exist."""
         return {kind: path for kind, path in self.files.items() if not path.exists()}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: a result, or the reason why there is none.
+    """The outcome of a job: a result, or an error.
 
     Attributes:
         recording: The recording.
-        result: What was heard.
+        result: The detector's result.
         heard: For each event, the names of the classes with the largest shares.
-        error: A sentence for the user.
+        error: Error message for the user.
     """
 
     recording: Path
@@ -99,7 +99,7 @@ class Outcome:
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the outcome as plain data, ready for JSON."""
+        """Returns the outcome as a dictionary that can be written as JSON."""
         name = {"file": os.fspath(self.recording)}
         if self.result is None:
             return {**name, "error": self.error}
@@ -117,7 +117,7 @@ def hear(
     strict: bool = False,
     progress: Callable[[float], object] | None = None,
 ) -> tuple[Detection, list[str]]:
-    """Scores one recording, and names the sounds in each event if they are to be explained.
+    """Scores one recording, and names the sounds in each event if ``explain`` is set.
 
     Raises:
         AudioError: If it cannot be read.
@@ -130,7 +130,7 @@ def hear(
 
 
 def process(job: Job, detector: CryDetector, progress: Callable[[float], object] | None = None) -> Outcome:
-    """Scores one recording and writes its files, each whole or not at all."""
+    """Scores one recording and writes its files, each atomically."""
     name = os.fspath(job.recording)
     try:
         result, heard = hear(detector, job.source, explain=job.explain, strict=job.strict, progress=progress)
@@ -146,12 +146,12 @@ def process(job: Job, detector: CryDetector, progress: Callable[[float], object]
         return Outcome(job.recording, error=str(error).replace(os.fspath(job.source), name))
     except OSError as error:
         return Outcome(job.recording, error=f"{error.filename} cannot be written ({error.strerror})")
-    # Logits of a night need not travel between processes.
+    # The logits of a whole night are large, and need not be sent between processes.
     return Outcome(job.recording, result.without_logits(), heard)
 
 
 def _heard(result: Detection, event: Event) -> str:
-    # Of an event that ends before the middle of its first window, that window.
+    # An event that ends before the middle of its first window is described by that window.
     end = max(event.end, event.start + YAMNET.patch_seconds / 2)
     classes = result.top(event.start, end, count=CLASSES_SHOWN)
     return ", ".join(f"{name} {share * 100:.0f} %" for name, share in classes)
@@ -160,6 +160,6 @@ def _heard(result: Detection, event: Event) -> str:
 def _picture(result: Detection, job: Job) -> bytes:
     from yamnet_cry.report.plot import picture
 
-    # Fonts have no signs for bytes that are no characters.
+    # Fonts have no glyphs for bytes that are not valid characters.
     title = os.fsencode(job.recording.name).decode(errors="replace")
     return picture(result, job.source, title, PICTURE_SUFFIXES[job.files["plot"].suffix.lower()])

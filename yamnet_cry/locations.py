@@ -1,4 +1,4 @@
-"""Files and folders here, on shared drives and in buckets, by path or URL."""
+"""Files and folders on local disks, shared drives and in buckets, by path or URL."""
 
 import os
 import posixpath
@@ -15,12 +15,12 @@ from yamnet_cry.files import write_whole
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 _WILD = "*"
 
-# What fsspec needs for the usual buckets, by protocol.
+# Packages that fsspec needs for common buckets, by protocol.
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
 def is_url(name: str) -> bool:
-    """Tells a URL from a path.
+    """Returns whether a name is a URL, and not a path.
 
     Examples:
         >>> is_url("s3://bucket/clips"), is_url("clips"), is_url("C://clips")
@@ -31,12 +31,12 @@ def is_url(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A file or folder, by path or by a URL that fsspec knows: ``s3://``, ``gs://``, ``hf://``, ``file://``.
+    """A file or folder, by path or by a URL for fsspec: ``s3://``, ``gs://``, ``hf://``, ``file://``.
 
     Attributes:
-        name: The path or URL; paths are absolute, for other processes have other folders.
-        size: Of a file that was listed, in bytes; 0 where nobody knows.
-        version: What changes when a listed file does: its entity tag or the time it was changed.
+        name: The path or URL; paths are absolute, because processes may have different working directories.
+        size: Size of a listed file, in bytes; 0 if unknown.
+        version: Entity tag or modification time of a listed file, which changes with its content.
 
     Examples:
         >>> Location.of("s3://bucket/clips").child("a.wav").name
@@ -49,13 +49,13 @@ class Location:
 
     @classmethod
     def of(cls, name: str | os.PathLike[str]) -> "Location":
-        """Takes a path or URL as users write it."""
+        """Returns the location of a path or URL as given by a user."""
         given = os.fspath(name)
         return cls(given.rstrip("/") if is_url(given) else os.path.abspath(given))
 
     @classmethod
     def of_file(cls, path: str | os.PathLike[str]) -> "Location":
-        """Takes a file here, with its size and version; one that is not there has none."""
+        """Returns the location of a local file with its size and version, without them if it is missing."""
         place = cls.of(path)
         with suppress(OSError):
             status = os.stat(place.name)
@@ -64,11 +64,11 @@ class Location:
 
     @property
     def origin(self) -> str:
-        """By what its content is known again without being read."""
+        """Identifies the content without reading it: name, size and version."""
         return f"{self.name} {self.size} {self.version}"
 
     def child(self, name: str) -> "Location":
-        """Returns what lies in a folder under a name."""
+        """Returns the location of a name within this folder."""
         return Location(f"{self.name}/{name}" if is_url(self.name) else os.path.join(self.name, name))
 
     def relative_to(self, folder: "Location") -> str:
@@ -76,17 +76,17 @@ class Location:
         return self.name.removeprefix(folder.name).replace(os.sep, "/").lstrip("/")
 
     def listed(self) -> list["Location"]:
-        """Lists files: all in a folder and folders within it, those that fit a pattern with ``*``, or one.
+        """Lists files: all in a folder and its subfolders, those that match a pattern with ``*``, or one.
 
         Returns:
-            The files in the order of their names, with sizes and versions; none if there is nothing.
+            The files in the order of their names, with sizes and versions; empty if there are none.
 
         Raises:
             LocationError: If it cannot be listed.
         """
         with self._explained("listed"):
             system, path = self._system()
-            # What a listing said before may have changed.
+            # A cached listing may be outdated.
             system.invalidate_cache()
             if _WILD in path and not system.exists(path):
                 found = system.glob(path, detail=True)
@@ -99,10 +99,10 @@ class Location:
         ]
 
     def exists(self) -> bool:
-        """Tells whether there is such a file or folder.
+        """Returns whether the file or folder exists.
 
         Raises:
-            LocationError: If that cannot be found out.
+            LocationError: If that cannot be determined.
         """
         with self._explained("read"):
             system, path = self._system()
@@ -112,8 +112,8 @@ class Location:
         """Opens a file for reading.
 
         Raises:
-            LocationError: If it must not be read, which is then so for its neighbours too.
-            OSError: If it cannot be, for any other reason.
+            LocationError: If permission is denied, which then applies to the files beside it too.
+            OSError: If it cannot be opened for any other reason.
         """
         with self._explained("read", OSError):
             system, path = self._system()
@@ -135,10 +135,10 @@ class Location:
             return content
 
     def write(self, content: bytes) -> None:
-        """Writes a file whole or not at all, and the folders that it lies in.
+        """Writes a file atomically, and creates its parent folders.
 
         Raises:
-            LocationError: If it cannot be written; it is then as it was before.
+            LocationError: If it cannot be written; it is then unchanged.
         """
         with self._explained("written"):
             if not is_url(self.name):
@@ -150,11 +150,11 @@ class Location:
                 replace(self, name=path).write(content)
                 return
             system.makedirs(posixpath.dirname(path), exist_ok=True)
-            # A bucket shows an object when all of it has come.
+            # In a bucket, an object appears only after its upload is complete.
             system.pipe_file(path, content)
 
     def _named(self, own: str, found: str) -> str:
-        """Returns the name of a listed file as this one is written: file systems leave out the protocol."""
+        """Returns the name of a listed file in the form of this name: file systems omit the protocol."""
         if not is_url(self.name):
             return os.path.normpath(found)
         folder, within = self.name, own.rstrip("/")
@@ -174,11 +174,11 @@ class Location:
 
     @contextmanager
     def _explained(self, done: str, passed: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
-        """Turns whatever a file system raises into one line.
+        """Converts any exception of a file system to a `LocationError` of one line.
 
         Args:
-            done: What could not be done.
-            passed: What is left as it is, unless it says that a right is missing.
+            done: The failed operation as a past participle, for the message.
+            passed: Exceptions to raise unchanged, except those of denied permission.
         """
         try:
             yield

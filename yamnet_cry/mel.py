@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 
-# Of Slaney's scale: hertz a mel below 1000 Hz, and the natural logarithm of a mel above.
+# Slaney's scale: hertz per mel below 1000 Hz, and the natural logarithm of the ratio per mel above.
 _LINEAR_STEP = 200.0 / 3.0
 _LOG_START_HZ = 1000.0
 _LOG_STEP = np.log(6.4) / 27.0
@@ -39,15 +39,15 @@ def filter_bank(
 ) -> NDArray[np.float32]:
     """Returns the weights that turn the spectrum of a frame into mel bands.
 
-    Centres lie evenly on the mel scale, and triangles reach from one neighbour's centre to the other's.
-    Their shape is that which goes with the scale: ``htk`` as ``tf.signal.linear_to_mel_weight_matrix`` makes
-    them, straight on the mel axis and 1 at the centre; ``slaney`` as ``librosa.filters.mel`` makes them,
-    straight in hertz and each of area 1. The DC bin has no weight.
+    Centres are spaced evenly on the mel scale; each triangle extends between the centres of its neighbours.
+    The scale determines the shape: ``htk`` as in ``tf.signal.linear_to_mel_weight_matrix``, linear in mel
+    with a peak of 1; ``slaney`` as in ``librosa.filters.mel``, linear in hertz with an area of 1. The weight
+    of the DC bin is 0.
 
     Args:
         bins_hz: float64 array of shape (bins,), the frequencies of FFT bins, from 0.
-        low_hz: Where the first triangle begins.
-        high_hz: Where the last one ends.
+        low_hz: Lower edge of the first triangle, in hertz.
+        high_hz: Upper edge of the last triangle, in hertz.
         bands: Number of triangles.
         scale: ``htk`` or ``slaney``.
 

@@ -1,7 +1,7 @@
-"""Keeps from the user what native libraries write to file descriptor 2, and nothing else.
+"""Hides what native libraries write to file descriptor 2, and nothing else.
 
-LiteRT, TensorFlow and mpg123 write notes there and have no switch to stop it. Python's own stderr, tracebacks
-of crashes included, still goes to the user, from worker processes too.
+LiteRT, TensorFlow and mpg123 write notes there and have no option to disable them. Python's own stderr,
+tracebacks of crashes included, is still shown to the user, from worker processes too.
 """
 
 import faulthandler
@@ -14,7 +14,7 @@ _hidden = False
 
 
 def hide() -> None:
-    """Points file descriptor 2 to the null device, for good, and `sys.stderr` to what it was."""
+    """Redirects file descriptor 2 to the null device permanently, and `sys.stderr` to its former target."""
     global _hidden
     sys.stderr = os.fdopen(
         os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace"
@@ -28,10 +28,10 @@ def hide() -> None:
 
 @contextmanager
 def shown() -> Iterator[bool]:
-    """Gives processes that start in the block the real file descriptor 2.
+    """Restores the real file descriptor 2 for processes that start in the block.
 
     Yields:
-        Whether they should `hide` notes as this process does.
+        Whether those processes should call `hide`, as this process did.
     """
     if not _hidden:
         yield False

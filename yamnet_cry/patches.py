@@ -1,4 +1,4 @@
-"""Cuts a waveform that arrives in blocks into pieces with whole patches, in bounded memory."""
+"""Cuts a waveform that arrives in blocks into pieces of whole patches, in bounded memory."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,19 +8,18 @@ from yamnet_cry.frontend import YAMNET, Float32, FrontEnd
 
 
 class PatchCutter:
-    """Cuts a waveform that arrives in blocks so that each piece has whole patches, in bounded memory.
+    """Cuts a waveform that arrives in blocks into pieces of whole patches, in bounded memory.
 
-    Put one after the other, the patches of the spectrograms of all pieces are those of the whole,
-    padded waveform, whatever the sizes of the blocks; each comes as soon as its last sample is there.
-    With `YAMNET`, a piece has 15600 + 7680 * n samples, of which the first 7,920 repeat the last of the
-    piece before.
+    The patches of all pieces, concatenated, equal the patches of the whole, padded waveform for any block
+    sizes. Each patch is returned as soon as its last sample has arrived. With `YAMNET`, a piece has
+    15600 + 7680 * n samples, of which the first 7,920 repeat the end of the previous piece.
 
     Args:
-        front_end: Of the patches; its frames must not be centred, since those at a cut would not see the
-            samples beyond it.
+        front_end: The front end that defines the patches. Its frames must not be centred, because frames at
+            a cut would need samples from beyond it.
 
     Raises:
-        ValueError: If they are.
+        ValueError: If the frames are centred.
 
     Examples:
         >>> cutter = PatchCutter()
@@ -36,13 +35,13 @@ class PatchCutter:
         self._front_end = front_end
         self._hop = front_end.patch_hop_samples
         self._overlap = front_end.patch_samples - self._hop
-        # Blocks are joined when there is a piece in them, not one by one: a microphone's are short.
+        # Blocks are concatenated once a piece is complete, not one by one: a microphone's blocks are short.
         self._blocks: list[Float32] = []
         self._pending = 0
         self._started = False
 
     def push(self, block: Float32) -> list[Float32]:
-        """Takes float32 samples, of shape (samples,); returns a piece, or nothing yet."""
+        """Adds float32 samples of shape (samples,); returns a list of one piece, or none yet."""
         self._blocks.append(block)
         self._pending += len(block)
         complete = (self._pending - self._overlap) // self._hop
@@ -57,7 +56,7 @@ class PatchCutter:
         return [piece]
 
     def finish(self) -> list[Float32]:
-        """Ends the waveform; returns the last piece, padded, if samples are left over."""
+        """Ends the waveform; returns the last piece, padded, if samples remain."""
         if self._pending > self._overlap or not self._started:
             return [self._front_end.pad(np.concatenate([np.empty(0, np.float32), *self._blocks]))]
         return []
@@ -68,7 +67,7 @@ def whole_patches(blocks: Iterable[Float32], front_end: FrontEnd = YAMNET) -> It
 
     Args:
         blocks: float32 samples, each of shape (samples,).
-        front_end: Of the patches.
+        front_end: The front end that defines the patches.
 
     Yields:
         float32 arrays; with `YAMNET`, of shape (15600 + 7680 * n,).

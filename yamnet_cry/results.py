@@ -1,4 +1,4 @@
-"""What a detector heard in one recording."""
+"""The result of a detector for one recording."""
 
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -16,7 +16,7 @@ from yamnet_cry.task import Task
 
 
 def clock(seconds: float) -> str:
-    """Formats a time for people.
+    """Formats a time for display.
 
     Examples:
         >>> clock(2.4), clock(3723.0)
@@ -29,7 +29,7 @@ def clock(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Formats a length of time for people.
+    """Formats a duration for display.
 
     Examples:
         >>> duration(8.64), duration(75.0), duration(3723.0)
@@ -43,31 +43,30 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-# So many events are named one by one in a line of text.
+# Number of events listed one by one in a line of text.
 _MOST_EVENTS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Detection(Classification):
-    """What a detector heard in one recording.
+    """The result of a detector for one recording.
 
-    One rule decides everything that is said of it: crying is what raises an event. The probability is the
-    highest threshold at which the recording still raises one, so that ``is_cry``, ``events`` and
-    ``probability >= threshold`` always agree.
+    A recording counts as crying if it raises an event. The probability is the highest threshold at which the
+    recording still raises one, so that ``is_cry``, ``events`` and ``probability >= threshold`` always agree.
 
     Attributes:
         scores: float32 array of shape (windows,), each softmax(logits)[19] + softmax(logits)[20],
             in [0, 1].
-        threshold: The probability from which an event starts, and with it the recording counts as crying.
-        calibration: What turns scores into probabilities.
-        event_settings: How events are made of probabilities.
-        track: float32 array of shape (windows,), the log-odds that the context network gives each window
-            and what came before it; None of models without one, whose scores alone count.
-        task: What the model tells apart: the sounds of AudioSet, crying among them.
-        front_end: Whose windows these are.
-        logits: Those of every window, if they were asked for; without them there is only the score, and what
-            `Classification` tells of each label is a ValueError.
-        truncated: Whether the file ended before its audio did, as after a power cut.
+        threshold: The probability from which an event starts, and the recording counts as crying.
+        calibration: Converts scores to probabilities.
+        event_settings: How events are found in probabilities.
+        track: float32 array of shape (windows,), the log-odds from the context network for each window,
+            given the windows before it; None for models without one, which use the scores alone.
+        task: The model's task: the AudioSet classes, and which of them are crying.
+        front_end: The front end that defines the windows.
+        logits: The logits of every window, if requested; if None, the methods and properties of
+            `Classification` for labels raise a ValueError.
+        truncated: Whether the file is truncated, for example by a power cut.
         seconds: Length of the audio, in seconds.
 
     Examples:
@@ -97,17 +96,17 @@ class Detection(Classification):
 
     @cached_property
     def probability(self) -> float:
-        """How probable it is that a baby cries in the recording, in [0, 1].
+        """Probability that a baby cries in the recording, in [0, 1].
 
-        That of its surest stretch, long enough for an event: the highest threshold that raises one.
+        The highest threshold at which the recording still raises an event.
         """
         return float(trigger(self.probabilities, self.event_settings).max())
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """How probable crying is, as of each window: float64 of shape (windows,), in [0, 1].
+        """Probability of crying at each window: float64 of shape (windows,), in [0, 1].
 
-        The calibrated track of the context network; of models without one, the calibrated scores.
+        The calibrated track of the context network or, for models without one, the calibrated scores.
         """
         if self.track is None:
             return self.calibration(self.scores)
@@ -115,17 +114,17 @@ class Detection(Classification):
 
     @cached_property
     def events(self) -> list[Event]:
-        """The stretches of crying, in the order of time."""
+        """The events of crying, in order of time."""
         return find_events(self.probabilities, self.threshold, self.event_settings, self.seconds)
 
     @property
     def is_cry(self) -> bool:
-        """Whether a baby cries in it: whether there is an event."""
+        """Whether a baby cries in the recording: whether there is an event."""
         return bool(self.events)
 
     @property
     def peak(self) -> float:
-        """The highest probability of any single window, which alone makes no event, in [0, 1]."""
+        """The highest probability of a single window, in [0, 1]; one window alone does not start an event."""
         return float(self.probabilities.max())
 
     @property
@@ -134,7 +133,7 @@ class Detection(Classification):
         return float(self.times[self.probabilities.argmax()])
 
     def without_logits(self) -> "Detection":
-        """Returns the same result without what `top` needs: in memory, 3.8 MB less an hour.
+        """Returns the same result without logits, which `top` needs: saves 3.8 MB of memory per hour.
 
         Examples:
             >>> result = Detection(np.zeros(4, np.float32), 0.5, Calibration(1.0, 0.0))
@@ -144,12 +143,12 @@ class Detection(Classification):
         return replace(self, logits=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything as plain numbers and lists, ready for JSON.
+        """Returns the result as numbers, lists and dictionaries that can be written as JSON.
 
         Returns:
-            What the properties say, by their names; ``events`` as dictionaries of ``start``, ``end``,
-            ``peak`` and ``mean``; ``window_seconds``, and of each window its start, score and probability.
-            Times are in seconds.
+            The properties by name; ``events`` as dictionaries of ``start``, ``end``, ``peak`` and ``mean``;
+            ``window_seconds``; and ``times``, ``scores`` and ``probabilities``, one value per window. Times
+            are in seconds.
 
         Examples:
             >>> told = Detection(np.zeros(2, np.float32), 0.5, Calibration(1.0, 0.0)).to_dict()
@@ -173,7 +172,7 @@ class Detection(Classification):
         }
 
     def when(self) -> str:
-        """Says in words how long and when crying was heard; empty if it was not.
+        """Describes how long and when crying was detected; empty if it was not.
 
         Examples:
             >>> track = np.repeat(np.float32([0, 1, 0, 1, 0]), 10)

@@ -1,4 +1,4 @@
-"""Audio that never ends: what a detector can say at every moment, in memory that does not grow."""
+"""Detection on endless audio: an update after every window, in bounded memory."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,24 +11,24 @@ from yamnet_cry.events import Event, EventTracker
 from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.patches import PatchCutter
 
-# Digital silence has no level; 16-bit audio cannot be quieter than this.
+# The level of digital silence is minus infinity; 16-bit audio cannot be quieter than this.
 SILENCE_DBFS = -100.0
 
 
 @dataclass(frozen=True)
 class Update:
-    """What is known when a window, 0.96 s long, has been heard; there is one every 0.48 s.
+    """The state of a stream after a window of 0.96 s; there is one update every 0.48 s.
 
     Attributes:
         time: End of the window, in seconds since the stream began.
-        probability: How probable it is that a baby cries in the window, in [0, 1].
-        level: Root mean square of its last 0.48 s in decibels below full scale, at least -100.
-        crying: Whether an event is going on.
-        started: Start of an event that became known with this window, in seconds; usually None.
-        finished: The events that ended with it; usually none.
-        closing: Whether this repeats the last window because the stream ended within an event,
-            which ``finished`` then holds. One that the end alone made an event of, for the audio is
-            shorter than an event needs, is ``started`` with it too.
+        probability: Probability that a baby cries in the window, in [0, 1].
+        level: Root mean square of its last 0.48 s in decibels relative to full scale, at least -100.
+        crying: Whether an event is in progress.
+        started: Start of the event that was detected with this window, in seconds; usually None.
+        finished: The events that ended with this window; usually empty.
+        closing: Whether this repeats the last window because the stream ended during an event, which is
+            then in ``finished``. If the audio is too short for the usual votes, an event may be detected
+            only at the end; then ``started`` is set too.
 
     Examples:
         >>> from yamnet_cry import CryDetector
@@ -53,7 +53,7 @@ class Update:
 
 
 def level_dbfs(samples: Float32) -> float:
-    """Returns the root mean square of samples in decibels below full scale, at least -100.
+    """Returns the root mean square of samples in decibels relative to full scale, at least -100.
 
     Examples:
         >>> round(level_dbfs(np.full(4, 0.1, np.float32)), 1)
@@ -64,14 +64,14 @@ def level_dbfs(samples: Float32) -> float:
 
 
 class Listener:
-    """Hears audio as it comes, and says what is known after every window.
+    """Runs the detector on audio pushed in parts, and returns an update for every window.
 
-    Detectors make them: `CryDetector.listener`.
+    Created by `CryDetector.listener`.
 
     Args:
-        sample_rate: Of the audio, in hertz.
-        probabilities_of: Gives one probability a patch, from a piece of audio with whole patches.
-        tracker: Makes events of them.
+        sample_rate: Sample rate of the audio, in hertz.
+        probabilities_of: Returns one probability per patch of a piece of audio with whole patches.
+        tracker: Finds events in the probabilities.
 
     Raises:
         AudioError: If the sample rate cannot be used.
@@ -98,14 +98,14 @@ class Listener:
         self._latest: Update | None = None
 
     def push(self, part: ArrayLike) -> list[Update]:
-        """Takes what came next.
+        """Adds the next part of the audio.
 
         Args:
             part: An array of any length: floats in [-1, 1] or integers, of shape (samples,) or
                 (samples, channels).
 
         Returns:
-            One update for each window that is whole by now; often none.
+            One update for each window completed by this part; often none.
 
         Raises:
             AudioError: If the samples cannot be used.
@@ -116,10 +116,10 @@ class Listener:
         """Ends the audio.
 
         Returns:
-            The updates of the last windows, and a closing one if the audio ends within an event.
+            The updates of the last windows, and a closing one if the audio ends during an event.
 
         Raises:
-            AudioError: If there were no samples at all.
+            AudioError: If there were no samples.
         """
         rest = [*self._cut(self._audio.finish()), *self._cutter.finish()]
         updates = [update for piece in rest for update in self._updates(piece)]
@@ -136,7 +136,7 @@ class Listener:
             yield from self._cutter.push(block)
 
     def _updates(self, piece: Float32) -> Iterator[Update]:
-        # The last window's level is that of its padding too, which is what was classified.
+        # The level of the last window includes its padding, as its classification does.
         ends = range(YAMNET.patch_samples, len(piece) + 1, YAMNET.patch_hop_samples)
         probabilities = self._probabilities_of(piece)
         for end, probability in zip(ends, probabilities, strict=True):

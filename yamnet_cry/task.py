@@ -1,4 +1,4 @@
-"""What a model tells apart: its labels, and what its logits mean."""
+"""The task of a model: its labels, and what its logits mean."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
@@ -11,18 +11,18 @@ from yamnet_cry.fields import Rule
 
 Float32 = NDArray[np.float32]
 
-#: Whether a window holds one of the labels, or any number of them.
+#: Whether a window has exactly one of the labels, or any number of them.
 Kind = Literal["exclusive", "independent"]
 
-#: Labels of what is none of the sounds or words that a task names, and of no sound at all.
+#: Labels for sounds or words that are not among a task's labels, and for silence.
 UNKNOWN, SILENCE = "unknown", "silence"
-#: What a clip is labelled with that is known to hold none of a task's independent labels.
+#: Label of clips that are known to have none of a task's independent labels.
 NONE = "none"
 
 _LONGEST_LABEL = 200
 _MOST_LABELS = 10_000
 
-# So many labels are named in a message.
+# Number of labels in a message.
 _LABELS_NAMED = 3
 
 
@@ -49,18 +49,18 @@ TARGET = fields.text(r"|[a-z0-9_-]{1,64}", fields.NAME.meaning + ", or nothing")
 
 @dataclass(frozen=True)
 class Task:
-    """What a model tells apart.
+    """The labels of a model, and what its logits mean.
 
     Attributes:
-        labels: What each logit stands for, in their order; empty in a recipe for those of the corpus.
-        kind: ``exclusive`` if a window holds one of them, and logits become probabilities by softmax;
-            ``independent`` if it may hold several or none, by the sigmoid of each.
-        group: The labels whose probabilities add up to the score of a detector; empty for a task of which
-            every label counts for itself.
-        target: What the group is called where clips are labelled: they are ``target`` or ``not_target``.
+        labels: The label of each logit, in order; empty in a recipe that takes the labels of the corpus.
+        kind: ``exclusive`` if a window has exactly one label: probabilities are the softmax of the logits;
+            ``independent`` if it may have several or none: each is the sigmoid of its logit.
+        group: The labels whose probabilities add up to the score of a detector; empty for a task without
+            a score.
+        target: Name of the group in the labels of clips, which are ``target`` or ``not_target``.
 
     Raises:
-        ValueError: If they are not that; the message says what is wrong.
+        ValueError: If a value is invalid; the message says what is wrong.
 
     Examples:
         >>> pets = Task(("cat", "dog", "bird"), "exclusive", group=("cat", "dog"), target="pet")
@@ -86,12 +86,12 @@ class Task:
 
     @property
     def group_indices(self) -> tuple[int, ...]:
-        """The places of the group's labels among all."""
+        """The indices of the group's labels among all labels."""
         return tuple(map(self.labels.index, self.group))
 
     @property
     def clip_labels(self) -> tuple[str, ...]:
-        """The words with which clips are labelled for this task."""
+        """The labels that clips may have for this task."""
         return (self.target, f"not_{self.target}") if self.group else self.labels
 
     def probabilities(self, logits: Float32) -> Float32:
@@ -134,7 +134,7 @@ class Task:
         return (exponentials[:, chosen].sum(axis=1) / exponentials.sum(axis=1)).astype(np.float32)
 
     def __str__(self) -> str:
-        """Names a few labels, and the target, for messages.
+        """Lists a few labels, and the target, for messages.
 
         Examples:
             >>> print(Task(("cat", "dog", "bird", "cow", "pig"), group=("cat", "dog"), target="pet"))
@@ -145,7 +145,7 @@ class Task:
         return named + (f", of which some are {self.target}" if self.group else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the task as ``config.json`` holds it."""
+        """Returns the task as a dictionary, as in ``config.json``."""
         return {
             "kind": self.kind,
             "target": self.target,
@@ -155,15 +155,15 @@ class Task:
 
     @classmethod
     def from_dict(cls, values: object) -> "Task":
-        """Reads what `to_dict` gives.
+        """Creates a task from the dictionary that `to_dict` returned.
 
         Raises:
-            ValueError: If it is not that; the message says what is wrong.
+            ValueError: If it is invalid; the message says what is wrong.
         """
         found = fields.check_only(values, fields.rules(cls), "task")
         return cls(tuple(found["labels"]), found["kind"], tuple(found["group"]), found["target"])
 
 
 def _exponentials(logits: Float32) -> Float32:
-    # Softmax does not change with a shift; without it large logits would overflow.
+    # Softmax is invariant to a shift; without it large logits would overflow.
     return np.exp(logits - logits.max(axis=1, keepdims=True))

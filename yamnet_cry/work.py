@@ -1,4 +1,4 @@
-"""Jobs done one after the other, or on all cores, in processes that end with this one."""
+"""Runs jobs one after the other, or on all cores in worker processes that end with this process."""
 
 import multiprocessing
 import os
@@ -25,21 +25,21 @@ from yamnet_cry.jobs import Job, Outcome, process
 # Below this, starting processes takes longer than the work: an hour of WAV is 115 MB.
 _WORTH_PROCESSES = 64_000_000
 
-#: As many as a program on Windows can wait for.
+#: The limit on Windows is the number of processes that a program can wait for.
 MOST_WORKERS = 61 if sys.platform == "win32" else 1_000
 
-#: Jobs that processes may be given before the first is done: behind a night of one recording, many short
-#: ones may be done already.
+#: Number of jobs submitted before the first is done: while one recording of a whole night is processed, many
+#: short ones may finish.
 AHEAD = 1_000
 
 
 class Work:
-    """Runs jobs and says how far they are.
+    """Runs jobs and reports progress.
 
     Args:
-        jobs: What to do.
-        load: Makes a detector; it must be picklable for more than one worker.
-        workers: Processes to use, at most one a job; None to choose by how much there is to do.
+        jobs: The jobs to run.
+        load: Returns a detector; must be picklable for more than one worker.
+        workers: Number of processes, at most one per job; None to choose by the size of the files.
     """
 
     def __init__(self, jobs: Sequence[Job], load: Callable[[], CryDetector], workers: int | None) -> None:
@@ -52,10 +52,10 @@ class Work:
         self.total = sum(self._seconds)
 
     def run(self, tell: Callable[[float], object]) -> Generator[Outcome, None, None]:
-        """Yields outcomes in the order of the jobs; closing the iterator ends the work.
+        """Yields outcomes in the order of the jobs; closing the iterator stops the work.
 
         Args:
-            tell: Called now and then with the seconds of audio done so far.
+            tell: Called from time to time with the seconds of audio processed so far.
         """
         if self._workers == 1:
             yield from self._run_here(tell)
@@ -77,7 +77,7 @@ class Work:
     def _run_in_processes(self, tell: Callable[[float], object]) -> Generator[Outcome, None, None]:
         context = multiprocessing.get_context("spawn")
         heard = context.Array("d", len(self._jobs), lock=False)
-        # Workers end when this end of the pipe is closed, or its process dies, by whatever signal.
+        # Workers end when this end of the pipe is closed, or when this process dies from any signal.
         theirs, ours = context.Pipe(duplex=False)
         seconds_heard = np.frombuffer(heard, np.float64)
         futures: deque[Future[Outcome]] = deque()
@@ -126,15 +126,15 @@ class Work:
 def _submit(
     pool: ProcessPoolExecutor, waiting: Iterator[tuple[int, Job]], futures: deque[Future[Outcome]]
 ) -> None:
-    """Gives a pool so many jobs that it never waits, and no more: what came of each is held till its turn."""
-    # A job starts a process if none is idle, and so any of them may.
+    """Submits jobs until `AHEAD` are pending: the pool never idles, and memory for outcomes is bounded."""
+    # Any submission may start a process: the pool starts one if none is idle.
     with _interrupts_held():
         futures += [pool.submit(_in_worker, *each) for each in islice(waiting, AHEAD - len(futures))]
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C goes to all processes of a terminal; those started in this block never see it."""
+    """Blocks SIGINT for processes started in this block: Ctrl-C goes to all processes of a terminal."""
     if sys.platform == "win32":
         yield
         return
@@ -159,7 +159,7 @@ def _start_worker(load: Callable[[], CryDetector], heard: Any, parent: Connectio
     try:
         _detector = load()
     except YamnetCryError as error:
-        # Raised here, it would look like a crash.
+        # Raised here, it would appear as a crash of the worker.
         _detector = error
 
 

@@ -1,4 +1,4 @@
-"""Audio in: files, arrays and streams of any kind become blocks of mono float32 at 16 kHz."""
+"""Audio input: converts files, arrays and streams to blocks of mono float32 samples at 16 kHz."""
 
 from yamnet_cry.audio.recording import (
     MAX_CHANNELS,

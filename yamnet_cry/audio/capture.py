@@ -1,4 +1,4 @@
-"""Audio as it comes: from a pipe, or from a microphone."""
+"""Live audio from a pipe or a microphone."""
 
 import queue
 import threading
@@ -13,13 +13,13 @@ from yamnet_cry.audio.wav import ENCODINGS as ENCODINGS
 from yamnet_cry.audio.wav import Format as Format
 from yamnet_cry.errors import AudioError, InputEnded
 
-# A tenth of a second: short enough for a lively meter, long enough to cost nothing.
+# A tenth of a second: short enough for a smooth level meter, long enough for low overhead.
 _BLOCKS_PER_SECOND = 10
 
-#: A microphone that brings nothing for so long has been unplugged; a busy machine is only late.
+#: A microphone without samples for this long has been unplugged; a busy machine is late by less.
 GONE_SECONDS = 5.0
 
-#: A machine that is too slow loses sound many times a second, and says so once a minute.
+#: Least number of blocks between warnings, one minute: a slow machine may lose samples many times a second.
 WARN_BLOCKS = 60 * _BLOCKS_PER_SECOND
 
 #: Blocks as `CryDetector.stream` takes them, and their sample rate in hertz.
@@ -27,19 +27,19 @@ Blocks = tuple[Iterator[NDArray[Any]], int]
 
 
 def pipe(stream: BinaryIO, raw: Format, *, surely_raw: bool = False) -> Blocks:
-    """Reads WAV or raw samples from a pipe, as they come.
+    """Reads WAV or raw samples from a pipe as they arrive.
 
     Args:
-        stream: An open binary pipe or file; what starts like WAV is taken as WAV.
-        raw: How to read anything else.
-        surely_raw: Whether to take anything else for raw samples even if it looks like encoded audio.
+        stream: An open binary pipe or file; read as WAV if it starts with a WAV header.
+        raw: Format of anything else.
+        surely_raw: Whether to read anything else as raw samples even if it looks like encoded audio.
 
     Returns:
         Blocks as `CryDetector.stream` takes them, and their sample rate.
 
     Raises:
-        AudioError: If a WAV header cannot be read, or names an encoding that is no PCM, or if the pipe
-            holds encoded audio, such as MP3.
+        AudioError: If a WAV header cannot be read, its encoding is not PCM, or the pipe has encoded audio,
+            such as MP3.
     """
     head = wav.read(stream, wav.HEAD_BYTES)
     if head.startswith(wav.MAGIC):
@@ -58,11 +58,11 @@ def pipe(stream: BinaryIO, raw: Format, *, surely_raw: bool = False) -> Blocks:
 
 
 def microphone(device: str | None, warn: Callable[[str], object]) -> Blocks:
-    """Opens a microphone at its own sample rate, until the iterator is closed.
+    """Records from a microphone at its default sample rate until the iterator is closed.
 
     Args:
         device: Part of its name, or its number; None for the system's default.
-        warn: Called with a sentence when sound was lost, at most once a minute.
+        warn: Called with a message when samples were lost, at most once a minute.
 
     Returns:
         Blocks as `CryDetector.stream` takes them, and their sample rate. The iterator raises `InputEnded`

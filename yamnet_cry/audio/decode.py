@@ -1,4 +1,4 @@
-"""Opens sound files and decodes them, as far as there is anything to decode."""
+"""Opens and decodes audio files, including truncated ones."""
 
 import io
 import os
@@ -19,13 +19,13 @@ from yamnet_cry.audio import encoded, ffmpeg
 from yamnet_cry.errors import AudioError
 from yamnet_cry.frontend import Float32
 
-# What comes through a pipe is kept in memory up to this size, and on disk beyond it.
+# Data from a pipe is kept in memory up to this size, and on disk beyond it.
 _SPOOL_BYTES = 2**24
 
-# Recorders that write to a pipe leave the largest number there is as the length of a WAV file.
+# Recorders that write to a pipe set the length of a WAV file to the largest number.
 _STREAMED_LENGTH = 0x7FFF_0000
 
-# What libsndfile says of formats that it does not know.
+# Error code of libsndfile for unknown formats.
 _UNKNOWN = 1
 
 _RESCUE = "Copy the file again, or recover what it contains with `ffmpeg -i FILE out.wav`"
@@ -34,15 +34,15 @@ Source = str | os.PathLike[str] | BinaryIO
 
 
 class _PatientFile:
-    """A file that raises no errors, for they would be printed by libsndfile's callbacks, with a traceback.
+    """A file that raises no errors, because libsndfile's callbacks would print them with a traceback.
 
-    It stays where it is when damaged headers send it before its beginning, and ends where it cannot be read.
+    A seek to before its start, as by damaged headers, is ignored; a read error is stored and ends the file.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.error: OSError | None = None
-        # What to give in place of bytes 4 to 8, the length of a WAV file.
+        # Replacement for bytes 4 to 8, the length of a WAV file.
         self.length = b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -68,12 +68,12 @@ class _PatientFile:
 
 @dataclass(frozen=True)
 class Sound:
-    """An open sound file.
+    """An open audio file.
 
     Attributes:
-        name: What messages call it.
-        sample_rate: In hertz, as the header says.
-        channels: As the header says.
+        name: Its name in messages.
+        sample_rate: In hertz, from the header.
+        channels: Number of channels, from the header.
     """
 
     name: str
@@ -123,7 +123,7 @@ class Sound:
             )
 
     def _has_an_end(self) -> bool:
-        """Whether the last sample can be decoded: then the file is not cut, but damaged in the middle."""
+        """Whether the last sample can be decoded: then the file is damaged in the middle, not truncated."""
         if isinstance(self._file, _PatientFile):
             self._file.seek(0)
         try:
@@ -138,15 +138,15 @@ class Sound:
 def opened(
     name: str, source: Source, on_cut: Callable[[str], object] | None = None
 ) -> Iterator[Sound | ffmpeg.Decoder]:
-    """Opens a sound file: by libsndfile, or what that does not know, by ffmpeg.
+    """Opens an audio file with libsndfile, or with ffmpeg if libsndfile does not support its format.
 
     Args:
-        name: What messages call it.
+        name: Name of the file in messages.
         source: A path or a binary file object, also of a pipe.
-        on_cut: Called with a sentence if the file ends before its audio does; without it, that is an error.
+        on_cut: Called with a message if the file is truncated; without it, that is an error.
 
     Raises:
-        AudioError: If it cannot be opened, is empty, or is nothing that can be decoded.
+        AudioError: If it cannot be opened, is empty, or cannot be decoded.
     """
     on_cut = on_cut or _refuse
     with ExitStack() as stack:
@@ -157,7 +157,7 @@ def opened(
             _check_length(name, patient, on_cut)
         except OSError as error:
             raise _unreadable(name, error) from None
-        # By its name where it has one: signals such as Ctrl-C would be lost in a callback.
+        # By name if it has one: signals such as Ctrl-C would be lost in a callback.
         file = patient if path is None or patient.length else path
         sound: soundfile.SoundFile | ffmpeg.Decoder
         try:
@@ -165,7 +165,7 @@ def opened(
         except (soundfile.LibsndfileError, TypeError) as error:
             reason = getattr(error, "error_string", str(error)).rstrip(".")
             head = _head(name, opened_file, start)
-            # Of what Ogg may hold it knows a few kinds, and calls the others damaged.
+            # It supports only some codecs in Ogg, and reports the others as damaged.
             if getattr(error, "code", None) != _UNKNOWN and not head.startswith(b"OggS"):
                 raise AudioError(
                     f"{name} is not audio that can be decoded ({reason}); "
@@ -183,7 +183,7 @@ def opened(
 
 
 def _head(name: str, file: BinaryIO, start: int) -> bytes:
-    """Returns what a file begins with, and leaves it at its beginning."""
+    """Returns the first bytes of a file, and seeks back to its start."""
     try:
         file.seek(start)
         head = file.read(encoded.HEAD_BYTES)
@@ -203,8 +203,8 @@ def _without_ffmpeg(name: str, kind: str | None, reason: str) -> AudioError:
 
 
 def _path_of(file: BinaryIO, start: int) -> str | None:
-    """Returns the path of an open file if it leads to the same bytes: MP4 may have its index at the end."""
-    # Others, such as of gzip, have a name too, and bytes of their own.
+    """Returns the path of an open file if it has the same content: MP4 may have its index at the end."""
+    # Other file objects, such as gzip's, have a name too, but different content.
     if start or not isinstance(file, io.BufferedReader | io.BufferedRandom | io.FileIO):
         return None
     try:
@@ -215,7 +215,7 @@ def _path_of(file: BinaryIO, start: int) -> str | None:
 
 
 def native_name(path: str | os.PathLike[str]) -> str | bytes:
-    """Returns the name of a file for libsndfile; except on Windows it need not be Unicode."""
+    """Returns the name of a file for libsndfile; bytes except on Windows, because it may not be Unicode."""
     return os.fspath(path) if sys.platform == "win32" else os.fsencode(path)
 
 
@@ -230,14 +230,14 @@ def _unreadable(name: str, error: OSError) -> AudioError:
 
 
 def _open(name: str, source: Source, stack: ExitStack) -> tuple[BinaryIO, str | bytes | None]:
-    """Opens a file that can be read from any place in it; the stack closes what was opened here.
+    """Opens a seekable file; the stack closes what is opened here.
 
     Returns:
         The file, and its name for libsndfile, if it has one.
     """
     path = None
     if isinstance(source, str | os.PathLike):
-        # Windows would call this a lack of permission.
+        # Windows would report a permission error.
         if Path(source).is_dir():
             raise AudioError(f"{name} is a folder; pass the audio files in it")
         path = native_name(source)
@@ -255,7 +255,7 @@ def _open(name: str, source: Source, stack: ExitStack) -> tuple[BinaryIO, str | 
 
 
 def _check_length(name: str, file: _PatientFile, on_cut: Callable[[str], object]) -> None:
-    """Finds empty files, and WAV files shorter than announced: libsndfile reads both without a word."""
+    """Detects empty files, and WAV files shorter than their header says: libsndfile reads both silently."""
     start = file.tell()
     head = file.read(4096)
     size = file.seek(0, os.SEEK_END) - start
@@ -265,17 +265,17 @@ def _check_length(name: str, file: _PatientFile, on_cut: Callable[[str], object]
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return
     claimed = struct.unpack("<I", head[4:8])[0] + 8
-    # Padding bytes are often miscounted; a real cut takes more than that.
+    # Padding bytes are often miscounted; a truncated file lacks more than that.
     if size + 64 < claimed < _STREAMED_LENGTH:
         on_cut(f"{name} is truncated: its header announces {claimed:,} bytes, it has {size:,}")
     elif _is_unfinished(head, size):
         on_cut(f"{name} is truncated: its header announces no samples, and {size:,} bytes follow")
-        # The length by which libsndfile knows that it has to look for itself.
+        # With this length, libsndfile determines the number of samples itself.
         file.length = struct.pack("<I", 8)
 
 
 def _is_unfinished(head: bytes, size: int) -> bool:
-    """Whether a WAV file was never closed: most recorders write the length of its samples last."""
+    """Whether a WAV file was never finished: most recorders write the length of its samples last."""
     place = 12
     while place + 8 <= len(head):
         kind, length = struct.unpack("<4sI", head[place : place + 8])

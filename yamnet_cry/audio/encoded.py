@@ -1,8 +1,8 @@
-"""Recognises encoded audio by its first bytes, so that nobody takes it for raw samples."""
+"""Recognises encoded audio by its first bytes, so that it is not read as raw samples."""
 
 from collections.abc import Callable, Iterator
 
-#: Bytes that `name_of` needs of a stream that is longer.
+#: Number of bytes that `name_of` needs, if the stream has as many.
 HEAD_BYTES = 16_384
 
 # Offset, bytes, name. Raw samples begin with one of these about once in a hundred million streams.
@@ -30,7 +30,7 @@ _SIGNATURES = (
     (0, b"FLV\x01", "FLV"),
 )
 
-# Loud or faint noise has a frame header by chance, and after it a second where the first says; never four.
+# Noise may contain a frame header by chance, even a second one at the right distance, but never four.
 _FRAMES = 4
 
 _LAYER_2, _LAYER_3 = 2, 1
@@ -47,7 +47,7 @@ _TS_PACKET, _TS_PACKETS = 188, 8
 
 
 def name_of(head: bytes) -> str | None:
-    """Names the encoded format that audio begins with; None for anything else, such as raw samples.
+    """Returns the name of the format of encoded audio; None for anything else, such as raw samples.
 
     Args:
         head: The first `HEAD_BYTES` bytes; fewer if there are no more.
@@ -69,11 +69,12 @@ def name_of(head: bytes) -> str | None:
 
 
 def _has_frames(head: bytes, frame: Callable[[bytes], tuple[int, object] | None]) -> bool:
-    """Whether frames follow each other anywhere: radio is joined in the middle of a frame.
+    """Whether consecutive frames start at any position: radio streams may start in the middle of a frame.
 
     Args:
-        head: Where to look.
-        frame: Parses the seven bytes of a header: the length of its frame, and what all frames share.
+        head: The bytes to search.
+        frame: Parses a header of seven bytes; returns the length of its frame, and fields that are equal in
+            all frames.
     """
 
     def starts() -> Iterator[int]:
@@ -96,7 +97,7 @@ def _has_frames(head: bytes, frame: Callable[[bytes], tuple[int, object] | None]
 
 
 def _mpeg_frame(header: bytes) -> tuple[int, object] | None:
-    """A frame of MPEG audio, layers II and III (nobody uses I, and samples just below zero look like it)."""
+    """Parses a frame of MPEG audio, layer II or III (I is unused, and samples just below zero match it)."""
     if len(header) < 4 or header[0] != 0xFF or header[1] < 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
@@ -113,7 +114,7 @@ def _mpeg_frame(header: bytes) -> tuple[int, object] | None:
 
 
 def _adts_frame(header: bytes) -> tuple[int, object] | None:
-    """A frame of AAC as it is streamed."""
+    """Parses a frame of AAC in ADTS, the format of streams."""
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
         return None
     length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
@@ -126,7 +127,7 @@ def _is_transport_stream(head: bytes) -> bool:
         if (
             len(headers) >= _TS_PACKETS
             and all(h[0] == 0x47 and h[1] < 0x80 and h[3] & 0x30 for h in headers)
-            # Packets are counted; what repeats every 94 samples is a tone.
+            # Packets have counters, so headers differ; equal bytes every 94 samples are a tone.
             and len(set(headers)) > 1
         ):
             return True

@@ -1,4 +1,4 @@
-"""ffmpeg as a child process that decodes what libsndfile does not: other formats, video, network streams."""
+"""ffmpeg as a child process, for input that libsndfile cannot decode: other formats, video, streams."""
 
 import os
 import re
@@ -18,34 +18,34 @@ from yamnet_cry.audio import ffmpeg_words, wav
 from yamnet_cry.errors import AudioError, InputEnded
 from yamnet_cry.frontend import Float32
 
-#: What to do where there is no ffmpeg.
+#: Advice for systems without ffmpeg.
 INSTALL = 'install ffmpeg, or pip install "yamnet-cry[media]"'
 
-#: Beginnings of the addresses that `live` takes.
+#: Prefixes of the addresses that `live` accepts.
 SCHEMES = ("rtsp://", "rtsps://", "http://", "https://", "srt://", "rtmp://", "rtmps://")
 
-# Recordings, and no demuxer that opens what a file names: a stranger's playlist must not read our disk.
+# Only containers whose demuxer opens no other files: an untrusted playlist must not read local files.
 _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,dtshd,eac3,flac,flv,loas,matroska,mov,mp3,mpc,mpc8,"
     "mpeg,mpegts,mxf,ogg,rm,tak,tta,w64,wav,webm,wv"
 )
 
-# What streams are made of; files are not among it, for a stream may be a playlist too.
+# Protocols of streams; without files, because a stream may be a playlist too.
 _NETWORK = "crypto,data,http,https,httpproxy,rtmp,rtmps,rtmpt,rtp,rtsp,rtsps,srt,srtp,tcp,tls,udp"
 
-#: Microseconds in which something must come, after which a stream is lost.
+#: Timeout of a stream without data, in microseconds.
 PATIENCE = "10000000"
 
-# Who opens a stream wants to hear it now: a second, or half a megabyte, says what is in it. That second is
-# not lost, as it would be with -fflags nobuffer, and holds up nothing: it is decoded in a moment.
+# Keeps the start of a stream short: one second, or half a megabyte, is enough to probe it. That second is not
+# lost, as it would be with -fflags nobuffer, and adds no delay: it is decoded much faster than in real time.
 _AT_ONCE = ("-analyzeduration", "1000000", "-probesize", "500000")
 
-# Lines that ffmpeg said: the first ones say what is wrong with a file, the last ones why a stream ended.
+# Kept lines of ffmpeg's messages: the first ones have the error of a file, the last ones that of a stream.
 _FIRST, _LAST, _LINE_BYTES = 5, 15, 1_000
 
 _FED_BYTES = 2**16
 
-# Ctrl-C in a terminal reaches the whole process group; we end our children ourselves.
+# Ctrl-C in a terminal goes to the whole process group; children get their own, and are ended here.
 _ALONE: dict[str, Any]
 if sys.platform == "win32":
     _ALONE = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
@@ -55,7 +55,7 @@ else:
 
 @cache
 def program() -> str | None:
-    """Returns where ffmpeg is: on PATH, or else what the extra ``media`` brings; None without either."""
+    """Returns the path of ffmpeg: from PATH, or else from the extra ``media``; None without either."""
     found = shutil.which("ffmpeg")
     if found is not None:
         return found
@@ -68,20 +68,20 @@ def program() -> str | None:
 
 
 class Decoder:
-    """ffmpeg at work on one input, until it ends or is closed; use it in a ``with`` block.
+    """Decodes one input with ffmpeg, until it ends or is closed; use it in a ``with`` block.
 
-    It starts at once and waits for nobody: `sample_rate`, `channels` and `blocks` wait for the first samples.
-    `close` may be called from any thread, also while another one waits. A decoder that nobody holds any
-    more is closed too, so that no child outlives its reader.
+    The constructor starts ffmpeg and does not wait; `sample_rate`, `channels` and `blocks` wait for the first
+    samples. `close` may be called from any thread, also while another thread waits. A decoder is also closed
+    when it is garbage-collected, so that no child process outlives it.
 
     Args:
-        name: What messages call the input.
-        arguments: Those of ffmpeg, up to and with the input.
-        output: More arguments, for the output.
-        source: Where ffmpeg's standard input comes from; without it, there is none.
+        name: Name of the input in messages.
+        arguments: Arguments of ffmpeg, up to and including the input.
+        output: Further arguments, for the output.
+        source: Data for ffmpeg's standard input; without it, standard input is empty.
 
     Raises:
-        AudioError: If there is no ffmpeg, or it cannot be started.
+        AudioError: If ffmpeg is not installed, or cannot be started.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Decoder:
         process = _started(name, [*arguments, *_WAV, *output, "pipe:1"], fed=source is not None)
         self._process = process
         self._samples = cast(BinaryIO, process.stdout)
-        # They know nothing of the decoder, which could never be forgotten otherwise.
+        # Threads have no reference to the decoder, which could never be garbage-collected otherwise.
         threads = [_thread(_note, process.stderr, *self._said)]
         if source is not None:
             threads.append(_thread(_feed, process.stdin, source, self._source_error))
@@ -115,35 +115,35 @@ class Decoder:
 
     @property
     def sample_rate(self) -> int:
-        """In hertz.
+        """Sample rate in hertz.
 
         Raises:
-            AudioError: If there is no sound to be decoded, or the decoder was closed.
+            AudioError: If there is no audio to decode, or the decoder was closed.
         """
         return self._format().sample_rate
 
     @property
     def channels(self) -> int:
-        """How many there are, errors as those of `sample_rate`."""
+        """Number of channels; raises the same errors as `sample_rate`."""
         return self._format().channels
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called, or all samples were read."""
+        """Whether `close` was called or all samples were read."""
         return not self._end.alive
 
     def blocks(self, frames: int | None = None) -> Iterator[Float32]:
-        """Decodes the input; the child has ended when the iterator has, or is closed.
+        """Decodes the input; ffmpeg has ended once the iterator ends or is closed.
 
         Args:
-            frames: Length of a block. Without it, samples come as they are there, in blocks of at most 0.1 s.
+            frames: Length of a block. Without it, blocks are what is available, of at most 0.1 s.
 
         Yields:
-            float32 arrays of shape (frames, channels), none empty. They end without an error if `close` was
-            called.
+            float32 arrays of shape (frames, channels), none empty. After `close`, the iterator ends without
+            an error.
 
         Raises:
-            AudioError: If there is no sound to be decoded.
+            AudioError: If there is no audio to decode.
         """
         form = self._format()
         count = 0
@@ -157,12 +157,12 @@ class Decoder:
 
     @property
     def said(self) -> list[str]:
-        """The first and the last lines that ffmpeg has said so far; no more than 20, however many it says."""
+        """The first and last lines of ffmpeg's messages so far; at most 20."""
         first, last = self._said
         return [line.decode(errors="replace") for line in (*first, *last)]
 
     def close(self) -> None:
-        """Ends ffmpeg at once."""
+        """Kills ffmpeg."""
         self._end()
 
     def _format(self) -> wav.Format:
@@ -193,31 +193,31 @@ class Decoder:
             raise
 
     def _outcome(self) -> tuple[int, list[str]]:
-        """Waits for the end; returns the exit code, and what was said."""
+        """Waits for ffmpeg to end; returns its exit code and messages."""
         code = self._process.wait()
         for thread in self._threads:
             thread.join()
         return code, self.said
 
     def _ended(self, seconds: float) -> None:
-        """Is called when ffmpeg has closed its output; raises what is wrong with that."""
+        """Called when ffmpeg has closed its output; raises an error if it did not end normally."""
         raise NotImplementedError
 
 
 class _File(Decoder):
-    """A recording, which has an end.
+    """Decodes a recording, which has an end.
 
     Args:
-        name: What messages call it.
-        source: Its path, or what comes through standard input.
-        on_cut: Called with a sentence if something of it cannot be decoded.
+        name: Name of the recording in messages.
+        source: Its path, or a file object for standard input.
+        on_cut: Called with a message if a part of it cannot be decoded.
     """
 
     def __init__(self, name: str, source: str | BinaryIO, on_cut: Callable[[str], object]) -> None:
         self._piped, self._on_cut = not isinstance(source, str), on_cut
         safe = ("-protocol_whitelist", "file,pipe", "-format_whitelist", _CONTAINERS)
         if isinstance(source, str):
-            # So begun, neither a dash nor a colon in it means anything.
+            # With this prefix, a dash or colon in the path has no special meaning.
             super().__init__(name, [*safe, "-i", f"file:{source}"])
         else:
             super().__init__(name, [*safe, "-i", "pipe:0"], source=source)
@@ -246,7 +246,7 @@ class _File(Decoder):
 
 
 class _Stream(Decoder):
-    """Sound of the network, which should never end."""
+    """Decodes a network stream, which should never end."""
 
     def __init__(self, name: str, address: str, options: Sequence[str]) -> None:
         self._secrets = ffmpeg_words.secrets_of(address)
@@ -257,7 +257,7 @@ class _Stream(Decoder):
     def blocks(self, frames: int | None = None) -> Iterator[Float32]:
         """Decodes the stream as `Decoder.blocks` does, by default in blocks of a tenth of a second.
 
-        Waking for each packet, often of 20 ms, would cost more than hearing it.
+        Waking up for each packet, often of 20 ms, would cost more than running the detector on it.
         """
         return super().blocks(frames or max(1, self.sample_rate // 10))
 
@@ -272,33 +272,33 @@ class _Stream(Decoder):
 
 
 def file(name: str, source: str | BinaryIO, on_cut: Callable[[str], object]) -> Decoder:
-    """Decodes the first sound in a file of any format that ffmpeg knows, at its own rate.
+    """Decodes the first audio stream of a file in any format that ffmpeg supports, at its sample rate.
 
     Args:
-        name: What messages call it.
+        name: Name of the file in messages.
         source: Its path, or a binary file object, which a thread reads until the decoder is closed.
-        on_cut: Called with a sentence if something of it cannot be decoded.
+        on_cut: Called with a message if a part of it cannot be decoded.
 
     Raises:
-        AudioError: If there is no ffmpeg; while it is read, if nothing of it can be decoded.
+        AudioError: If ffmpeg is not installed; while decoding, if nothing can be decoded.
     """
     return _File(name, source, on_cut)
 
 
 def live(address: str, name: str, options: Sequence[str] = ()) -> Decoder:
-    """Decodes a stream of the network, as it comes.
+    """Decodes a network stream as it arrives.
 
     Args:
-        address: It begins with one of `SCHEMES`, and may hold user and password, which no message shows.
-        name: What messages call it.
-        options: More options of ffmpeg for its input.
+        address: A URL with one of `SCHEMES`; may contain user and password, which messages do not show.
+        name: Name of the stream in messages.
+        options: Further options of ffmpeg for the input.
 
     Returns:
-        What gives its samples, and must be closed. Its errors are one line: an `AudioError` before the first
-        sample, an `InputEnded` after it.
+        A decoder, which must be closed. Its errors are one line: an `AudioError` before the first sample, an
+        `InputEnded` after it.
 
     Raises:
-        AudioError: If the address is of another kind, or there is no ffmpeg.
+        AudioError: If the address has another scheme, or ffmpeg is not installed.
     """
     if not address.lower().startswith(SCHEMES):
         raise AudioError(
@@ -308,7 +308,7 @@ def live(address: str, name: str, options: Sequence[str] = ()) -> Decoder:
     return _Stream(name, address, options)
 
 
-# At the rate and with the channels it has: averaging and resampling are the same for every format.
+# Original sample rate and channels, so that averaging and resampling are the same for every format.
 _WAV = ("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-f", "wav", "-c:a", "pcm_f32le")
 
 
@@ -316,7 +316,7 @@ def _of_scheme(address: str) -> tuple[str, ...]:
     scheme = address.partition(":")[0].lower()
     if scheme in ("rtsp", "rtsps"):
         path = program()
-        # Before ffmpeg 5, -timeout meant to wait for somebody who connects.
+        # Before ffmpeg 5, -timeout meant to listen for incoming connections.
         old = path is not None and _version(path) < 5
         return ("-rtsp_transport", "tcp", "-stimeout" if old else "-timeout", PATIENCE)
     return ("-timeout" if scheme == "srt" else "-rw_timeout", PATIENCE)
@@ -324,7 +324,7 @@ def _of_scheme(address: str) -> tuple[str, ...]:
 
 @cache
 def _version(path: str) -> int:
-    """The first number of ffmpeg's version; those built from its repository have none, and are new."""
+    """The major version of ffmpeg; builds from its repository have none, and are assumed to be new."""
     command = [path, "-version"]
     said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, **_ALONE)
     found = re.match(rb"ffmpeg version n?(\d+)\.", said.stdout)
@@ -356,15 +356,15 @@ def _thread(target: Callable[..., None], *arguments: Any) -> threading.Thread:
 
 
 def _note(stderr: IO[bytes], first: list[bytes], last: deque[bytes]) -> None:
-    """Keeps the first and the last lines: a child that nobody listens to would wait."""
+    """Reads all messages, and keeps the first and last lines: a full pipe would block the child."""
     with suppress(OSError, ValueError):
         while line := stderr.readline(_LINE_BYTES):
             (first if len(first) < _FIRST else last).append(line)
 
 
 def _feed(stdin: IO[bytes], source: BinaryIO, error: list[OSError]) -> None:
-    """Gives a child what it reads, until one of them has enough."""
-    # Writing fails where the child has ended, which says why by itself.
+    """Copies a source to the standard input of a child, until either ends."""
+    # Writing fails if the child has ended; its own messages say why.
     with suppress(OSError, ValueError), stdin:
         while True:
             try:
@@ -378,7 +378,7 @@ def _feed(stdin: IO[bytes], source: BinaryIO, error: list[OSError]) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]", threads: Sequence[threading.Thread]) -> None:
-    """Kills a child, whatever it does, and what it has started; nothing of it stays."""
+    """Kills a child and the processes it started, and closes its pipes."""
     if process.poll() is None:
         with suppress(ProcessLookupError, PermissionError):
             if sys.platform == "win32":

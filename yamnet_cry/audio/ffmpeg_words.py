@@ -1,18 +1,18 @@
-"""What ffmpeg says of an input that it cannot decode, in one line, and without a secret."""
+"""Converts the messages of ffmpeg about an input to one line without secrets."""
 
 import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, unquote
 
-#: What stands where a secret was.
+#: Replacement for a secret.
 HIDDEN = "…"
 
-# Who says it, as "[in#0/mov @ 0x55d0] [dec:aac @ 0x55d1] "; the numbers are places in memory.
+# The component, as in "[in#0/mov @ 0x55d0] [dec:aac @ 0x55d1] "; the numbers are memory addresses.
 _SPEAKER = re.compile(r"\[[^\[\]]* @ (?:0x)?[0-9a-fA-F]+\]\s*")
 
 _ADDRESS = re.compile(r"(?<=://)[^\s'\"]*")
 
-# Says only that something was said before, or what the command line was.
+# Lines that only refer to earlier lines, or to the command line.
 _IDLE = re.compile(
     r"^(Conversion failed|To ignore this|Error parsing options|Error opening output|Failed to set value"
     r"|Error opening input file .*\.$|Last message repeated|Nothing was written|Task finished"
@@ -22,13 +22,13 @@ _BEFORE_THE_REASON = re.compile(
     r"^(?:(?:file|pipe|https?|rtsps?|srt|rtmps?):\S*: |Error opening input(?: files?)?: )+", re.DOTALL
 )
 
-# Pictures are looked at to find out what a stream is, and never decoded: their faults are not the sound's.
+# Video is probed to identify a stream, and never decoded: errors about it do not concern the audio.
 _PICTURES = re.compile(
     r"^\[(h26[1-6]|hevc|vvc|av1|libdav1d|libaom-av1|vp[3-9]|mpeg[124](video)?|m?jpe?g|png|theora|vc1|wmv\d"
     r"|svq\d|dvvideo|prores|rawvideo|swscaler|dvbsub|webvtt|subrip|mov_text)[^\]]* @ "
 )
 
-# The first that is found in what was said, beginning with the latest, is what a user reads.
+# Patterns and messages: the first match, searching from the latest line, is shown to the user.
 _OF_STREAMS = (
     (r"matches no streams", "{name} has no sound"),
     (r"\b401\b", "{name} rejects the user or password"),
@@ -63,21 +63,21 @@ _OF_FILES = (
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
-    """Takes out of a text what must not be read by others: users, passwords and keys in addresses.
+    """Removes secrets from a text: users, passwords and keys in addresses.
 
     Args:
-        text: What was said, of any kind.
-        secrets: What must not be in it, whatever it looks like.
+        text: Any text.
+        secrets: Further strings to remove.
 
     Returns:
-        The text in one line, without signs that cannot be printed.
+        The text in one line, without unprintable characters.
 
     Examples:
         >>> print(redacted("rtsp://me:p@ss@camera/1?key=x refused"))
         rtsp://…@camera/1?… refused
     """
     for secret in sorted(filter(None, set(secrets)), key=len, reverse=True):
-        # A password of two letters is a part of many words.
+        # A short password may occur within other words, so only whole words are replaced.
         word = rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) < 4 else re.escape(secret)
         text = re.sub(word, HIDDEN, text)
     text = _ADDRESS.sub(lambda found: _public(found[0]), text)
@@ -85,10 +85,10 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _public(address: str) -> str:
-    """What may be read of an address, after its scheme; passwords with @ and / in them are common."""
+    """Returns the public part of an address without its scheme; passwords often contain @ and /."""
     rest, query, _ = address.partition("?")
     if "@" in address[len(rest) :]:
-        # Either the password holds a question mark or a key holds an @; there is no telling where they end.
+        # Either the password has a question mark or a key has an @; where they end cannot be determined.
         return HIDDEN
     user, at, host = rest.rpartition("@")
     return (HIDDEN + at if user else at) + host + (query + HIDDEN if query else "")
@@ -111,7 +111,7 @@ def secrets_of(address: str) -> set[str]:
 
 
 def reasons(said: Sequence[str]) -> list[str]:
-    """Returns what there is to know in the lines that ffmpeg said, without pictures and idle words.
+    """Returns the informative lines of ffmpeg's messages, without those about video or other lines.
 
     Examples:
         >>> reasons(["[h264 @ 0x5f] no frame!", "[matroska @ 0x5f] File ended", "Conversion failed!"])
@@ -128,7 +128,7 @@ def reasons(said: Sequence[str]) -> list[str]:
 
 
 def of_stream(name: str, said: Sequence[str], secrets: Iterable[str] = ()) -> str | None:
-    """Says why a stream cannot be heard, in one line; None if ffmpeg said nothing of it.
+    """Returns why a stream cannot be read, in one line; None if ffmpeg gave no reason.
 
     Examples:
         >>> of_stream("nursery", ["[in#0 @ 0x5] Error opening input: Server returned 401 Unauthorized"])
@@ -142,7 +142,7 @@ def of_stream(name: str, said: Sequence[str], secrets: Iterable[str] = ()) -> st
 
 
 def of_file(name: str, said: Sequence[str]) -> str:
-    """Says why nothing of a file can be decoded, in one line.
+    """Returns why nothing of a file can be decoded, in one line.
 
     Examples:
         >>> print(of_file("a.mp4", ["Stream map '0:a:0' matches no streams."]))

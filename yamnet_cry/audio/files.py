@@ -1,4 +1,4 @@
-"""Recordings as users name them: files, folders, pipes and standard input."""
+"""Finds recordings by the paths that a user gives: files, folders, pipes and standard input."""
 
 import shutil
 import sys
@@ -13,19 +13,19 @@ from yamnet_cry.audio.decode import native_name
 from yamnet_cry.audio.recording import NEED_FFMPEG, suffixes
 from yamnet_cry.errors import AudioError
 
-#: What stands for the recording that comes through standard input.
+#: Path that stands for standard input.
 STDIN = Path("-")
 
 
 def find(paths: Sequence[str]) -> tuple[list[Path], Counter[str]]:
-    """Lists recordings: files as they are named, and every audio file in folders and folders within them.
+    """Lists recordings: files as given, and every audio file in folders and their subfolders.
 
     Returns:
-        The recordings, and how many files of which formats were left out of folders, because their formats
-        need ffmpeg, and there is none.
+        The recordings, and the number of files per format that were omitted from folders because they need
+        ffmpeg, which is not installed.
 
     Raises:
-        AudioError: If a folder holds none.
+        AudioError: If a folder has no audio files.
     """
     known = suffixes()
     found: dict[Path, None] = {}
@@ -55,7 +55,7 @@ def _formats(files: Iterable[Path]) -> Counter[str]:
 
 
 def need_ffmpeg(formats: Counter[str]) -> str:
-    """Says what cannot be decoded, and what to do about it.
+    """Returns a message with the number of files that need ffmpeg, and how to install it.
 
     Examples:
         >>> print(need_ffmpeg(Counter({".m4a": 1, ".mp4": 2})))
@@ -72,14 +72,14 @@ def copy_pipe(path: Path, folder: Path) -> Path:
     """Copies a recording that can be read only once to a file.
 
     Args:
-        path: `STDIN`, a named pipe, or anything else, which stays where it is.
-        folder: Where to make the file.
+        path: `STDIN`, a named pipe, or any other path, which is not copied.
+        folder: Folder for the copy.
 
     Returns:
-        Where to read the recording.
+        The path to read the recording from.
 
     Raises:
-        AudioError: If it cannot be copied, or there is a keyboard where a recording should come from.
+        AudioError: If it cannot be copied, or standard input is a terminal.
     """
     try:
         if path != STDIN and not path.is_fifo():
@@ -99,7 +99,7 @@ def copy_pipe(path: Path, folder: Path) -> Path:
 
 
 def seconds_of(path: Path) -> float:
-    """Length by the header, for the progress bar only: it may be wrong, or 0 where libsndfile knows none."""
+    """Length from the header, for the progress bar only: may be wrong, or 0 if libsndfile cannot read it."""
     try:
         info = soundfile.info(native_name(path))
     except (OSError, RuntimeError, TypeError):

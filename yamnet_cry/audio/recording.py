@@ -1,4 +1,4 @@
-"""Any file or array becomes blocks of mono float32 samples at 16 kHz, in bounded memory."""
+"""Converts any file or array to blocks of mono float32 samples at 16 kHz, in bounded memory."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,30 +17,30 @@ from yamnet_cry.frontend import YAMNET, Float32
 #: A path, an open binary file, or ``(waveform, sample_rate)``.
 AudioSource = str | os.PathLike[str] | BinaryIO | tuple[ArrayLike, int]
 
-#: What libsndfile decodes, by the ends of file names, where folders are searched.
+#: Suffixes of files that libsndfile decodes, for searching folders.
 SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
 )
 
-#: Common formats of sound and video that only ffmpeg decodes.
+#: Suffixes of common audio and video files that only ffmpeg decodes.
 NEED_FFMPEG = frozenset(
     {".3g2", ".3gp", ".3gpp", ".aac", ".ac3", ".amr", ".ape", ".avi", ".awb", ".flv", ".m2ts", ".m4a", ".m4b"}
     | {".m4v", ".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".spx", ".weba", ".webm", ".wma"}
     | {".wmv", ".wv"}
 )
 
-# A header may claim any rate and any number of channels; what it claims is never allocated.
+# Bounds for what a header may claim; memory is never allocated from unchecked headers.
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
 MAX_CHANNELS = 64
-#: Values, of all channels together, that are taken and resampled at a time.
+#: Number of values, over all channels, that are read and resampled at a time.
 BLOCK_VALUES = 2**19
 
-# Float files may overshoot full scale by a little; +24 dB is no overshoot but integers in float clothing.
+# Float files may exceed full scale slightly; above +24 dB, they are integers stored as floats.
 _MAX_PEAK = 16.0
 
 
 def describe(source: AudioSource) -> str:
-    """Returns the name under which messages speak of an audio source.
+    """Returns the name of an audio source for messages.
 
     Examples:
         >>> describe("night.wav"), describe((np.zeros(8), 16_000))
@@ -54,7 +54,7 @@ def describe(source: AudioSource) -> str:
 
 
 def suffixes() -> frozenset[str]:
-    """Returns the ends of file names that are looked for in folders: more where there is ffmpeg.
+    """Returns the file suffixes to search for in folders: more if ffmpeg is installed.
 
     Examples:
         >>> ".flac" in suffixes()
@@ -66,21 +66,21 @@ def suffixes() -> frozenset[str]:
 def blocks(source: AudioSource, *, on_cut: Callable[[str], object] | None = None) -> Iterator[Float32]:
     """Decodes audio block by block.
 
-    Channels are averaged, other sample rates are converted by soxr in high quality.
+    Channels are averaged; other sample rates are converted by soxr in high quality.
 
     Args:
-        source: A path or binary file object holding WAV, FLAC, OGG, MP3 or whatever else libsndfile
-            decodes, or where there is ffmpeg, any other format of sound or video; also a pipe, except of MP4
+        source: A path or binary file object with WAV, FLAC, OGG, MP3 or any other format that libsndfile
+            decodes or, if ffmpeg is installed, any other audio or video format; also a pipe, except for MP4
             with its index at the end. Or ``(waveform, sample_rate)`` with a waveform of shape (samples,) or
             (samples, channels), floats in [-1, 1] or integers at full scale of their type.
-        on_cut: Called with a sentence if a file ends before its audio does, as after a power cut; what
-            there is of it is then decoded. Without it, such a file is an error.
+        on_cut: Called with a message if a file is truncated, for example by a power cut; the audio up to
+            there is then decoded. Without it, such a file is an error.
 
     Yields:
         float32 arrays of shape (samples,) at 16 kHz, none of them empty.
 
     Raises:
-        AudioError: If the source is missing, empty, cut short, no audio, or holds NaN or Inf.
+        AudioError: If the source is missing, empty, truncated or not audio, or contains NaN or Inf.
 
     Examples:
         >>> sum(len(block) for block in blocks((np.zeros(48_000, np.int16), 48_000)))
@@ -104,7 +104,7 @@ def blocks(source: AudioSource, *, on_cut: Callable[[str], object] | None = None
 
 
 class LiveAudio:
-    """Brings audio that arrives in parts, such as a microphone's, into the form of `blocks`.
+    """Converts audio that arrives in parts, such as that of a microphone, to blocks as in `blocks`.
 
     Args:
         sample_rate: In hertz.
@@ -125,10 +125,10 @@ class LiveAudio:
         self._conditioner = _Conditioner("stream", sample_rate)
 
     def push(self, part: ArrayLike) -> list[Float32]:
-        """Takes the continuation of the part before, an array as in `blocks`.
+        """Adds the next part, an array as in `blocks`.
 
         Returns:
-            What is known for sure by now: float32 arrays of shape (samples,) at 16 kHz, none empty.
+            The samples available so far: float32 arrays of shape (samples,) at 16 kHz, none empty.
 
         Raises:
             AudioError: If the samples cannot be used, as in `blocks`.
@@ -137,10 +137,10 @@ class LiveAudio:
         return [block for each in raw for block in self._conditioner.push(each)]
 
     def finish(self) -> list[Float32]:
-        """Ends the audio; returns what the sample rate conversion still held.
+        """Ends the audio; returns the samples left in the resampler.
 
         Raises:
-            AudioError: If there were no samples at all.
+            AudioError: If there were no samples.
         """
         return self._conditioner.finish()
 
@@ -153,7 +153,7 @@ def _usable(raw: Iterator[Float32], sample_rate: int, name: str) -> Iterator[Flo
 
 
 def read(source: AudioSource) -> Float32:
-    """Decodes audio as a whole; arguments and errors are those of `blocks`.
+    """Decodes audio into one array; arguments and errors are those of `blocks`.
 
     Returns:
         float32 samples at 16 kHz, of shape (samples,).
@@ -186,7 +186,7 @@ def _array_blocks(
             )
     else:
         array = array[:, None]
-    # A part of a stream may be as quiet as this; but no microphone gives 64-bit integers.
+    # A part of a stream may be this quiet; but no microphone returns 64-bit integers.
     if whole or array.dtype.itemsize == 8:
         _check_full_scale(name, array)
     step = max(1, BLOCK_VALUES // array.shape[1])
@@ -195,7 +195,7 @@ def _array_blocks(
 
 
 def _check_full_scale(name: str, array: NDArray[Any]) -> None:
-    """Refuses 16-bit values in wider integers: they would be silence, at -90 dB and less."""
+    """Rejects 16-bit values in wider integers: they would be silence, at -90 dB or less."""
     if array.dtype.kind not in "iu" or array.dtype.itemsize < 4 or array.size == 0:
         return
     largest = max(int(array.max()), -int(array.min()))
@@ -207,7 +207,7 @@ def _check_full_scale(name: str, array: NDArray[Any]) -> None:
 
 
 def _to_float(array: NDArray[Any]) -> Float32:
-    """Scales integers to [-1, 1); floats stay as they are."""
+    """Scales integers to [-1, 1); floats are not scaled."""
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     info = np.iinfo(array.dtype)
@@ -218,7 +218,7 @@ def _to_float(array: NDArray[Any]) -> Float32:
 def _to_mono(array: Float32) -> Float32:
     if array.shape[1] == 1:
         return array[:, 0]
-    # What overflows here is refused with its position in `_Conditioner`.
+    # `_Conditioner` rejects values that overflow here, with their position.
     with np.errstate(over="ignore", invalid="ignore"):
         return array.mean(axis=1, dtype=np.float32)
 

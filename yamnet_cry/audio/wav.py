@@ -1,4 +1,4 @@
-"""WAV and raw samples as they come through a pipe, of which nobody knows the end."""
+"""Reads WAV and raw samples from a pipe of unknown length."""
 
 import struct
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from yamnet_cry.errors import AudioError
 
-#: What the first bytes are: WAV, or one of two kinds of it for files beyond 4 GiB, which differ in chunks
-#: that are skipped.
+#: First bytes of WAV, and of its two variants for files beyond 4 GiB, which differ only in chunks that are
+#: skipped.
 MAGIC = (b"RIFF", b"RF64", b"BW64")
 
-#: How many bytes to read before it is known whether they are WAV.
+#: Number of bytes needed to recognise WAV.
 HEAD_BYTES = 12
 
-# A tenth of a second: short enough for a lively meter, long enough to cost nothing.
+# A tenth of a second: short enough for a smooth level meter, long enough for low overhead.
 _BLOCKS_PER_SECOND = 10
 
-# What a header may be long: ffmpeg writes a hundred bytes, others a few kilobytes of tags.
+# Longest accepted header: ffmpeg writes a hundred bytes, others a few kilobytes of tags.
 _MAX_HEADER = 1_000_000
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 
-#: Sample formats of raw audio, by the names that ffmpeg has for them.
+#: Sample formats of raw audio, by their names in ffmpeg.
 ENCODINGS: dict[str, np.dtype[Any]] = {
     "u8": np.dtype("u1"),
     "s16le": np.dtype("<i2"),
@@ -38,11 +38,11 @@ ENCODINGS: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class Format:
-    """How raw samples are to be read.
+    """The format of raw samples.
 
     Attributes:
         sample_rate: In hertz.
-        channels: Interleaved.
+        channels: Number of interleaved channels.
         encoding: One of `ENCODINGS`.
     """
 
@@ -52,15 +52,15 @@ class Format:
 
 
 def header(stream: BinaryIO, head: bytes, name: str) -> Format:
-    """Reads a header up to the samples. Sizes are not believed: who writes to a pipe cannot know them.
+    """Reads a header up to the samples. Total sizes are ignored: a program cannot know them for a pipe.
 
     Args:
-        stream: Where the bytes after `head` are.
+        stream: A stream positioned after `head`.
         head: The first `HEAD_BYTES` bytes, which begin with one of `MAGIC`.
-        name: What messages call the stream.
+        name: Name of the stream in messages.
 
     Raises:
-        AudioError: If the header cannot be read, or names an encoding that is no PCM.
+        AudioError: If the header cannot be read, or the encoding is not PCM.
     """
     if head[8:] != b"WAVE":
         raise AudioError(
@@ -116,11 +116,11 @@ def blocks(
     """Yields samples to the end of a stream.
 
     Args:
-        stream: At the first sample.
-        form: How to read them.
-        head: The first bytes of the samples, which the stream does not have any more.
-        frames: Length of a block. Without it, a block is what is there already, a tenth of a second at most:
-            waiting for whole blocks would delay slow pipes.
+        stream: A stream positioned at the first sample, or after ``head``.
+        form: Format of the samples.
+        head: The first bytes of the samples, already read from the stream.
+        frames: Length of a block. Without it, a block is what is available, at most a tenth of a second:
+            waiting for full blocks would delay slow pipes.
 
     Yields:
         Arrays of shape (frames, channels), none empty.
@@ -144,14 +144,14 @@ def blocks(
 def _samples(data: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind != "V":
         return np.frombuffer(data, dtype)
-    # Three bytes become the upper three of four, which keeps the sign.
+    # The three bytes become the upper three of four, which preserves the sign.
     wide = np.zeros((len(data) // 3, 4), np.uint8)
     wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
     return wide.view("<i4")[:, 0]
 
 
 def read(stream: BinaryIO, count: int) -> bytes:
-    """Reads as many bytes, or fewer at the end; a pipe gives them in parts."""
+    """Reads the given number of bytes, or fewer at the end; a single read of a pipe may return fewer."""
     parts = b""
     while len(parts) < count and (more := stream.read(count - len(parts))):
         parts += more

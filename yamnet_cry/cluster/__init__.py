@@ -1,4 +1,4 @@
-"""Passes over audio on a cluster of Ray, into Parquet files that any later run reads.
+"""Passes over audio on a Ray cluster, with results in Parquet files that later runs reuse.
 
 Needs the extra ``cluster``: ``pip install "yamnet-cry[cluster]"``.
 """
@@ -12,7 +12,7 @@ def require_extra() -> None:
     """Checks that the extra is installed.
 
     Raises:
-        ImportError: If it is not; the message says how to install it.
+        ImportError: If it is not installed; the message says how to install it.
     """
     missing = [name for name in ("ray", "pyarrow", "pandas") if find_spec(name) is None]
     if missing:

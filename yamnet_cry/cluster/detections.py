@@ -1,4 +1,4 @@
-"""A detector hears any number of recordings on a cluster, into Parquet files of events."""
+"""Runs a detector on any number of recordings on a cluster, and writes events to Parquet files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -17,10 +17,10 @@ from yamnet_cry.jobs import hear
 from yamnet_cry.locations import Location, is_url
 from yamnet_cry.results import Detection
 
-#: What is lost at most when a process dies.
+#: Most recordings whose results are lost when a process dies.
 RECORDINGS_PER_PARTITION = 256
 
-#: One row an event, or one without times where there is none, so that no recording is missing.
+#: One row per event, or one row without times for a recording without events, so that none is missing.
 COLUMNS = pa.schema(
     [
         ("file", pa.string()),
@@ -35,17 +35,17 @@ COLUMNS = pa.schema(
 
 
 def recordings(names: Sequence[str]) -> list[Location]:
-    """Lists recordings: files, folders and patterns with ``*``, here and at URLs.
+    """Lists recordings: files, folders and patterns with ``*``, as local paths and URLs.
 
     Raises:
-        AudioError: If there is nothing under a name.
+        AudioError: If a name has no audio files.
         LocationError: If a folder cannot be listed.
     """
     found: dict[str, Location] = {}
     for name in names:
         place = Location.of(name)
         if not is_url(name) and "*" not in name:
-            # One that is not there is heard as well, and found among the errors.
+            # A missing file is listed too, so that it is reported among the errors.
             listed = [Location.of_file(path) for path in find([name])[0]]
         else:
             listed = place.listed()
@@ -68,21 +68,21 @@ def detect(
     files_per_partition: int = RECORDINGS_PER_PARTITION,
     tell: Callable[[Progress], object] = lambda now: None,
 ) -> Partitions:
-    """Hears every recording once, and goes on where an earlier run into the same folder was stopped.
+    """Runs a detector once on every recording, and resumes an earlier run into the same folder.
 
     Args:
-        cluster: See `engine.connected`.
-        files: Which every machine must be able to read, see `recordings`.
-        detector: Sent to every machine.
-        out: Folder of `COLUMNS` in Parquet files, which every machine sees.
+        cluster: Address of the cluster, see `engine.connected`.
+        files: Recordings that every machine can read, see `recordings`.
+        detector: The detector, which is sent to every machine.
+        out: Folder for Parquet files with `COLUMNS`, shared by all machines.
         explain: Whether to name the sounds in each event.
-        strict: Whether a recording that is truncated is an error.
-        files_per_partition: So many are heard again when a process dies.
-        tell: Called now and then with how far it is.
+        strict: Whether a truncated recording is an error.
+        files_per_partition: Most recordings per Parquet file, and to repeat when a process dies.
+        tell: Called from time to time with the progress.
 
     Raises:
         PartitionError: If a file in the folder is damaged, or from another detector or other settings.
-        YamnetCryError: If the cluster or the folder cannot be used. What is done stays done.
+        YamnetCryError: If the cluster or the folder cannot be used. Finished work is kept.
     """
     answers = Partitions(out, f"detect {detector.fingerprint} explain={explain} strict={strict}")
     if answers.others():
@@ -103,7 +103,7 @@ def detect(
 
 
 def counts(answers: Partitions) -> tuple[int, int]:
-    """Counts recordings that were heard, and those with crying.
+    """Counts recordings that were scored, and those with crying.
 
     Raises:
         PartitionError: If a file is damaged.
@@ -112,13 +112,13 @@ def counts(answers: Partitions) -> tuple[int, int]:
     for partition in answers.results():
         rows = read(partition.place, ["event"])
         heard += len(partition.entries)
-        # A recording with crying has one event that is its first.
+        # Every recording with crying has exactly one event numbered 1.
         crying += pc.sum(pc.equal(rows["event"], 1)).as_py() or 0
     return heard, crying
 
 
 class _Detecting:
-    """Hears recordings, in a process of the cluster."""
+    """Runs the detector on recordings, in a process of the cluster."""
 
     def __init__(self, detector: CryDetector, explain: bool, strict: bool) -> None:
         self._detector, self._explain, self._strict = detector, explain, strict
@@ -142,7 +142,7 @@ class _Detecting:
 
 
 def rows_of(name: str, result: Detection, heard: Sequence[str]) -> pa.Table:
-    """Returns what was heard in a recording as a table with `COLUMNS`."""
+    """Returns the result for a recording as a table with `COLUMNS`."""
     common = {
         "file": name,
         "is_cry": result.is_cry,

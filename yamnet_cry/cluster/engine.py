@@ -1,4 +1,4 @@
-"""Ray: where a cluster is, whether it fits, and work that its machines do."""
+"""Ray: connects to a cluster, checks its versions, and distributes work to its machines."""
 
 import logging
 import os
@@ -15,19 +15,19 @@ from urllib.parse import urlsplit
 from yamnet_cry.cluster import require_extra
 from yamnet_cry.errors import ClusterError, YamnetCryError
 
-#: What stands for the cluster that runs on this machine, or is named by ``RAY_ADDRESS``.
+#: Address of the cluster on this machine, or of the one in ``RAY_ADDRESS``.
 AUTO = "auto"
 
 _PACKAGE = "yamnet-cry"
 
-# Ray itself would try for minutes, and end the program.
+# Ray itself would retry for minutes, and then exit the program.
 _PATIENCE_SECONDS = 10.0
 
-# How often a task begins whose process or machine dies each time: what kills all of them ends the pass.
+# Attempts for a task whose process or machine dies each time; then the pass fails.
 _MOST_ATTEMPTS = 20
 
-# As many workers as there are cores use them best with one thread each. TensorFlow gets two: with one it sums
-# in another order, and logits would not be those of a process that has any other number of threads.
+# With as many workers as cores, one thread each is fastest. TensorFlow gets two: with one it sums in another
+# order, and logits would differ from those of a process with any other number of threads.
 _FEW_THREADS = {
     "TF_NUM_INTRAOP_THREADS": "2",
     "TF_NUM_INTEROP_THREADS": "1",
@@ -36,36 +36,36 @@ _FEW_THREADS = {
 
 
 class Worker(Protocol):
-    """Does the tasks of a pass, one after the other, in a process on some machine."""
+    """Runs the tasks of a pass, one after the other, in a process of the cluster."""
 
     def __call__(self, task: Any, attempt: int, /) -> Any:
-        """Does one; what it returns can be pickled.
+        """Runs one task; the result must be picklable.
 
         Args:
-            task: What to do.
-            attempt: 1 for the first time, more if the process or machine has died that did it before.
+            task: The task.
+            attempt: 1 at first, higher if processes or machines died during earlier attempts.
         """
         ...
 
 
 class Engine:
-    """A cluster of Ray that this process is connected to, see `connected`."""
+    """A Ray cluster that this process is connected to, see `connected`."""
 
     def run(self, tasks: Iterable[Any], make: Callable[[], Worker]) -> Generator[Any, None, None]:
-        """Does tasks on all machines, also those that come while it goes on.
+        """Runs tasks on all machines, including machines that join during the run.
 
-        Tasks of machines and processes that die are done again by others.
+        Tasks of machines and processes that die are repeated on others.
 
         Args:
-            tasks: What to do; each can be pickled.
-            make: Makes what does them, once a process; can be pickled.
+            tasks: The tasks; each must be picklable.
+            make: Creates a worker, once per process; must be picklable.
 
         Yields:
-            What came of each, in the order in which they end.
+            The result of each task, in the order of completion.
 
         Raises:
-            YamnetCryError: What a worker raised; others end what they have begun, or are told to stop.
-            ClusterError: If workers die again and again.
+            YamnetCryError: An error raised by a worker; other workers finish their tasks or are stopped.
+            ClusterError: If workers die repeatedly.
         """
         import ray
         from ray import cloudpickle
@@ -78,17 +78,17 @@ class Engine:
             return
         there = ray.cluster_resources()
         processors, accelerators = int(there.get("CPU", 1)), int(there.get("GPU", 0))
-        # A worker with an accelerator decodes on its share of the processors.
+        # A worker with an accelerator uses its share of the processors for decoding.
         each = max(1, processors // accelerators) if accelerators else 1
         most = accelerators or max(1, processors)
-        # From here on tasks are in Ray's store alone.
+        # From here on, tasks are only in Ray's object store.
         waiting = ray.data.from_items(rows, override_num_blocks=count)
         del rows
         done = waiting.map_batches(
             _Actor,
             fn_constructor_args=(cloudpickle.dumps(make), version(_PACKAGE), counting.remote()),
             batch_size=1,
-            # Fewer than at first may be left when machines go, more come with machines.
+            # The pool shrinks when machines leave, and grows when machines join.
             compute=ActorPoolStrategy(
                 min_size=1,
                 initial_size=min(most, count),
@@ -108,7 +108,7 @@ class Engine:
 
 
 class _Attempts:
-    """Counts, in a process of its own that outlives workers, how often each task was begun."""
+    """Counts the attempts of each task, in a separate process that outlives workers."""
 
     def __init__(self) -> None:
         self._begun: Counter[int] = Counter()
@@ -119,7 +119,7 @@ class _Attempts:
 
 
 class _Actor:
-    """What runs in a process of Ray Data's."""
+    """The callable that Ray Data runs in each worker process."""
 
     def __init__(self, make: bytes, wanted: str, attempts: Any) -> None:
         self._attempts = attempts
@@ -129,7 +129,7 @@ class _Actor:
                 raise ClusterError(_other_versions({socket.gethostname(): here}, wanted))
             self._worker = pickle.loads(make)()
         except YamnetCryError as error:
-            # Raised here, Ray would start the process again and again.
+            # If it were raised here, Ray would restart the process again and again.
             self._worker = error
         except ImportError as error:
             self._worker = ClusterError(f"{socket.gethostname()}: {error}")
@@ -156,13 +156,13 @@ class _Actor:
 
 @contextmanager
 def connected(address: str) -> Iterator[Engine]:
-    """Connects to a cluster, unless this process is connected already, and looks whether it fits.
+    """Connects to a cluster, unless this process is already connected, and checks its versions.
 
     Args:
         address: `AUTO`, or ``HOST:PORT`` as ``ray start --head`` prints it.
 
     Raises:
-        ClusterError: If there is none, it is of another version of Ray or Python, or its machines have
+        ClusterError: If there is no cluster, it has another version of Ray or Python, or its machines have
             another version of this package.
         ImportError: If Ray is not installed.
     """
@@ -220,7 +220,7 @@ def _check_versions() -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     def found() -> str | None:
-        # Sent by value, for the package itself may be missing there.
+        # Pickled by value, because the package itself may be missing there.
         from importlib import metadata
 
         try:
@@ -257,7 +257,7 @@ def _other_versions(found: dict[str, str | None], wanted: str) -> str:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turns what Ray raises, with dozens of lines, into one."""
+    """Converts errors of Ray, which have dozens of lines, to a `ClusterError` of one line."""
     import ray
 
     try:
@@ -272,25 +272,25 @@ def _explained() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Holds back what Ray says of itself on the console; its log files have it."""
+    """Suppresses Ray's console output; its log files contain it."""
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with warnings.catch_warnings():
-        # Ray warns of settings of its own.
+        # Ray warns about its own settings.
         warnings.filterwarnings("ignore", module=r"ray(\.|$)")
-        # Its handlers are there once it is imported.
+        # Importing it adds its handlers.
         import ray.data  # noqa: F401
 
         for name in ("ray", "ray.data"):
             for handler in logging.getLogger(name).handlers:
-                # Ray's own; it also takes over those of the program.
+                # Only Ray's own handlers; it also attaches those of the program.
                 if isinstance(handler, logging.StreamHandler) and handler not in logging.root.handlers:
                     handler.setLevel(logging.CRITICAL)
         yield
 
 
 def _environment(threads: int, accelerated: bool) -> dict[str, str]:
-    """What processes of workers find in their environment."""
+    """The environment variables of worker processes."""
     chosen = os.environ.get("KERAS_BACKEND")
     backend = chosen or ("jax" if accelerated else None)
     return {

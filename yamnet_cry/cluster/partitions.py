@@ -1,4 +1,4 @@
-"""Results of a pass in Parquet files, each whole, whose footers say what is in them."""
+"""Results of a pass in Parquet files, written atomically, with their content listed in the footers."""
 
 import hashlib
 import json
@@ -14,16 +14,16 @@ import pyarrow.parquet as pq
 from yamnet_cry.errors import PartitionError
 from yamnet_cry.locations import Location
 
-#: Folder, within that of the partitions, of recordings that cannot be read.
+#: Subfolder for recordings that cannot be read.
 ERRORS = "errors"
 
 _SUFFIX = ".parquet"
 _FOOTER = b"yamnet-cry"
 _FORMAT = 1
 
-# Footers come one request each, and a bucket answers many at once.
+# Each footer takes a request, and a bucket serves many in parallel.
 _AT_ONCE = 32
-# Neighbours in a corpus are neighbours in a partition.
+# A few files are enough: recordings adjacent in a corpus are adjacent in a partition.
 _KEPT = 4
 
 _ERROR_COLUMNS = pa.schema([("name", pa.string()), ("reason", pa.string()), ("maker", pa.string())])
@@ -34,10 +34,10 @@ class Entry:
     """One recording in a partition.
 
     Attributes:
-        name: What tables and messages call it.
-        origin: By what its audio is known again without being read, see `locations.Location.origin`.
-        content: By what it is known once it is decoded, if anybody asks.
-        rows: How many rows of the partition are about it; they follow each other.
+        name: Its name in tables and messages.
+        origin: Identifies its audio without reading it, see `locations.Location.origin`.
+        content: Identifies its decoded audio; empty if not computed.
+        rows: Number of its rows in the partition; they are consecutive.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Partition:
 
     Attributes:
         place: The file.
-        entries: What is in it, in the order of its rows.
+        entries: The recordings in it, in the order of its rows.
     """
 
     place: Location
@@ -60,35 +60,35 @@ class Partition:
 
 
 class Partitions:
-    """What one maker, such as a teacher or a detector, says of recordings: a folder of Parquet files.
+    """The results of one maker, such as a teacher or a detector, for recordings: a folder of Parquet files.
 
-    Each file is written whole or not at all and never changed; its name follows from its maker and its
-    recordings, so that whoever does the same work twice writes the same file. Recordings that cannot be read
-    are in the folder ``errors`` within it, with the columns ``name``, ``reason`` and ``maker``.
+    Each file is written atomically and never changed. Its name is a hash of its maker and its recordings, so
+    that repeated work writes the same file. Recordings that cannot be read are in the subfolder ``errors``,
+    with the columns ``name``, ``reason`` and ``maker``.
 
     Args:
-        folder: Where they lie; a bucket, or a folder that all machines see.
-        maker: What made them, by its weights and settings.
+        folder: Folder of the files: a bucket, or a folder shared by all machines.
+        maker: Identifies the weights and settings that produced the results.
     """
 
     def __init__(self, folder: Location, maker: str) -> None:
         self.folder, self.maker = folder, maker
 
     def results(self) -> list[Partition]:
-        """Reads what there is, from footers alone.
+        """Lists the existing partitions, from footers alone.
 
         Raises:
-            PartitionError: If a file is damaged, or none of this program's.
-            LocationError: If they cannot be listed or read.
+            PartitionError: If a file is damaged, or was not written by this program.
+            LocationError: If files cannot be listed or read.
         """
         return self._inside(self.folder)
 
     def errors(self) -> list[Partition]:
-        """Reads which recordings could not be read; errors are those of `results`."""
+        """Lists the partitions of recordings that could not be read; raises the same errors as `results`."""
         return self._inside(self.folder.child(ERRORS))
 
     def others(self) -> list[Partition]:
-        """Returns what other makers have put into the same folder; errors are those of `results`."""
+        """Lists partitions of other makers in the same folder; raises the same errors as `results`."""
         return [*self._inside(self.folder, False), *self._inside(self.folder.child(ERRORS), False)]
 
     def done(self) -> set[str]:
@@ -97,7 +97,7 @@ class Partitions:
         return {entry.origin for partition in both for entry in partition.entries}
 
     def reasons(self) -> dict[str, str]:
-        """Returns why recordings could not be read, by their origins."""
+        """Returns the reasons why recordings could not be read, by origin."""
         return {
             entry.origin: reason
             for partition in self.errors()
@@ -107,14 +107,14 @@ class Partitions:
         }
 
     def names(self) -> set[str]:
-        """Returns the names of all files within the folder, those in ``errors`` too."""
+        """Returns the names of all files within the folder, including those in ``errors``."""
         return {file.relative_to(self.folder) for file in self.folder.listed()}
 
     def write(self, entries: Sequence[Entry], rows: pa.Table) -> str:
         """Writes results as one file.
 
         Args:
-            entries: Of which recordings.
+            entries: The recordings.
             rows: All rows, in the order of the entries; a column ``maker`` is added.
 
         Returns:
@@ -127,7 +127,7 @@ class Partitions:
         return self._write(self.name_of(entries), entries, rows.append_column("maker", made_by))
 
     def write_errors(self, failed: Sequence[tuple[Entry, str]]) -> str:
-        """Writes which recordings could not be read, and why, as one file; returns its name in the folder."""
+        """Writes recordings that could not be read, with reasons, as one file; returns its name."""
         entries, reasons = [entry for entry, _ in failed], [reason for _, reason in failed]
         names = [entry.name for entry in entries]
         columns = [pa.array(names), pa.array(reasons), _repeated(self.maker, len(names))]
@@ -151,7 +151,7 @@ class Partitions:
         return name
 
     def name_of(self, entries: Iterable[Entry]) -> str:
-        """Returns the name of the file for some recordings, within the folder or that of errors."""
+        """Returns the file name for a partition of the given recordings."""
         said = json.dumps([self.maker, [entry.origin for entry in entries]])
         return f"part-{hashlib.sha256(said.encode()).hexdigest()[:24]}{_SUFFIX}"
 
@@ -164,7 +164,7 @@ class Partitions:
 
 
 def short(words: str) -> str:
-    """Returns a hash by which makers and origins are known, in names of folders too: 32 digits."""
+    """Returns a hash of 32 hexadecimal digits that identifies a maker or origin, also in folder names."""
     return hashlib.sha256(words.encode()).hexdigest()[:32]
 
 
@@ -173,7 +173,7 @@ def _repeated(word: str, count: int) -> pa.Array:
 
 
 def read(place: Location, columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads a partition, and checks that every byte of it is as it was written.
+    """Reads a partition, and verifies its checksums.
 
     Raises:
         PartitionError: If it is damaged.
@@ -214,13 +214,13 @@ def _damaged(place: Location, error: Exception) -> PartitionError:
 
 
 class Rows:
-    """The rows of single recordings, by their origins.
+    """The rows of single recordings, by origin.
 
-    Files are read when they are needed, and a few of them kept: memory does not grow with the partitions.
+    Files are read on demand, and only a few are cached: memory does not grow with the number of partitions.
 
     Args:
-        partitions: What there is.
-        column: What is asked for.
+        partitions: The partitions.
+        column: Name of the column to read.
     """
 
     def __init__(self, partitions: Iterable[Partition], column: str) -> None:
@@ -228,7 +228,7 @@ class Rows:
         for partition in partitions:
             start = 0
             for entry in partition.entries:
-                # Two runs at once may both have judged a recording: they say the same of it.
+                # Two concurrent runs may both have scored a recording; their rows are equal.
                 self._places.setdefault(entry.origin, (partition.place, start, entry.rows))
                 start += entry.rows
         self._column = lru_cache(maxsize=_KEPT)(lambda place: read(place, [column])[column].combine_chunks())

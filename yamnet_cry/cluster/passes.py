@@ -1,4 +1,4 @@
-"""A pass over audio: every recording is heard once, on some machine, and what is found stays found."""
+"""A resumable pass over audio: every recording is scored once, on some machine, and results are kept."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from yamnet_cry.cluster.engine import Engine
 from yamnet_cry.cluster.partitions import ERRORS, Entry, Partitions
 from yamnet_cry.errors import AudioError, ClusterError
 
-# From this attempt on, recordings of a task whose processes die are judged one by one.
+# From this attempt on, the recordings of a task whose processes die are scored one by one.
 _ALONE = 3
 
-# A night takes as long as hundreds of clips.
+# A recording of a whole night takes as long as hundreds of clips.
 _BYTES_PER_PARTITION = 256_000_000
 
 
@@ -23,10 +23,10 @@ class Item:
     """One recording of a pass.
 
     Attributes:
-        name: What tables and messages call it.
-        origin: By what its audio is known again without being read.
-        source: What a judge takes; can be pickled.
-        size: In bytes, where that is known.
+        name: Its name in tables and messages.
+        origin: Identifies its audio without reading it.
+        source: Input of a judge; must be picklable.
+        size: In bytes; 0 if unknown.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a judge says of a recording.
+    """The result of a judge for a recording.
 
     Attributes:
-        rows: With the columns of all its answers.
-        content: By what the decoded audio is known, if anybody asks.
+        rows: A table, with the same columns for all recordings.
+        content: Identifies the decoded audio; empty if not computed.
     """
 
     rows: pa.Table
@@ -49,24 +49,25 @@ class Answer:
 
 
 class Judge(Protocol):
-    """Hears recordings: a teacher, or a detector."""
+    """Scores recordings: a teacher, or a detector."""
 
     def __call__(self, items: Sequence[Item]) -> Iterable[Answer | AudioError]:
-        """Judges each, in their order; of what cannot be read it gives the reason.
+        """Scores each recording, in order; returns an `AudioError` for one that cannot be read.
 
-        What it says of one must not depend on the others, for a pass that goes on is cut elsewhere.
+        The result for a recording must not depend on the others, because a resumed pass groups them
+        differently.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a pass is.
+    """Progress of a pass.
 
     Attributes:
-        items: Recordings done, those of earlier runs among them.
-        total: Recordings in all.
-        rows: Rows of results that this run has made.
+        items: Recordings done, including those of earlier runs.
+        total: Number of all recordings.
+        rows: Rows of results written by this run.
         failed: Recordings that this run could not read.
     """
 
@@ -85,18 +86,18 @@ def run(
     most: int,
     tell: Callable[[Progress], object],
 ) -> None:
-    """Lets a cluster judge what nobody has judged yet, and goes on where an earlier run was stopped.
+    """Scores the recordings without results on a cluster; resumes an earlier run.
 
     Args:
         engine: The cluster.
-        items: All recordings; those with the same origin are heard once.
-        make: Makes a judge, in every process of the cluster; can be pickled.
-        partitions: Where the answers are, and go.
-        most: Recordings in a partition: so many are lost when a process dies.
-        tell: Called now and then with how far the pass is.
+        items: All recordings; those with the same origin are scored once.
+        make: Creates a judge, in every process of the cluster; must be picklable.
+        partitions: The existing results, to which new ones are added.
+        most: Most recordings in a partition, and to repeat when a process dies.
+        tell: Called from time to time with the progress.
 
     Raises:
-        YamnetCryError: If the cluster, a judge or the partitions cannot be used. What is done stays done.
+        YamnetCryError: If the cluster, a judge or the partitions cannot be used. Finished work is kept.
     """
     done = partitions.done()
     unique = {item.origin: item for item in items}
@@ -145,7 +146,7 @@ class _Came:
 
 
 class _Judging:
-    """What a process of the cluster does: judges recordings and writes a partition of the answers."""
+    """The worker in a process of the cluster: scores recordings and writes a partition of the results."""
 
     def __init__(self, make: Callable[[], Judge], partitions: Partitions) -> None:
         self._judge, self._partitions = make(), partitions
@@ -153,7 +154,7 @@ class _Judging:
     def __call__(self, items: Sequence[Item], attempt: int) -> _Came:
         if attempt < _ALONE:
             return self._judged(items)
-        # Something here ends processes: one by one, it can be told from what does not.
+        # A recording in this task crashes processes; scoring one by one finds it.
         came = _Came(0, 0, 0, ())
         there = self._partitions.names()
         for item in items:
@@ -163,7 +164,7 @@ class _Judging:
             elif f"{ERRORS}/{name}" in there:
                 came += _Came(1, 0, 0, (f"{ERRORS}/{name}",))
             elif attempt > _ALONE and not came.rows + came.failed:
-                # The attempt before has ended here.
+                # The previous attempt crashed on this recording.
                 reason = f"{item.name}: every process that read it crashed; it may be damaged or too long"
                 failed = self._partitions.write_errors([(Entry(item.name, item.origin), reason)])
                 came += _Came(1, 0, 1, (failed,))

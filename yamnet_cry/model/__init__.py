@@ -1,1 +1,1 @@
-"""A model: its description, its folder, its runtime, and its way to and from the Hugging Face Hub."""
+"""Models: configuration, model folder, runtime, and downloads from and pushes to the Hugging Face Hub."""

@@ -25,7 +25,7 @@ _MODELS = {
 }
 _TAGS = ["knowledge-distillation", "yamnet", "tflite", "tinyml"]
 
-# Where training audio is found on the Hub, by its source in the corpus.
+# Datasets on the Hub, by source in the corpus.
 _HUB_DATASETS = {
     "esc50_subset": "ashraq/esc50",
     "librispeech_test_clean": "openslr/librispeech_asr",
@@ -33,11 +33,11 @@ _HUB_DATASETS = {
     "speech_commands_isolated": "google/speech_commands",
     "speech_commands_v2_test": "google/speech_commands",
 }
-# A copy of google/yamnet/1, which itself is on TensorFlow Hub.
+# A copy of google/yamnet/1; the original is on TensorFlow Hub.
 _YAMNET_ON_THE_HUB = "thelou1s/yamnet"
-# How events are found; it shows no results, for it stands for every detector.
+# Shows how events are found; it has no results, because it is used for every detector.
 _THUMBNAIL = "https://raw.githubusercontent.com/yamnet-cry/yamnet-cry/main/docs/pictures/events.png"
-# Of the Hub's documentation of the task.
+# The example in the Hub's documentation of the task.
 _WIDGET = [
     {
         "src": "https://huggingface.co/datasets/huggingfacejs/tasks/resolve/main/audio-classification/audio.wav",
@@ -45,10 +45,10 @@ _WIDGET = [
     }
 ]
 
-#: Of one patch (README.md of tensorflow/models, research/audioset/yamnet).
+#: For one patch (README.md of tensorflow/models, research/audioset/yamnet).
 YAMNET_MULTIPLY_ACCUMULATES = 69_200_000
 
-# Links, pictures and columns of tables; other Markdown only changes the look of a word.
+# Escapes links, pictures and table columns; other Markdown only changes the appearance of a word.
 _MARKDOWN = str.maketrans({"\\": r"\\", "|": r"\|", "[": r"\[", "]": r"\]", "!": r"\!"})
 
 _COLUMNS = {
@@ -96,7 +96,7 @@ def labels_table(metrics: dict[str, Any]) -> str:
 
 
 def _columns(reports: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Returns the metrics that at least one of the reports has, and their names."""
+    """Returns the metrics that occur in at least one report, and their names."""
     there = {key for values in reports for key in values}
     return {key: name for key, name in _COLUMNS.items() if key in there}
 
@@ -149,7 +149,7 @@ def render(
         config: The model's configuration.
         recipe: The content of ``recipe.json``.
         metrics: The content of ``metrics.json``.
-        pictures: Path of the plots, relative to the card; next to it by default.
+        pictures: Path of the plots, relative to the card; defaults to the same folder.
 
     Returns:
         Markdown with the YAML front matter that the Hugging Face Hub reads. Texts in the recipe and the
@@ -179,7 +179,7 @@ def render(
         results=results_table(metrics),
         results_by_source=sources_table(metrics),
         results_by_label=labels_table(metrics) if "labels" in int8 else "",
-        # Folders of 0.1.0 have a single teacher.
+        # Folders of version 0.1.0 have a single teacher.
         teachers=recipe["teachers"] if "teachers" in recipe else [recipe["teacher"]],
         began_with=_began_with(recipe.get("began_with")),
         judges=_judges(recipe),
@@ -295,7 +295,7 @@ def _cell(values: dict[str, Any], column: str) -> str:
 
 
 def escaped(value: Any) -> Any:
-    r"""Returns JSON with every text in it made safe to stand in Markdown, on one line.
+    r"""Returns JSON with every string escaped for Markdown, on one line.
 
     Examples:
         >>> print(escaped(["a|b", "<script>"]))

@@ -1,9 +1,9 @@
-"""Whether a TFLite file is a small network of known parts, checked before the runtime sees it.
+"""Checks that a TFLite file is a small network of known operators, before the runtime loads it.
 
-LiteRT trusts what it is given: a wrong offset crashes the process, and a file of 100 KB can ask for gigabytes
+LiteRT does not validate files: a wrong offset crashes the process, and a file of 100 KB can require gigabytes
 and minutes. So a model is read first with LiteRT's own schema in Python, where wrong offsets are exceptions.
-Only operators of the kind that students are made of are let through, each with the shapes that follow from
-its inputs, so that memory and time of a window are known before anything is allocated.
+Only the operators that students use are accepted, each with the shapes that follow from its inputs, so that
+memory and time per window are known before anything is allocated.
 """
 
 import math
@@ -19,15 +19,15 @@ from yamnet_cry.model.check_lstm import LSTM
 
 Shape = tuple[int, ...]
 
-#: Upper limits of a model; YAMNet itself has 69 million multiply-accumulates and activations of 2 MB.
+#: Upper limits for a model; YAMNet has 69 million multiply-accumulates and activations of 2 MB.
 MAX_MULTIPLY_ACCUMULATES: Final = 300_000_000
 MAX_ACTIVATION_BYTES: Final = 32 * 2**20
 MAX_TENSORS: Final = 1024
-#: Logits, and the embeddings that a context network reads.
+#: Logits, and the embeddings for a context network.
 MAX_OUTPUTS: Final = 2
 _MAX_DIMENSIONS: Final = 4
 _MAX_NAME: Final = 4096
-# Scales of real models lie between 1e-9 and 1e2. Far beyond, the kernels' fixed-point multipliers overflow.
+# Scales of real models are between 1e-9 and 1e2. Far beyond, the kernels' fixed-point multipliers overflow.
 _SCALES: Final = (1e-15, 1e6)
 _INT8, _INT32 = 9, 2
 _ITEM_BYTES = {_INT8: 1, _INT32: 4}
@@ -36,14 +36,14 @@ _FUSED_ACTIVATIONS = range(4)  # none, ReLU, ReLU between -1 and 1, ReLU6
 
 
 def check(model: bytes) -> None:
-    """Refuses a TFLite file that is damaged, too costly, or does anything but classify.
+    """Rejects a TFLite file that is damaged, too costly, or not a classifier.
 
     Args:
         model: The bytes of a ``.tflite`` file.
 
     Raises:
-        ModelError: If it is not a network of int8 convolutions, dense layers, pooling, sums, products and
-            activations within the limits above; the message says what was found.
+        ModelError: If it is not a network of int8 convolutions, dense layers, pooling, sums, products,
+            LSTMs and activations within the limits above; the message says what was found.
     """
     # Imported here because it takes as long as loading the model.
     from ai_edge_litert import schema_py_generated as schema
@@ -61,7 +61,7 @@ def check(model: bytes) -> None:
 
 
 def _check_counts(root: Any, model: bytes) -> None:
-    """Bounds every list of tables, so that reading a file whose parts overlap ends soon."""
+    """Limits the length of every list, so that reading a file with overlapping parts ends soon."""
     if root.Version() != 3:
         raise ModelError(f"expected a model of TFLite's schema version 3. Received: {root.Version()}")
     counts = [
@@ -71,7 +71,7 @@ def _check_counts(root: Any, model: bytes) -> None:
         ("metadata", root.MetadataLength(), 16),
         ("signatures", root.SignatureDefsLength(), 1),
     ]
-    # Schemas before LiteRT 2.1 do not know external buffers, and nor do their runtimes.
+    # Schemas before LiteRT 2.1 have no external buffers, and neither do their runtimes.
     for name in ("ExternalBuffersLength", "ExternalBufferGroupsLength"):
         counts.append(("external buffers", getattr(root, name, int)(), 0))
     _at_most(counts)
@@ -105,13 +105,13 @@ def _at_most(counts: list[tuple[str, int, int]]) -> None:
 
 
 def _check_text(text: bytes | None, model: bytes) -> None:
-    # A zero byte follows every string; one that reaches the end of the file was cut off there by Python.
+    # A zero byte must follow every string; one that reaches the end of the file was truncated by Python.
     if text and (len(text) > _MAX_NAME or model.endswith(text)):
         raise ModelError("the model is not a readable TFLite file (a name in it is too long)")
 
 
 class _Graph:
-    """The one subgraph of a model, as LiteRT's schema reads it."""
+    """The only subgraph of a model, read with LiteRT's schema."""
 
     def __init__(self, schema: Any, model: Any) -> None:
         if len(model.subgraphs or ()) != 1:
@@ -226,13 +226,13 @@ class _Graph:
             raise ModelError(f"tensor {number} of the model has a quantisation that cannot be used")
 
     def _check_metadata(self) -> None:
-        # TFLite-Micro believes a plan of its memory that a model brings along.
+        # TFLite-Micro would trust a memory plan in the metadata.
         for each in self._model.metadata or []:
             if each.name not in (b"min_runtime_version", b"CONVERSION_METADATA"):
                 raise ModelError(f"the model has unexpected metadata: {each.name!r}")
 
     def _check_operator(self, operator: Any, known: set[int]) -> int:
-        """Returns its multiply-accumulates."""
+        """Returns the number of its multiply-accumulates."""
         name = self._name(operator)
         if name not in self._shape_of:
             raise ModelError(f"expected only the operators {', '.join(self._shape_of)}. Received: {name}")
@@ -273,7 +273,7 @@ class _Graph:
         return () if shape is None else tuple(shape.tolist())
 
     def _constant(self, number: int) -> Any:
-        """Bytes of a constant; None for what is computed."""
+        """Bytes of a constant; None for a computed tensor."""
         data = self._model.buffers[self._tensors[number].buffer].data
         return None if data is None or len(data) == 0 else data
 
@@ -319,7 +319,7 @@ class _Graph:
         return shape, math.prod(shape) * math.prod(kernel)
 
     def _slid(self, options: Any, number: int, kernel: list[int], channels: int) -> Shape:
-        """Returns the shape after a window has slid over height and width."""
+        """Returns the output shape of a window that slides over height and width."""
         _require(len(self._shape(number)) == 4, "inputs")
         _require(options.padding in (_SAME_PADDING, _VALID_PADDING), "padding")
         batch, *sides, _ = self._shape(number)
@@ -383,7 +383,7 @@ class _Graph:
 
 
 class _Unusable(Exception):
-    """What of an operator cannot be used."""
+    """An operator has a part that cannot be used; the text names it."""
 
 
 def _require(condition: bool, what: str) -> None:
@@ -392,7 +392,7 @@ def _require(condition: bool, what: str) -> None:
 
 
 def _index(value: int, count: int) -> int:
-    """Python takes negative indices for positions from the end; the runtime does not."""
+    """Checks an index: Python counts negative indices from the end; the runtime does not."""
     if not 0 <= value < count:
         raise IndexError(f"index {value} of {count}")
     return value

@@ -1,4 +1,4 @@
-"""What of a TFLite file's LSTM must hold, for `check`: it has tensors of kinds that nothing else has."""
+"""Checks LSTMs in a TFLite file, for `check`: they have kinds of tensors that no other operator has."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,21 +8,21 @@ import numpy as np
 
 Shape = tuple[int, ...]
 
-#: The operator, of which only the form is let through that hears a window from its beginning.
+#: The operator; accepted only in the form that processes a window from start to end.
 LSTM: Final = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 
 _FLOAT32, _INT16, _INT8, _INT32 = 0, 7, 9, 2
 _TANH = 4
-# Places among its inputs: four gates' weights of the input, and of what it said before; their biases; what it
-# keeps. All others are of variants: peepholes, projections, normalised layers.
+# Indices of its inputs: input and recurrent weights of four gates, their biases, and the state. All other
+# inputs are for variants: peepholes, projections, layer normalisation.
 _INPUTS = 24
 _WEIGHTS, _RECURRENT, _BIASES = range(1, 5), range(5, 9), range(12, 16)
 _OUTPUT_STATE, _CELL_STATE = 18, 19
 _ABSENT = (*range(9, 12), 16, 17, *range(20, 24))
-# Of what is noted of its inner values, only the last is read.
+# Of the tensors for intermediate values, only the last is used.
 _INTERMEDIATES = 5
 
-#: What a tensor is that only an LSTM may have: its type, and whether it is kept from step to step.
+#: Kinds of tensors that only an LSTM may have: their type, and whether they are kept from step to step.
 _KINDS = {
     "what it said": (_INT8, True),
     "its cells": (_INT16, True),
@@ -32,13 +32,13 @@ _KINDS = {
 
 
 def tensors(operators: Sequence[Any]) -> dict[int, str]:
-    """Says which tensors are of a kind that only an LSTM may have, and of which.
+    """Returns the kinds of tensors that only an LSTM may have, by number.
 
     Args:
-        operators: Those of the file that are LSTMs.
+        operators: The LSTM operators of the file.
 
     Raises:
-        ValueError: If one stands in two places.
+        ValueError: If a tensor is used twice.
     """
     found: list[tuple[int, str]] = []
     for operator in operators:
@@ -54,7 +54,7 @@ def tensors(operators: Sequence[Any]) -> dict[int, str]:
 
 
 def is_usable(kind: str, tensor: Any, shape: Shape) -> bool:
-    """Tells whether a tensor of one of these kinds is as it must be; shapes of what is kept come later."""
+    """Returns whether a tensor of one of these kinds is valid; `shape` checks the shapes of kept tensors."""
     expected, kept = _KINDS[kind]
     quantized = tensor.quantization
     return (
@@ -81,14 +81,14 @@ def shape(
     shape_of: Callable[[int], Shape],
     is_constant: Callable[[int], bool],
 ) -> tuple[Shape, int] | None:
-    """Returns the shape of what an LSTM gives and its multiply-accumulates; None if it is not as it must be.
+    """Returns the output shape of an LSTM and its multiply-accumulates; None if it is invalid.
 
     Args:
-        options: Of the operator.
-        inputs: Numbers of tensors.
-        tensor_of: Looks one up.
-        shape_of: Gives its shape.
-        is_constant: Tells whether its content is in the file.
+        options: Options of the operator.
+        inputs: Numbers of its input tensors.
+        tensor_of: Returns the tensor with a number.
+        shape_of: Returns the shape of a tensor, by number.
+        is_constant: Returns whether the content of a tensor is in the file, by number.
     """
     if (
         len(inputs) != _INPUTS

@@ -1,4 +1,4 @@
-"""What ``config.json`` of a model folder says, and whether it can be used."""
+"""Reads, validates and writes ``config.json`` of a model folder."""
 
 import dataclasses
 import json
@@ -29,14 +29,14 @@ from yamnet_cry.task import Task
 
 FORMAT = "yamnet-cry"
 
-#: What is written. Version 1, which knows no task but crying, is still read.
+#: The version that is written. Version 1, which has no task other than crying, is still read.
 FORMAT_VERSION = 2
 _VERSIONS = (1, 2)
 
-# Names and versions end up in C, YAML and Markdown.
+# Names and versions are inserted into C, YAML and Markdown.
 _FIELDS = {"recipe": NAME, "parameters": OBJECT, "files": OBJECT, "package_version": VERSION}
 
-# What only a task with a group has: a score that becomes probabilities and events.
+# Fields of tasks with a group only: they convert a score to probabilities and events.
 _GROUP_FIELDS = {
     "threshold": number(0, 1),
     "calibration": OBJECT,
@@ -44,11 +44,11 @@ _GROUP_FIELDS = {
     "event_recall": OPTIONAL_OBJECT,
 }
 
-# In version 1 these stand for the task.
+# In version 1, these fields define the task.
 SCORE = "softmax(logits)[19] + softmax(logits)[20]"
 _CRY_FIELDS = {
     "classes": OBJECT,
-    # 0.1.0 wrote behind it how it pooled the windows of a clip.
+    # 0.1.0 appended how it pooled the windows of a clip.
     "score": Rule(repr(SCORE), lambda value: isinstance(value, str) and value.split(", ")[0] == SCORE),
 }
 _CLASSES = {"count": exactly(NUM_CLASSES), "cry": exactly(list(CRY_CLASSES))}
@@ -77,21 +77,21 @@ _KERAS_KEYS = ("module", "class_name", "config", "registered_name", "build_confi
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What must be known about a model besides its weights.
+    """The configuration of a model.
 
     Attributes:
-        task: What it tells apart.
-        front_end: What makes its input of audio.
+        task: Its labels, and what its logits mean.
+        front_end: Converts audio to its input.
         recipe: Name of the recipe that trained it.
         parameters: Number of parameters, ``total`` and ``trainable``.
         files: Size in bytes and SHA-256 of each model file.
         package_version: Version of the package that wrote the folder.
-        threshold: Probability from which a recording counts as one of the task's group, in [0, 1]. This and
-            what follows of scores is of no meaning, and not written, if the task has no group.
-        calibration: What turns scores into probabilities.
-        events: How events are made of probabilities.
-        event_recall: What a higher threshold costs; None in older folders.
-        keras: What Keras's own ``config.json`` says of the student, or nothing.
+        threshold: Probability from which a recording counts as one of the task's group, in [0, 1]. This,
+            ``calibration``, ``events`` and ``event_recall`` are unused, and not written, without a group.
+        calibration: Converts scores to probabilities.
+        events: How events are found in probabilities.
+        event_recall: Recall at each threshold; None in older folders.
+        keras: The content of Keras's own ``config.json`` for the student, or empty.
 
     Raises:
         ValueError: If the task has no labels.
@@ -133,7 +133,8 @@ class ModelConfig:
             **{name: own[name] for name in names if name in own},
             **self.keras,
         }
-        # A line each for hundreds of labels and what Keras says of every layer: people read the rest.
+        # Hundreds of labels and Keras's description of every layer take one line each, so that the rest is
+        # readable.
         long = ("task", *self.keras)
         lines = [
             f"  {json.dumps(key)}: "
@@ -144,14 +145,14 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Reads what `to_json` writes, of this version and of older ones.
+        """Creates a configuration from ``config.json``, of this or an older version.
 
         Args:
-            values: The object that ``config.json`` holds.
+            values: The content of ``config.json``.
 
         Raises:
-            ValueError: If it is of a foreign format or a newer version, or a field is missing or not what it
-                must be; the message says what to do.
+            ValueError: If it has another format or a newer version, or a field is missing or invalid; the
+                message says what to do.
         """
         if values.get("format") != FORMAT:
             raise ValueError(
@@ -178,7 +179,7 @@ class ModelConfig:
 
 
 def _cry_task(values: dict[str, Any]) -> Task:
-    # A model of other classes or another score would be misheard.
+    # The outputs of a model with other classes or another score would be misinterpreted.
     found = check(values, _CRY_FIELDS)
     check_only(found["classes"], _CLASSES, "classes")
     return CRY_TASK

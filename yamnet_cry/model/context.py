@@ -1,12 +1,12 @@
-"""The context network: from what the student heard in the last seconds to whether a baby cries.
+"""The context network: from the student's embeddings of the last seconds to whether a baby cries.
 
-A single window of a meow is hardly another sound than one of a cry; it is the rhythm of ten seconds that
-tells them apart. So a small causal network, a stack of dilated convolutions (van den Oord et al. 2016,
-arXiv:1609.03499), reads the student's embeddings of the last windows and gives one log-odds a window.
+A single window of a meow sounds much like one of a cry; the rhythm over ten seconds distinguishes them. So a
+small causal network, a stack of dilated convolutions (van den Oord et al. 2016, arXiv:1609.03499), takes the
+student's embeddings of the last windows and returns one log-odds value per window.
 
-It looks back a fixed number of windows and keeps nothing else, so endless streams cannot drift. Weights are
-int8, activations whole numbers of 16 bits, sums exact: a recording, a stream and the C code of the firmware
-kit get the same numbers to the last bit, however the audio is cut.
+It looks back a fixed number of windows and has no other state, so results on endless streams cannot drift.
+Weights are int8, activations are 16-bit integers, and sums are exact: for a recording, a stream and the C
+code of the firmware kit, results are bit-identical for any block sizes.
 """
 
 import io
@@ -24,29 +24,30 @@ from yamnet_cry.frontend import Float32
 Int8 = NDArray[np.int8]
 Int16 = NDArray[np.int16]
 
-#: Windows that each convolution looks at, a dilation apart.
+#: Kernel size of each convolution, in windows; they are a dilation apart.
 TAPS = 3
 
-#: Size of a step of activations. Powers of two multiply exactly; 15 bits of them reach 32.
+#: Quantization scale of activations. Products with a power of two are exact; 15 bits give values up to 32.
 STEP = 2.0**-10
 LARGEST_STEP = 2**15 - 1
 
-#: Limits of what is read, which bound its cost, and keep sums within the 32 bits that they have in C.
+#: Limits for networks that are read, which bound the cost, and keep sums within 32 bits, as in C.
 MOST_LAYERS, MOST_CHANNELS, MOST_DILATION = 8, 128, 64
 LARGEST_MULTIPLIER, LARGEST_BIAS = 1e3, 1e9
 
 
 @dataclass(frozen=True, eq=False)
 class ContextLayer:
-    """A causal convolution: ``weights[k]`` meets the input of ``(TAPS - 1 - k) * dilation`` windows ago.
+    """A causal convolution: ``weights[k]`` applies to the input of ``(TAPS - 1 - k) * dilation`` windows ago.
 
-    Its output is ``sum * multiplier + bias``; of all layers but the last, that is rounded to steps and
-    rectified.
+    Its output is ``sum * multiplier + bias``; in all layers except the last, the output is rounded to
+    integers and rectified.
 
     Attributes:
         weights: int8 of shape (taps, inputs, outputs); `TAPS` taps, or one in the last layer.
-        multiplier: float32 of shape (outputs,), turns the sum into steps, or log-odds in the last layer.
-        bias: float32 of shape (outputs,), in the same.
+        multiplier: float32 of shape (outputs,), scales the sum to steps of `STEP`, or to log-odds in the last
+            layer.
+        bias: float32 of shape (outputs,), in the same unit.
         dilation: In windows.
     """
 
@@ -57,7 +58,7 @@ class ContextLayer:
 
     @property
     def reach(self) -> int:
-        """How many windows it looks back."""
+        """Number of windows that it looks back."""
         return (len(self.weights) - 1) * self.dilation
 
 
@@ -66,10 +67,10 @@ class Context:
     """A trained context network.
 
     Attributes:
-        layers: One after the other; the last has one output, the log-odds.
+        layers: The layers in order; the last has one output, the log-odds.
 
     Raises:
-        ValueError: If layers do not fit each other, or exceed the limits.
+        ValueError: If the shapes of layers do not match, or exceed the limits.
 
     Examples:
         >>> layer = ContextLayer(np.ones((3, 2, 1), np.int8), np.float32([0.5]), np.float32([0.0]))
@@ -102,32 +103,32 @@ class Context:
                     f"{number}. Received: {inputs} and {layer.dilation}"
                 )
             for name, limit in (("multiplier", LARGEST_MULTIPLIER), ("bias", LARGEST_BIAS)):
-                # NaN is not at most anything.
+                # Written so that NaN fails too.
                 if not (np.abs(getattr(layer, name)) <= limit).all():
                     raise ValueError(f"expected {name} of layer {number} to be at most {limit:g} in size")
             inputs = outputs
 
     @property
     def inputs(self) -> int:
-        """Width of the embeddings that it takes."""
+        """Width of its input embeddings."""
         return int(self.layers[0].weights.shape[1])
 
     @property
     def windows(self) -> int:
-        """How many windows it looks at: the newest, and those before it."""
+        """Receptive field in windows, including the newest."""
         return 1 + sum(layer.reach for layer in self.layers)
 
     @property
     def parameters(self) -> int:
-        """How many weights, multipliers and biases it has."""
+        """Number of weights, multipliers and biases."""
         return sum(layer.weights.size + layer.multiplier.size + layer.bias.size for layer in self.layers)
 
     def listen(self) -> "Listening":
-        """Begins a recording or stream, before which nothing was heard."""
+        """Returns a new state for a recording or stream, with zeros as the windows before it."""
         return Listening(self.layers)
 
     def to_bytes(self) -> bytes:
-        """Returns what a model folder holds of it: an npz file, the same bytes for the same network."""
+        """Returns the content of its file in a model folder: npz, the same bytes for the same network."""
         arrays: dict[str, Any] = {"dilations": np.array([layer.dilation for layer in self.layers], np.int32)}
         for number, layer in enumerate(self.layers):
             arrays |= {name: value for name, value in _named(number, layer)}
@@ -137,10 +138,10 @@ class Context:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Reads what `to_bytes` wrote.
+        """Creates a context network from the result of `to_bytes`.
 
         Raises:
-            ValueError: If it is something else; the message says what.
+            ValueError: If the content is invalid; the message says why.
         """
         try:
             arrays = _arrays(content)
@@ -164,26 +165,27 @@ class Context:
 
 
 class Listening:
-    """One recording or stream on its way through a context network; made by `Context.listen`.
+    """Runs a context network on one recording or stream; created by `Context.listen`.
 
     Args:
-        layers: Of the network.
+        layers: The layers of the network.
     """
 
     def __init__(self, layers: Sequence[ContextLayer]) -> None:
         self._layers = layers
-        # float64 holds whole numbers of 53 bits exactly, and multiplies matrices faster than integers do.
+        # float64 represents integers of 53 bits exactly, and its matrix products are faster than of integers.
         self._weights = [layer.weights.astype(np.float64) for layer in layers]
         self._before = [np.zeros((layer.reach, layer.weights.shape[1])) for layer in layers]
 
     def __call__(self, embeddings: Int16) -> Float32:
-        """Takes the embeddings of the next windows.
+        """Returns the log-odds for the next windows.
 
         Args:
-            embeddings: int16 of shape (windows, inputs): steps of the student's, less its zero point.
+            embeddings: int16 of shape (windows, inputs): the student's quantized embeddings minus their zero
+                point.
 
         Returns:
-            float32 of shape (windows,): the log-odds that a baby cries, of each window and those before it.
+            float32 of shape (windows,): the log-odds that a baby cries, given each window and those before.
         """
         x = embeddings.astype(np.float64)
         for number, (layer, weights) in enumerate(zip(self._layers, self._weights, strict=True)):
@@ -194,7 +196,7 @@ class Listening:
                 x[tap * layer.dilation : tap * layer.dilation + count] @ weights[tap]
                 for tap in range(len(weights))
             )
-            # In float32, one operation after the other, as C computes it.
+            # In float32 and in this order, as in C.
             y = np.asarray(total).astype(np.float32) * layer.multiplier + layer.bias
             if layer is self._layers[-1]:
                 return y[:, 0]
@@ -213,7 +215,7 @@ def _named(number: int, layer: ContextLayer) -> list[tuple[str, Any]]:
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
-        # Stored, not packed, so nothing unpacks to more than was downloaded.
+        # Only uncompressed entries, so that nothing unpacks to more than was downloaded.
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("it is compressed")
         if len(entries) > 1 + 3 * MOST_LAYERS:
@@ -222,7 +224,7 @@ def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _array(content: bytes) -> NDArray[Any]:
-    """Reads an npy file, of which numpy itself would allocate whatever size it claims."""
+    """Reads an npy file; numpy itself would allocate any size that the header claims."""
     file = io.BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("expected arrays of npy version 1.0")

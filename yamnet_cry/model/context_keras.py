@@ -1,4 +1,4 @@
-"""The context network in Keras: to train, to export, and from and to the whole numbers that detectors use."""
+"""The context network in Keras, for training and export, and its conversion to and from integers."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ def build(filters: int, dilations: Sequence[int], width: int) -> keras.Model:
     """Builds a context network: causal dilated convolutions over embeddings.
 
     Args:
-        filters: Of each convolution.
-        dilations: Of each, in windows.
-        width: Of the embeddings.
+        filters: Number of filters of each convolution.
+        dilations: Dilation of each convolution, in windows.
+        width: Width of the embeddings.
 
     Returns:
         A model from float32 embeddings of shape (batch, windows, width) to log-odds, (batch, windows).
@@ -42,11 +42,11 @@ def build(filters: int, dilations: Sequence[int], width: int) -> keras.Model:
 
 
 def quantized(context: keras.Model, embedding_scale: float) -> Context:
-    """Rounds the weights of a context network to int8, with a scale for each output.
+    """Quantizes the weights of a context network to int8, with a scale for each output.
 
     Args:
-        context: As `build` makes it.
-        embedding_scale: Size of a step of the INT8 student's embeddings.
+        context: A model as returned by `build`.
+        embedding_scale: Quantization scale of the INT8 student's embeddings.
     """
     found = []
     convolutions = [layer for layer in context.layers if isinstance(layer, layers.Conv1D)]
@@ -71,8 +71,8 @@ def dequantized(context: Context, embedding_scale: float) -> keras.Model:
     """Returns a context network in Keras, from its int8 weights.
 
     Args:
-        context: As a model folder holds it.
-        embedding_scale: Size of a step of the INT8 student's embeddings.
+        context: A context network, as in a model folder.
+        embedding_scale: Quantization scale of the INT8 student's embeddings.
     """
     *inner, last = context.layers
     model = build(last.weights.shape[1], [layer.dilation for layer in inner], context.inputs)
@@ -86,17 +86,17 @@ def dequantized(context: Context, embedding_scale: float) -> keras.Model:
 
 
 def with_embedding(student: keras.Model) -> keras.Model:
-    """Returns the student with a second output: the embeddings that a context network reads."""
+    """Returns the student with a second output: the embeddings for a context network."""
     outputs = [student.output, student.get_layer(HEAD).output]
     return keras.Model(student.input, outputs, name=STUDENT)
 
 
 def over_time(student: keras.Model, context: keras.Model) -> keras.Model:
-    """Puts a context network on a student, for a recording of any length.
+    """Joins a student and a context network, for a recording of any length.
 
     Args:
-        student: From patches to logits.
-        context: From embeddings to log-odds.
+        student: A model from patches to logits.
+        context: A model from embeddings to log-odds.
 
     Returns:
         A model from the patches of one recording, of shape (1, windows, frames, bands, 1), to log-odds of

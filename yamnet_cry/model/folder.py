@@ -1,19 +1,19 @@
-"""The model folder: what is in it, and whether what is in it can be trusted.
+"""The model folder: reads, checks and writes its files.
 
-One layout serves as the result of a training run, as the bundled model and as a Hub repository::
+The result of a training run, the bundled model and a Hub repository have the same layout::
 
-    model_int8.tflite   the student that detectors and microcontrollers run
-    context.npz         the network that reads what the student heard in the last seconds, of models with one
+    model_int8.tflite   the student for detectors and microcontrollers
+    context.npz         the context network over the student's embeddings, in models with one
     model.keras         the same student in float32, to fine-tune or convert
-    model.weights.h5    its weights alone: with config.json, what keras.models.load_model("hf://...") reads
-    metadata.json       by which Keras it was saved, and when: what Keras puts beside the two; since 0.2.0
+    model.weights.h5    its weights alone; keras.models.load_model("hf://...") reads this and config.json
+    metadata.json       version of Keras and date of saving, written by Keras beside the two; since 0.2.0
     config.json         task, front end, calibration, threshold, size and hash of the models; and Keras's
-                        own description of the student, which Keras looks for in a file of this name
-    recipe.json         how it was trained, in full
-    metrics.json        how well it does, with intervals
-    evaluation.png      the same as pictures
+                        description of the student, which Keras expects in a file of this name
+    recipe.json         the training recipe, with all settings
+    metrics.json        the metrics, with intervals
+    evaluation.png      plots of the metrics
     training.png        the losses of every epoch
-    README.md           the model card, generated from the three
+    README.md           the model card, generated from config.json, recipe.json and metrics.json
 """
 
 import dataclasses
@@ -40,13 +40,13 @@ EVALUATION_PLOT = "evaluation.png"
 TRAINING_PLOT = "training.png"
 CARD = "README.md"
 
-#: What a detector reads; the rest is for people and for training.
+#: Files that a detector reads; the others are for users and for training.
 DETECTOR_FILES = (CONFIG, TFLITE)
 
-#: What it reads besides, of models that have it.
+#: Files that a detector also reads, if the model has them.
 OPTIONAL_FILES = (CONTEXT,)
 
-#: All that is published of a model folder, besides what is optional.
+#: Files of a model folder that are published, except optional ones.
 RELEASE_FILES = (
     TFLITE,
     KERAS,
@@ -59,7 +59,7 @@ RELEASE_FILES = (
     CARD,
 )
 
-#: What is published besides, of models that have it.
+#: Files that are also published, if the model has them.
 OPTIONAL_RELEASE_FILES = (*OPTIONAL_FILES, KERAS_METADATA)
 
 #: Size limits in bytes: larger files are neither downloaded nor read.
@@ -77,7 +77,7 @@ LARGEST = {
 
 
 def fingerprint(content: bytes) -> dict[str, int | str]:
-    """Returns the size and SHA-256 by which a file is known again.
+    """Returns the size and SHA-256 that identify the content of a file.
 
     Examples:
         >>> fingerprint(b"")["bytes"]
@@ -87,7 +87,7 @@ def fingerprint(content: bytes) -> dict[str, int | str]:
 
 
 def load(folder: Path) -> tuple[ModelConfig, bytes, Context | None]:
-    """Reads what a detector needs from a model folder, and checks it.
+    """Reads and checks the files of a model folder that a detector needs.
 
     Args:
         folder: An existing model folder.
@@ -96,7 +96,7 @@ def load(folder: Path) -> tuple[ModelConfig, bytes, Context | None]:
         The configuration, the bytes of the TFLite model, and its context network if it has one.
 
     Raises:
-        ModelError: If a file is missing, corrupt, of a foreign format or of a newer version.
+        ModelError: If a file is missing or corrupt, or has another format or a newer version.
     """
     config = _read_config(folder)
     model = _read_described(folder, TFLITE, config)
@@ -110,22 +110,22 @@ def load(folder: Path) -> tuple[ModelConfig, bytes, Context | None]:
 
 
 def student(config: ModelConfig, model: bytes, context: Context | None = None) -> Student:
-    """Loads the INT8 network of a folder, with its embeddings if a context network reads them.
+    """Loads the INT8 student of a folder, with its embeddings if there is a context network.
 
     Args:
-        config: What `load` gives.
-        model: The same.
-        context: The same.
+        config: The configuration, as returned by `load`.
+        model: The bytes of the TFLite model, as returned by `load`.
+        context: The context network, as returned by `load`.
 
     Raises:
-        ModelError: If the network is not the one that is described.
+        ModelError: If the network does not match its configuration.
     """
     width = 0 if context is None else context.inputs
     return Student(model, config.front_end, len(config.task.labels), width)
 
 
 def release_files(config: ModelConfig) -> tuple[str, ...]:
-    """Names all that is published of a model folder."""
+    """Returns the names of all files of a model folder that are published."""
     return (*RELEASE_FILES, *(name for name in OPTIONAL_RELEASE_FILES if name in config.files))
 
 
@@ -140,11 +140,11 @@ def _read_described(folder: Path, name: str, config: ModelConfig) -> bytes:
 
 
 def save(folder: Path, config: ModelConfig, model: bytes, context: Context | None = None) -> None:
-    """Writes what a detector needs to a new folder, whole or not at all.
+    """Writes the files that a detector needs to a new folder, atomically.
 
     Args:
-        folder: Must not exist.
-        config: Its sizes and hashes are replaced by those of the model.
+        folder: The folder to create; must not exist.
+        config: The configuration; its sizes and hashes are replaced by those of the model.
         model: The bytes of the TFLite model.
         context: The context network, if the model has one.
 
@@ -168,7 +168,7 @@ def save(folder: Path, config: ModelConfig, model: bytes, context: Context | Non
 
 
 def read(folder: Path, name: str) -> bytes:
-    """Reads a file of a model folder that is not larger than such files are.
+    """Reads a file of a model folder, up to its size limit.
 
     Raises:
         ModelError: If it is missing, too large, or cannot be read.
@@ -193,7 +193,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Reads a JSON object, see `fields.parse`.
 
     Raises:
-        ModelError: If the file is missing, too large, or holds no object.
+        ModelError: If the file is missing, too large, or not a JSON object.
     """
     path, content = folder / name, read(folder, name)
     try:

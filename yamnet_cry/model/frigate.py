@@ -1,4 +1,4 @@
-"""A model as the audio detector of Frigate: what its labels are called there, and how it is installed."""
+"""A model as the audio detector of Frigate: its label names there, and a README on how to install it."""
 
 import re
 
@@ -7,21 +7,21 @@ from yamnet_cry.errors import ExportError
 from yamnet_cry.frontend import YAMNET
 from yamnet_cry.model.config import ModelConfig
 
-#: The files that Frigate reads, which lie at the root of its container.
+#: The files that Frigate reads from the root of its container.
 MODEL, LABELS = "cpu_audio_model.tflite", "audio-labelmap.txt"
 
-#: What Frigate calls crying.
+#: Frigate's label for crying.
 CRYING = "crying"
 
-# What Frigate accepts as a threshold; a score must exceed it.
+# Range of thresholds that Frigate accepts; a score must exceed the threshold.
 _LEAST_THRESHOLD, _MOST_THRESHOLD = 0.5, 0.99
 
 
 def check(config: ModelConfig) -> None:
-    """Refuses models that Frigate cannot use as its audio detector.
+    """Rejects models that Frigate cannot use as its audio detector.
 
     Raises:
-        ExportError: If the model's task is not that of crying, or it hears other windows than YAMNet.
+        ExportError: If the model's task is not cry detection, or its windows are not those of YAMNet.
     """
     if config.task != CRY_TASK:
         raise ExportError(
@@ -33,7 +33,7 @@ def check(config: ModelConfig) -> None:
 
 
 def labels(config: ModelConfig) -> list[str]:
-    """Returns what Frigate calls each output: lower case, up to the first comma; crying by its own name.
+    """Returns Frigate's label of each output: lower case, up to the first comma; `CRYING` for crying.
 
     Examples:
         >>> from yamnet_cry import CryDetector

@@ -1,6 +1,6 @@
-"""Where a model comes from, and where it goes: the package, a folder, the Hugging Face Hub.
+"""Finds models in the package, in folders and on the Hugging Face Hub, and pushes them to the Hub.
 
-Functions import ``huggingface_hub`` themselves: it takes as long as all the rest of a detector's start.
+Functions import ``huggingface_hub`` themselves: its import takes as long as the rest of loading a detector.
 """
 
 import re
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 _REPO_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
-# How often a push begins when somebody else commits at the same time.
+# Attempts of a push that conflicts with other commits.
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model was found: a folder, or a repository on the Hub at one commit.
+    """The source of a model: a folder, or a repository on the Hub at one commit.
 
     Attributes:
         folder: The folder, or the repository's snapshot in the cache.
-        repo_id: The repository, if it is one.
-        commit: Its commit, so that files fetched later are of the same model.
-        cache_dir: Where downloads are kept; the Hub's own cache by default.
-        token: What to log in with, if not with what ``hf auth login`` left.
-        local_files_only: Whether to stay off the network.
+        repo_id: Id of the repository; None for a folder.
+        commit: Commit of the repository, so that files fetched later are of the same model.
+        cache_dir: Folder for downloads; defaults to the Hub's cache.
+        token: Access token; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
+        local_files_only: Whether to use only downloaded files, without network access.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Source:
     local_files_only: bool = False
 
     def fetch(self, names: Sequence[str]) -> Path:
-        """Returns the folder, after downloading those of these files that its repository has.
+        """Returns the folder, after downloading the given files if the repository has them.
 
         Raises:
             ModelError: If the Hub cannot be reached.
@@ -56,13 +56,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push has done.
+    """The result of a push.
 
     Attributes:
-        url: Page of the commit, or of the pull request.
-        commit: The commit's hash; that of the latest one if nothing had changed.
-        tag: The tag that names it, if any.
-        note: What the user should know besides, or nothing.
+        url: URL of the commit, or of the pull request.
+        commit: Hash of the commit; that of the latest one if nothing had changed.
+        tag: The tag of the commit, if any.
+        note: A further note for the user, or empty.
     """
 
     url: str
@@ -83,17 +83,17 @@ def locate(
 
     Args:
         model: A folder, a repository id such as ``"user/model"``, or None for the bundled model.
-            A folder of that name goes before a repository.
-        revision: Branch, tag or commit of a repository; the main branch by default.
-        cache_dir: Where downloads are kept; the Hub's own cache by default.
+            If a folder with the name exists, it takes precedence over a repository.
+        revision: Branch, tag or commit of a repository; defaults to the main branch.
+        cache_dir: Folder for downloads; defaults to the Hub's cache.
         token: For private repositories; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
-        local_files_only: Whether to take what was downloaded before, and stay off the network.
+        local_files_only: Whether to use only files that were downloaded before, without network access.
 
     Returns:
-        Where the files are that a detector needs.
+        The source, with the files that a detector needs.
 
     Raises:
-        ModelError: If there is no such folder or repository, or the Hub cannot be reached.
+        ModelError: If the folder or repository does not exist, or the Hub cannot be reached.
     """
     if model is None:
         if revision is not None:
@@ -110,14 +110,14 @@ def locate(
     if isinstance(model, str) and _REPO_ID.fullmatch(model):
         names = (*DETECTOR_FILES, *OPTIONAL_FILES)
         folder = _download(model, revision, names, cache_dir, token, local_files_only)
-        # The Hub's cache keeps a commit's files in a folder of its name.
+        # In the Hub's cache, the folder of a snapshot is named after its commit.
         return Source(folder, model, folder.name, cache_dir, token, local_files_only)
     raise ModelError(f"expected a model folder or a repository id such as user/model. Received: {name!r}")
 
 
 def _bundled() -> Path:
     package = Path(__file__).parents[1]
-    # A wheel carries hub/ inside the package; in a checkout it stands beside it.
+    # A wheel has hub/ inside the package; in a checkout it is beside it.
     installed = package / "released"
     return installed if installed.is_dir() else package.parent / "hub"
 
@@ -161,7 +161,7 @@ def _download(
 def _sizes(
     repo_id: str, revision: str | None, names: Sequence[str], token: str | None
 ) -> dict[str, int] | None:
-    """Asks for the sizes of files in bytes; None if there is no answer, and the cache may have one."""
+    """Returns the sizes of files in bytes; None if the Hub does not answer: the cache may have the files."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # that of its HTTP client
     from huggingface_hub.hf_api import RepoFile
@@ -188,13 +188,13 @@ def _check_sizes(where: str, names: Sequence[str], sizes: Mapping[str, int] | No
 
 
 def check_login(token: str | None = None) -> str:
-    """Asks the Hub who we are, so that a push at the end of a long run does not fail for want of a login.
+    """Checks the login at the Hub, so that a push at the end of a long run does not fail without one.
 
     Returns:
         The user's name.
 
     Raises:
-        HubError: If nobody is logged in, or the Hub cannot be reached.
+        HubError: If no user is logged in, or the Hub cannot be reached.
     """
     from huggingface_hub import HfApi
 
@@ -203,10 +203,10 @@ def check_login(token: str | None = None) -> str:
 
 
 def check_repo_id(repo_id: str) -> None:
-    """Refuses what cannot be the name of a repository.
+    """Rejects an invalid repository id.
 
     Raises:
-        HubError: If it is not such as user/model.
+        HubError: If it is not of the form user/model.
     """
     if not _REPO_ID.fullmatch(repo_id):
         raise HubError(f"expected a repository id such as user/model. Received: {repo_id!r}")
@@ -225,25 +225,26 @@ def push(
     create_pr: bool = False,
     token: str | None = None,
 ) -> Pushed:
-    """Pushes files in one commit, to a repository that is made if it is not there.
+    """Pushes files in one commit to a repository, which is created if it does not exist.
 
-    Files that the repository has already are not sent again; others in it stay.
+    Unchanged files are not uploaded again; other files in the repository are kept.
 
     Args:
-        files: Names in the repository, and where the files are, or what is in them.
-        repo_id: Such as ``"user/model"``.
-        message: First line of the commit's message.
-        kind: A model, or a Space.
-        sdk: What a new Space runs: Gradio, or nothing but files for the browser.
-        tag: Names the commit, if it goes to the main branch and there is no such tag.
-        private: Whether nobody else may see it; by default, what the Hub does or the repository is.
-        revision: The branch, made if it is not there; ``main`` by default.
-        create_pr: Whether to propose the commit in a pull request instead.
-        token: What to log in with; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
+        files: Paths or contents of the files, by name in the repository.
+        repo_id: Repository id, such as ``"user/model"``.
+        message: First line of the commit message.
+        kind: Type of the repository: a model, or a Space.
+        sdk: SDK of a new Space: Gradio, or static files for the browser.
+        tag: Tag of the commit, if it goes to the main branch and the tag does not exist.
+        private: Whether the repository is private; defaults to its present visibility or, for a new one, the
+            Hub's default.
+        revision: The branch, created if it does not exist; defaults to ``main``.
+        create_pr: Whether to open a pull request with the commit instead.
+        token: Access token; defaults to ``HF_TOKEN`` or the login of ``hf auth login``.
 
     Raises:
-        HubError: If the Hub refuses, cannot be reached or dies meanwhile; the commit is then not made,
-            or made whole.
+        HubError: If the Hub rejects the push, cannot be reached, or fails during it; the commit is then
+            either complete or not created.
     """
     from huggingface_hub import HfApi
 
@@ -310,7 +311,7 @@ def _tagged(api: "HfApi", pushed: Pushed, repo_id: str, kind: str, tag: str) -> 
     if tag not in before:
         api.create_tag(repo_id, tag=tag, revision=pushed.commit, repo_type=kind)
     elif before[tag] != pushed.commit:
-        # Who loads a tag relies on it to stay.
+        # Users who load a tag rely on it not to move.
         note = f"the tag {tag} already exists and stays at commit {before[tag][:12]}"
         return replace(pushed, note=note)
     return replace(pushed, tag=tag)
@@ -318,7 +319,7 @@ def _tagged(api: "HfApi", pushed: Pushed, repo_id: str, kind: str, tag: str) -> 
 
 @contextmanager
 def _explained(kind: type[ModelError] | type[HubError], what: str) -> Iterator[None]:
-    """Turns what goes wrong between here and the Hub into one sentence that says what to do."""
+    """Converts errors of requests to the Hub to one line that says what to do."""
     from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is that of its HTTP client
         HfHubHTTPError,
         HFValidationError,
@@ -339,7 +340,7 @@ def _explained(kind: type[ModelError] | type[HubError], what: str) -> Iterator[N
     except HFValidationError as error:
         raise kind(f"{what}: {error}") from None
     except HfHubHTTPError as error:
-        # To strangers the Hub says 401 of what is not there, so as not to tell what is private.
+        # Without a login, the Hub answers 401 for missing repositories, to hide which private ones exist.
         status = 404 if isinstance(error, RepositoryNotFoundError) else error.response.status_code
         reason = {
             401: f"the login was refused; {login}",
@@ -352,7 +353,7 @@ def _explained(kind: type[ModelError] | type[HubError], what: str) -> Iterator[N
         }.get(status, f"the Hub answered with an error; try again later ({error.server_message or error})")
         raise kind(f"{what} (HTTP {status}): {reason}") from None
     except (HTTPError, OSError, RuntimeError) as error:
-        # Whatever transport is in use (LFS or Xet) breaks with errors of its own.
+        # The transports (LFS and Xet) raise various errors.
         if isinstance(error, ModelError | HubError):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The ``.keras`` file of a model folder, read without Keras."""
+"""Reads the ``.keras`` file of a model folder without Keras."""
 
 from io import BytesIO
 from pathlib import Path
@@ -8,22 +8,22 @@ from yamnet_cry.errors import ModelError
 from yamnet_cry.fields import parse, shortened
 from yamnet_cry.model.folder import CONFIG, KERAS_METADATA, KERAS_WEIGHTS, read
 
-#: What Keras writes into its own files, and how large each may be, in bytes.
+#: The parts of a ``.keras`` file, and their size limits in bytes.
 LARGEST_PARTS = {KERAS_METADATA: 2**16, CONFIG: 2**20, KERAS_WEIGHTS: 2**27}
 
 
 def unpack_keras(path: Path) -> tuple[dict[str, Any], bytes, bytes]:
-    """Takes a saved Keras model apart, without Keras.
+    """Unpacks a saved Keras model without Keras.
 
     Args:
         path: A ``.keras`` file.
 
     Returns:
-        Keras's description of the model, the bytes of its weights in HDF5, and in JSON by which Keras it was
-        saved, and when.
+        Keras's description of the model, the bytes of its weights in HDF5, and the bytes of its metadata in
+        JSON: the version of Keras and the date of saving.
 
     Raises:
-        ModelError: If it is no such file, or too large once decompressed.
+        ModelError: If it is not a Keras file, or too large when decompressed.
     """
     # Imported here because no detector needs it to start.
     import zipfile

@@ -1,4 +1,4 @@
-"""What is published of a model folder, whether all of it is consistent, and its way to the Hub."""
+"""Collects the files of a model folder to publish, checks that they are consistent, and pushes them."""
 
 import shutil
 from pathlib import Path
@@ -24,24 +24,25 @@ from yamnet_cry.model.folder import (
 )
 from yamnet_cry.model.keras_file import unpack_keras
 
-# What a card raises when a field is missing, or is of another type.
+# What rendering a card raises if a field is missing or has another type.
 _UNFIT = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 
 
 def check(folder: Path) -> dict[str, Path]:
-    """Refuses a model folder that is incomplete, or whose files contradict each other.
+    """Rejects a model folder that is incomplete or inconsistent.
 
-    Models must be those that ``config.json`` describes, ``metrics.json`` of this model, and every line that
-    the card is generated from the others must be in ``README.md``; lines of yours may stand between them.
+    Models must be those that ``config.json`` describes, ``metrics.json`` must be of this model, and
+    ``README.md`` must contain every line of the card that is generated from the other files; further lines
+    may be between them.
 
     Args:
         folder: A model folder, as `distill` writes it.
 
     Returns:
-        What is published of it: names, and where the files are.
+        The files to publish: paths by name.
 
     Raises:
-        HubError: If anything is missing or differs; the message says all of it.
+        HubError: If a file is missing or differs; the message lists all of them.
     """
     missing = [name for name in (*RELEASE_FILES, *_optional(folder)) if not (folder / name).is_file()]
     if missing:
@@ -78,10 +79,10 @@ def check(folder: Path) -> dict[str, Path]:
 
 
 def plan(folder: Path) -> tuple[dict[str, Path], str, str]:
-    """Returns what a push would send: the files by name, the commit's message and the tag.
+    """Returns what a push would upload: the files by name, the commit message and the tag.
 
     Raises:
-        HubError: If the folder is incomplete or contradicts itself.
+        HubError: If the folder is incomplete or inconsistent.
     """
     files = check(folder)
     config, *_ = model_folder.load(folder)
@@ -89,9 +90,9 @@ def plan(folder: Path) -> tuple[dict[str, Path], str, str]:
 
 
 def space_files() -> dict[str, Path]:
-    """Returns the files of the Space: names, and where they are."""
+    """Returns the files of the Space: paths by name."""
     package = Path(__file__).parents[1]
-    # A wheel carries space/ inside the package; in a checkout it stands beside it.
+    # A wheel has space/ inside the package; in a checkout it is beside it.
     installed = package / "space" / "files"
     folder = installed if installed.is_dir() else package.parent / "space"
     return {name: folder / name for name in ("app.py", "README.md", "requirements.txt")}
@@ -110,7 +111,7 @@ def push(
     """Checks a model folder and pushes it, see `CryDetector.push_to_hub`.
 
     Raises:
-        HubError: If it is incomplete or contradicts itself, or the Hub cannot be reached or refuses.
+        HubError: If it is incomplete or inconsistent, or the Hub cannot be reached or rejects the push.
     """
     files, message, tag = plan(folder)
     return hub.push(
@@ -126,10 +127,10 @@ def push(
 
 
 def write_card(folder: Path) -> None:
-    """Writes the card of a model folder anew, from its other files.
+    """Regenerates the card of a model folder from its other files.
 
     Raises:
-        HubError: If they cannot be read, or it cannot be written.
+        HubError: If they cannot be read, or the card cannot be written.
     """
     try:
         config, *_ = model_folder.load(folder)
@@ -145,12 +146,12 @@ def write_card(folder: Path) -> None:
 
 
 def with_config(folder: Path, target: Path, config: ModelConfig) -> Path:
-    """Copies what is published of a model folder, with another threshold or prior, and a card that says so.
+    """Copies the published files of a model folder, with another threshold or prior and an updated card.
 
     Args:
-        folder: A whole model folder.
-        target: A folder that is there and empty.
-        config: Its configuration, changed.
+        folder: A complete model folder.
+        target: An existing, empty folder.
+        config: The changed configuration.
 
     Returns:
         The target.
@@ -163,7 +164,7 @@ def with_config(folder: Path, target: Path, config: ModelConfig) -> Path:
 
 
 def _optional(folder: Path) -> list[str]:
-    """Names what is optional and in the folder's configuration, as far as that can be read."""
+    """Returns the optional files in the folder's configuration; none if it cannot be read."""
     try:
         named = model_folder.read_json(folder, CONFIG).get("files")
     except ModelError:

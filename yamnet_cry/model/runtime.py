@@ -1,4 +1,4 @@
-"""The INT8 student on LiteRT: log-mel patches become logits."""
+"""The INT8 student on LiteRT: from log-mel patches to logits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ Int16 = NDArray[np.int16]
 
 @dataclass(frozen=True, eq=False)
 class QuantizedLogits:
-    """Logits as an INT8 student gives them, a quarter of the size of floats.
+    """Quantized logits of an INT8 student, a quarter of the size of floats.
 
-    Of 521 classes, they take 47 MB for twelve hours.
+    For 521 classes, they take 47 MB for twelve hours.
 
     Attributes:
         values: int8 of shape (windows, classes).
-        scale: Size of a step, in logits.
-        zero_point: The step that is a logit of 0.
+        scale: Quantization scale, in logits.
+        zero_point: Quantized value of a logit of 0.
     """
 
     values: Int8
@@ -48,7 +48,7 @@ class QuantizedLogits:
 
     @staticmethod
     def joined(parts: "Sequence[QuantizedLogits]") -> "QuantizedLogits":
-        """Puts the logits of consecutive windows, from one student, one after the other.
+        """Concatenates the logits of consecutive windows from one student.
 
         Args:
             parts: At least one.
@@ -63,12 +63,12 @@ class QuantizedLogits:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What a student says of some windows.
+    """The outputs of a student for some windows.
 
     Attributes:
-        logits: Of every class.
-        embeddings: int16 of shape (windows, width): steps of its embeddings, less their zero point, which a
-            context network reads; of width 0 for a student without.
+        logits: The logits of all classes.
+        embeddings: int16 of shape (windows, width): quantized embeddings minus their zero point, the input of
+            a context network; width 0 for a student without embeddings.
     """
 
     logits: QuantizedLogits
@@ -76,27 +76,27 @@ class Outputs:
 
 
 class Student:
-    """A full-integer student: int8 log-mel patches in, int8 logits out, and embeddings for a context network.
+    """A full-integer student: from int8 log-mel patches to int8 logits, and embeddings for a context network.
 
-    One object may be shared between threads; they take turns.
+    One object may be shared between threads; a lock serialises calls.
 
     Args:
         model: The bytes of a ``.tflite`` file.
-        front_end: What makes its input.
-        classes: How many logits it gives.
+        front_end: The front end that computes its input.
+        classes: Number of its logits.
         embedding: Width of its embeddings; 0 for none.
 
     Attributes:
-        output_numbers: Which outputs of the file are logits and, if it has them, embeddings, in this order.
-        input_scale: Size of a step of the input, in nepers.
-        input_zero_point: The step that is a log-mel value of 0.
-        output_scale: Size of a step of the logits.
-        output_zero_point: The step that is a logit of 0.
-        embedding_scale: Size of a step of the embeddings; without them, that of the logits.
-        embedding_zero_point: The step that is 0 in an embedding; without them, that of the logits.
+        output_numbers: Numbers of the outputs with logits and, if it has them, embeddings, in this order.
+        input_scale: Quantization scale of the input, in nepers.
+        input_zero_point: Quantized value of a log-mel value of 0.
+        output_scale: Quantization scale of the logits.
+        output_zero_point: Quantized value of a logit of 0.
+        embedding_scale: Quantization scale of the embeddings; without them, that of the logits.
+        embedding_zero_point: Quantized value of 0 in an embedding; without them, that of the logits.
 
     Raises:
-        ModelError: If they are no TFLite model, one that `model.check.check` refuses, or one with other
+        ModelError: If the bytes are not a TFLite model, `model.check.check` rejects it, or it has other
             inputs or outputs.
 
     Examples:
@@ -110,7 +110,7 @@ class Student:
     def __init__(self, model: bytes, front_end: FrontEnd, classes: int, embedding: int = 0) -> None:
         check(model)
         try:
-            # One thread: at 24 microseconds a window, a second one costs more than it brings.
+            # One thread: at 24 microseconds per window, a second one costs more than it gains.
             self._interpreter = Interpreter(model_content=model, num_threads=1)
             self._interpreter.allocate_tensors()
             inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -120,7 +120,7 @@ class Student:
         self._lock = Lock()
         self._recurrent = LSTM in {each["op_name"] for each in self._interpreter._get_ops_details()}
         self._front_end, self._classes, self._width = front_end, classes, embedding
-        # The converter gives outputs in an order of its own: these are the numbers of logits and embeddings.
+        # The converter may change the order of outputs: these are the numbers of logits and embeddings.
         self.output_numbers = sorted(
             range(len(outputs)), key=lambda number: tuple(outputs[number]["shape"]) != (1, classes)
         )
@@ -141,7 +141,7 @@ class Student:
         self.embedding_scale, self.embedding_zero_point = outputs[-1]["quantization"]
 
     def quantize(self, log_mel: Float32) -> Int8:
-        """Rounds log-mel values to the model's int8 input, saturating at both ends.
+        """Quantizes log-mel values to the model's int8 input, saturating at both ends.
 
         Args:
             log_mel: float32 array of any shape, in nepers.
@@ -166,8 +166,8 @@ class Student:
             log_mel: float32 array of shape (frames, bands), such as (240, 64).
 
         Returns:
-            float32 array of shape (patches, classes), as many patches as `FrontEnd.patches` gives: with
-            YAMNet's, ``1 + (frames - 96) // 48``.
+            float32 array of shape (patches, classes), with the patches of `FrontEnd.patches`: for YAMNet's
+            front end, ``1 + (frames - 96) // 48``.
 
         Examples:
             >>> from yamnet_cry import CryDetector
@@ -178,7 +178,7 @@ class Student:
         return self.outputs(log_mel).logits.dequantized()
 
     def outputs(self, log_mel: Float32) -> Outputs:
-        """Hears every patch as `logits` does, and leaves the result as the student gives it.
+        """Runs the student on every patch as `logits` does, and returns its quantized outputs.
 
         Args:
             log_mel: float32 array of shape (frames, bands).
@@ -189,14 +189,14 @@ class Student:
             >>> outputs.logits.values.shape, outputs.embeddings.shape
             ((4, 521), (4, 48))
         """
-        # Frames are quantised once, though every patch but the first and last shares them with two others.
+        # Frames are quantised once: all patches except the first and last share them with two others.
         inputs = self._front_end.patches(self.quantize(log_mel))[:, None, :, :, None]
         logits = np.empty((len(inputs), self._classes), np.int8)
         embeddings = np.empty((len(inputs), self._width), np.int8)
         with self._lock:
             for number, patch in enumerate(inputs):
                 if self._recurrent:
-                    # What an LSTM keeps is of the window before.
+                    # An LSTM would keep the state of the previous window.
                     self._interpreter.reset_all_variables()
                 self._interpreter.set_tensor(self._input, patch)
                 self._interpreter.invoke()
@@ -206,7 +206,7 @@ class Student:
         return self.said(logits, embeddings)
 
     def said(self, logits: Int8, embeddings: Int8) -> Outputs:
-        """Says what int8 outputs of this model stand for, wherever it ran.
+        """Wraps int8 outputs of this model, from any runtime, as `Outputs`.
 
         Args:
             logits: int8 of shape (windows, classes).
@@ -222,7 +222,7 @@ class Student:
         return Outputs(self.quantized(logits), centred)
 
     def quantized(self, outputs: Int8) -> QuantizedLogits:
-        """Says what int8 logits of this model stand for, wherever it ran.
+        """Wraps int8 logits of this model, from any runtime, with their scale and zero point.
 
         Args:
             outputs: int8 of shape (windows, classes).
@@ -238,11 +238,11 @@ class Student:
 
 
 def embedding_scale(model: bytes, width: int) -> float:
-    """Returns the size of a step of a student's embeddings.
+    """Returns the quantization scale of a student's embeddings.
 
     Args:
         model: The bytes of its ``.tflite`` file.
-        width: Of the embeddings.
+        width: Width of the embeddings.
     """
     outputs = Interpreter(model_content=model).get_output_details()
     (own,) = (output for output in outputs if tuple(output["shape"]) == (1, width))
@@ -250,7 +250,7 @@ def embedding_scale(model: bytes, width: int) -> float:
 
 
 def _differing(expected: tuple[int, ...], received: tuple[int, ...]) -> str:
-    """Names the fields of a front end that do not fit the input of a model, if that is what differs."""
+    """Returns the fields of a front end that do not match the input shape of a model; may be empty."""
     if len(expected) != len(received):
         return ""
     fields = zip(("", "patch_frames", "mel_bands", ""), expected, received, strict=True)

@@ -1,4 +1,4 @@
-"""Two TFLite files as one: the second takes the same input as the first, and what the first answers."""
+"""Joins two TFLite files: the second takes the input of the first, and the output of the first."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from yamnet_cry.model.tflite_metadata import packed
 
 
 def joined(first: bytes, second: bytes) -> bytes:
-    """Lets a network hear what another one hears, and answer in its place.
+    """Joins two networks into one, in which the second takes the input and the output of the first.
 
     Args:
         first: The bytes of a ``.tflite`` file with one input.
-        second: Those of one with two inputs: the input of the first, and its output 0.
+        second: The bytes of one with two inputs: the input of the first, and output 0 of the first.
 
     Returns:
         The bytes of a file with the input of the first and the outputs of the second, without metadata.
 
     Raises:
-        ExportError: If inputs and outputs do not fit together.
+        ExportError: If shapes or types of inputs and outputs do not match.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -35,7 +35,7 @@ def joined(first: bytes, second: bytes) -> bytes:
     tensors, buffers, codes = len(graph.tensors), len(whole.buffers), len(whole.operatorCodes)
 
     def placed(numbers: Any) -> list[int]:
-        # What an operator does without is -1.
+        # The number of an absent optional input is -1.
         return [shared.get(each, each + tensors if each >= 0 else each) for each in numbers]
 
     for tensor in more.tensors:
@@ -48,7 +48,7 @@ def joined(first: bytes, second: bytes) -> bytes:
     graph.outputs = placed(more.outputs)
     whole.buffers += added.buffers
     whole.operatorCodes += added.operatorCodes
-    # Both describe other inputs and outputs than these.
+    # Both describe the inputs and outputs of one file, not of the joined network.
     whole.signatureDefs = whole.metadata = None
     return packed(whole)
 

@@ -1,7 +1,7 @@
-"""What hosts of TFLite files want to know of a model, in the file: its input, and the names of its outputs.
+"""Writes TFLite metadata, which describes the input of a model and its labels, into the file.
 
-MediaPipe and TensorFlow's Task Library read it; the layout is that of ``metadata_schema.fbs`` (TFLite
-Support), of which the few tables that audio needs are written here. The names lie in a ZIP archive behind the
+MediaPipe and TensorFlow's Task Library read it. The layout is that of ``metadata_schema.fbs`` (TFLite
+Support); only the few tables for audio are written here. The labels are in a ZIP archive appended to the
 model.
 """
 
@@ -25,10 +25,10 @@ def described(model: bytes, *, name: str, version: str, sample_rate: int, labels
 
     Args:
         model: The bytes of a ``.tflite`` file with one input and one output.
-        name: Of the model.
-        version: Of the model.
-        sample_rate: Of its input, one channel, in hertz.
-        labels: What each number of its output stands for.
+        name: Name of the model.
+        version: Version of the model.
+        sample_rate: Sample rate of its input of one channel, in hertz.
+        labels: The label of each value of its output.
 
     Returns:
         The bytes of the new file.
@@ -46,24 +46,24 @@ def described(model: bytes, *, name: str, version: str, sample_rate: int, labels
 
 
 def packed(root: Any) -> bytes:
-    """Returns the bytes of a model that was taken apart with LiteRT's schema."""
+    """Returns the bytes of a model that was unpacked with LiteRT's schema."""
     builder = _Aligned(2**16)
     builder.Finish(root.Pack(builder), file_identifier=_TFLITE)
     return bytes(builder.Output())
 
 
 def with_files(model: bytes, files: dict[str, str]) -> bytes:
-    """Appends files to a model, as associated files are: a ZIP archive that runtimes do not look at."""
+    """Appends associated files to a model: a ZIP archive that runtimes ignore."""
     content = io.BytesIO(model)
     with zipfile.ZipFile(content, "a") as archive:
         for name, text in files.items():
-            # Without a date the same model gives the same bytes.
+            # Without a date, so that the same model gives the same bytes.
             archive.writestr(zipfile.ZipInfo(name), text)
     return content.getvalue()
 
 
 class _Aligned(flatbuffers.Builder):
-    """Aligns every list as TFLite's schema wants weights aligned, which Python's generated code forgets."""
+    """Aligns every list as TFLite's schema requires for weights; Python's generated code does not."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
         return super().StartVector(elemSize, numElems, max(alignment, 16))

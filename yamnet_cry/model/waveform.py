@@ -1,4 +1,4 @@
-"""A model as one float32 network: samples in, probabilities out, with front end and calibration inside."""
+"""A model as one float32 network from samples to probabilities, including front end and calibration."""
 
 import math
 import warnings
@@ -22,11 +22,11 @@ _SMALLEST = 1e-6
 
 
 def check(config: ModelConfig) -> None:
-    """Refuses what cannot be computed from the samples under one patch, by operators of TFLite.
+    """Rejects models that TFLite operators cannot compute from the samples under one patch.
 
     Raises:
-        ExportError: If the front end's frames reach beyond a patch, its FFT is none that TFLite has, or Keras
-            runs on another backend than TensorFlow.
+        ExportError: If the front end's frames extend beyond a patch, TFLite does not support its FFT length,
+            or the backend of Keras is not TensorFlow.
     """
     front_end = config.front_end
     if front_end.centred:
@@ -48,16 +48,16 @@ def check(config: ModelConfig) -> None:
 
 
 def log_mel(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """Computes in a graph what `FrontEnd.log_mel` computes of the samples under one patch.
+    """Computes `FrontEnd.log_mel` of the samples under one patch, as a TensorFlow graph.
 
     Args:
         samples: float32 of shape (``patch_samples``,).
-        front_end: One that `check` lets through.
+        front_end: A front end that `check` accepts.
 
     Returns:
         float32 of shape (``patch_frames``, ``mel_bands``).
     """
-    # Frames are rows of pieces that all of them share: a slice for each place in a frame cuts them all.
+    # Frames share pieces of `step` samples: one strided slice per piece in a frame yields it for all frames.
     step = math.gcd(front_end.frame_length, front_end.frame_hop)
     hop, pieces = front_end.frame_hop // step, tf.reshape(samples, (-1, step))
     span = (front_end.patch_frames - 1) * hop + 1
@@ -78,17 +78,18 @@ def log_mel(samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
 def network(
     config: ModelConfig, student: keras.Model, context: keras.Model | None
 ) -> Callable[..., tf.Tensor]:
-    """Returns what a model hears in the samples under one patch, if there was nothing before.
+    """Returns a function that computes probabilities from the samples under one patch, without context.
 
     Args:
         config: The model's configuration.
-        student: In Keras.
-        context: The context network in Keras, if it has one.
+        student: The student in Keras.
+        context: The context network in Keras, or None.
 
     Returns:
-        A function from float32 samples of shape (``patch_samples``,) to the probability of each label,
-        (1, labels); those of a task's group are all the calibrated probability of its target. What another
-        network says of all labels, (1, labels), may follow: then the others are its.
+        A function from float32 samples of shape (``patch_samples``,) to the probability of each label, of
+        shape (1, labels). All labels of a task's group have the calibrated probability of its target. An
+        optional second argument, of shape (1, labels), has the probabilities of another network, which
+        replace those of all labels outside the group.
     """
     task, front_end, calibration = config.task, config.front_end, config.calibration
     of_group = np.zeros((1, len(task.labels)), np.float32)
@@ -122,44 +123,44 @@ def network(
 
 
 def _newest_taps(context: keras.Model) -> list[list[NDArray[np.float32]]]:
-    """Weights and biases of a context network as far as a first window meets them."""
+    """Weights and biases of a context network that apply to the first window: the last tap of each kernel."""
     convolutions = [layer for layer in context.layers if isinstance(layer, layers.Conv1D)]
     return [[kernel[-1], bias] for kernel, bias in (layer.get_weights() for layer in convolutions)]
 
 
 def converted(function: Callable[..., tf.Tensor], samples: int, others: int = 0) -> bytes:
-    """Turns a function of samples into a TFLite file in float32.
+    """Converts a function of samples to a TFLite file in float32.
 
     Args:
-        function: From float32 of shape (samples,), by operators that TFLite has.
-        samples: How many it takes.
-        others: As many values of another network, (1, others), if it takes these too.
+        function: A function of float32 of shape (samples,), with operators that TFLite supports.
+        samples: Number of its samples.
+        others: Size of its second argument, of shape (1, others), the outputs of another network; 0 for none.
 
     Raises:
         ExportError: If TensorFlow cannot convert it.
     """
-    # A batch dimension would be one too many: Frigate gives a row of samples, and all others take one.
+    # Without a batch dimension: Frigate passes one row of samples, and other hosts accept that too.
     taken = [tf.TensorSpec((samples,), tf.float32, name="samples")]
     if others:
         taken.append(tf.TensorSpec((1, others), tf.float32, name="others"))
     graph = tf.function(function, input_signature=taken, autograph=False).get_concrete_function()
-    # Left as variables, weights would be empty where no host fills them.
+    # As variables, weights would be empty in hosts that do not initialise them.
     frozen = convert_variables_to_constants_v2(graph)
     with warnings.catch_warnings():
-        # TensorFlow announces that tf.lite's interpreter moves; the converter stays.
+        # TensorFlow warns that tf.lite's interpreter will move; the converter will not.
         warnings.simplefilter("ignore")
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
             return bytes(converter.convert())
-        # Of many kinds, one for each stage.
+        # Each stage of the converter raises other exceptions.
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             raise ExportError(f"TensorFlow cannot write the model as TFLite in float32 ({reason})") from None
 
 
 def operators(model: bytes) -> list[str]:
-    """Returns the names of TFLite's operators that a file needs.
+    """Returns the names of the TFLite operators in a file.
 
     Args:
         model: The bytes of a ``.tflite`` file.
@@ -168,7 +169,7 @@ def operators(model: bytes) -> list[str]:
 
 
 def interpreter(model: bytes) -> Any:
-    """Makes LiteRT ready for a file, with its own kernels alone."""
+    """Creates a LiteRT interpreter for a file, with the built-in kernels only."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     made = Interpreter(

@@ -1,4 +1,4 @@
-"""Teachers: anything that gives logits for audio."""
+"""Teachers: anything that returns logits for audio."""
 
 import json
 import logging
@@ -49,17 +49,17 @@ def load(
     """Loads a teacher.
 
     Args:
-        source: ``"tfhub"`` for google/yamnet/1 from TensorFlow Hub or, should that fail, from Kaggle;
-            the path of YAMNet's weights (``yamnet_folded.npz`` or the folder it is in); that of a
-            SavedModel with the signature of google/yamnet/1; that of a model folder, whose student then
-            teaches; that of a folder with a tagger, see `EfficientAtTeacher`; that of Whisper's encoder in
-            ONNX, see `WhisperTeacher`; or that of a checkpoint of Transformers, see `CheckpointTeacher`.
-        front_end: Whose windows it will judge.
-        labels: What the task tells apart.
-        prompts: For CLAP, a sentence for each label; for a teacher of other labels, see `RenamedTeacher`.
+        source: ``"tfhub"`` for google/yamnet/1 from TensorFlow Hub or, if that fails, from Kaggle; or a path:
+            of YAMNet's weights (``yamnet_folded.npz`` or the folder that contains it), of a SavedModel with
+            the signature of google/yamnet/1, of a model folder, whose student is then the teacher, of a
+            folder with a tagger (see `EfficientAtTeacher`), of Whisper's encoder in ONNX (see
+            `WhisperTeacher`), or of a Transformers checkpoint (see `CheckpointTeacher`).
+        front_end: The front end that defines the windows to score.
+        labels: The labels of the task.
+        prompts: For CLAP, a sentence for each label; for a teacher with other labels, see `RenamedTeacher`.
 
     Raises:
-        TeacherError: If there is none.
+        TeacherError: If the teacher is missing or cannot be loaded.
     """
     teacher = _loaded(source, front_end, labels, prompts)
     by_itself = isinstance(teacher, CheckpointTeacher) or teacher.kind == EMBEDDING
@@ -178,7 +178,7 @@ def check(teachers: Sequence[Teacher], recipe: Recipe) -> tuple[str, ...]:
 
 
 def _known(teacher: Teacher, task: Task) -> tuple[str, ...]:
-    """What a teacher tells apart by the time that it is asked."""
+    """The labels of a teacher during training: those of the task if it returns embeddings."""
     return task.labels if teacher.kind == EMBEDDING else teacher.labels
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of Transformers as teachers: fine-tuned wav2vec 2.0 and its kin, and CLAP."""
+"""Transformers checkpoints as teachers: fine-tuned wav2vec 2.0 and similar speech models, and CLAP."""
 
 import dataclasses
 import json
@@ -20,23 +20,23 @@ from yamnet_cry.frontend import Float32, FrontEnd
 
 
 class CheckpointTeacher:
-    """A checkpoint of Transformers, as ``save_pretrained`` of model and processor write it.
+    """A Transformers checkpoint, as written by ``save_pretrained`` of model and processor.
 
-    Of a classifier of speech such as a fine-tuned wav2vec 2.0, its ``id2label`` says what it tells apart. Of
-    CLAP (Wu et al. 2022, arXiv:2211.06687) nothing is trained: logits are the cosines of a window with a
-    sentence for each label, times the temperature that the checkpoint has learnt.
+    A speech classifier such as a fine-tuned wav2vec 2.0 has its labels in ``id2label``. CLAP (Wu et al. 2022,
+    arXiv:2211.06687) is used zero-shot: logits are the cosine similarities of a window with a sentence for
+    each label, times the temperature that the checkpoint has learnt.
 
-    It runs in a process of its own, see `checkpoint_process`.
+    It runs in a separate process, see `checkpoint_process`.
 
     Args:
-        folder: With ``config.json``, one ``.safetensors`` file and the processor's files.
-        model_type: What ``config.json`` says it is.
-        front_end: Whose windows it judges.
-        labels: For CLAP, what the sentences stand for.
+        folder: A folder with ``config.json``, one ``.safetensors`` file and the processor's files.
+        model_type: The model type in ``config.json``.
+        front_end: The front end that defines the windows to score.
+        labels: For CLAP, the label of each sentence.
         prompts: For CLAP, a sentence for each label, such as "This is the sound of a dog barking.".
 
     Raises:
-        TeacherError: If it is not that, or there is another number of sentences than of labels.
+        TeacherError: If the checkpoint cannot be loaded, or the number of sentences is not that of labels.
         ImportError: If Transformers is not installed.
     """
 
@@ -72,7 +72,7 @@ class CheckpointTeacher:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        # It ends with its input, at the latest when this process does.
+        # The process ends when its input is closed, at the latest when this process ends.
         ended = weakref.finalize(self, _end, self._process)
         self._requests.write(json.dumps(dataclasses.asdict(asked)).encode() + b"\n")
         self._requests.flush()
@@ -86,7 +86,7 @@ class CheckpointTeacher:
         self.fingerprint = f"{fingerprint(weights[0])} {json.dumps(words)}"
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
-        """Judges every window; see `Teacher`."""
+        """Scores every window; see `Teacher`."""
         return [self._judged(self._front_end.waveforms(waveform)) for waveform in waveforms]
 
     def _judged(self, windows: Float32) -> Float32:
@@ -112,7 +112,7 @@ class CheckpointTeacher:
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     for pipe in (process.stdin, process.stdout):
-        # What a dead process has not taken cannot be sent any more.
+        # Closing flushes, which fails if the process has ended.
         with suppress(OSError):
             if pipe is not None:
                 pipe.close()

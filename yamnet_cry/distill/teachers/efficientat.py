@@ -16,23 +16,23 @@ from yamnet_cry.task import Kind
 
 MEL_FILE, LABELS_FILE = "mel_128x513_32k.npy", "class_labels_indices.csv"
 
-# They were trained on ten seconds, and hear little in less than three.
+# The taggers were trained on ten seconds, and are inaccurate on less than three.
 _LONGEST, _SHORTEST = 10 * YAMNET.sample_rate, 3 * YAMNET.sample_rate
 _SAMPLE_RATE = 32_000
-# A minute of frames, for those of hours at once would take gigabytes.
+# One minute of frames, because the frames of hours would take gigabytes.
 _FRAMES = 6_000
 
 
 class EfficientAtTeacher:
-    """A tagger that judges whole clips: one row of logits for every ten seconds.
+    """A tagger that scores whole clips: one row of logits for every ten seconds.
 
     Args:
-        folder: With one ``.onnx`` file (input ``mel``, float32 of shape (1, 1, 128, frames); first output
-            logits), `MEL_FILE` with its mel matrix, float of shape (128, 513), and `LABELS_FILE` with a
-            column ``display_name``.
+        folder: A folder with one ``.onnx`` file (input ``mel``, float32 of shape (1, 1, 128, frames); first
+            output logits), `MEL_FILE` with its mel matrix, float of shape (128, 513), and `LABELS_FILE` with
+            a column ``display_name``.
 
     Raises:
-        TeacherError: If they are not there, or do not fit each other.
+        TeacherError: If a file is missing, or they do not match each other.
         ImportError: If ONNX Runtime is not installed.
     """
 
@@ -69,7 +69,7 @@ class EfficientAtTeacher:
         self.fingerprint = hashlib.sha256(network + mel + b"10 s").hexdigest()
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
-        """Judges every ten seconds of every waveform; see `Teacher`."""
+        """Scores every ten seconds of every waveform; see `Teacher`."""
         return [np.stack([self._logits(piece) for piece in _pieces(waveform)]) for waveform in waveforms]
 
     def _logits(self, waveform: Float32) -> Float32:
@@ -86,7 +86,7 @@ class EfficientAtTeacher:
         )
 
     def log_mel(self, waveform: Float32) -> Float32:
-        """Makes the log-mel spectrogram of a waveform at 16 kHz: float32 of shape (frames, 128)."""
+        """Computes the log-mel spectrogram of a waveform at 16 kHz: float32 of shape (frames, 128)."""
         wave = soxr.resample(waveform, YAMNET.sample_rate, _SAMPLE_RATE)
         wave = np.pad(wave[1:] - np.float32(0.97) * wave[:-1], (512, 512 + 1), mode="reflect")
         frames = sliding_window_view(wave, 1024)[::320]
@@ -97,12 +97,12 @@ class EfficientAtTeacher:
         return np.concatenate(parts)
 
 
-# Hann of 25 ms in the middle of an FFT of 32 ms.
+# A Hann window of 25 ms, centred in an FFT of 32 ms.
 _WINDOW = np.pad(np.hanning(800), 112).astype(np.float32)
 
 
 def _pieces(waveform: Float32) -> Iterator[Float32]:
-    """Cuts ten seconds after ten seconds, the last as long as the others if there is as much."""
+    """Cuts a waveform into pieces of ten seconds; the last one overlaps the one before to be as long."""
     padded = np.pad(waveform, (0, max(0, _SHORTEST - len(waveform))))
     for start in range(0, len(padded), _LONGEST):
         end = min(start + _LONGEST, len(padded))

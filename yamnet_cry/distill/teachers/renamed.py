@@ -1,4 +1,4 @@
-"""A teacher that tells other labels apart than the task: each of the task's stands for some of its own."""
+"""A teacher whose labels differ from the task's: each label of the task maps to some of its labels."""
 
 from collections.abc import Sequence
 
@@ -14,19 +14,19 @@ _LEAST = 1e-6
 
 
 class RenamedTeacher:
-    """Says how probable each label of a task is, by what a teacher says of its own.
+    """Converts the logits of a teacher to the labels of a task.
 
-    A label is as probable as the most probable of the teacher's that it stands for; one that stands for none,
-    such as `other`, is as probable as all others are not.
+    The probability of a label is the largest of the teacher's labels that it maps to. The probability of a
+    label that maps to none, such as `other`, is one minus the largest of the others.
 
     Args:
-        teacher: Any that gives logits.
-        labels: Of the task.
-        names: For each label, those of the teacher with ``;`` between them, or nothing.
+        teacher: Any teacher that returns logits.
+        labels: The labels of the task.
+        names: For each label, labels of the teacher separated by ``;``, or an empty string.
 
     Raises:
-        TeacherError: If there is another number of names than of labels, the teacher lacks one, or more than
-            one label stands for none.
+        TeacherError: If the number of names differs from that of labels, the teacher lacks a name, or more
+            than one name is empty.
 
     Examples:
         >>> class Hears:
@@ -59,7 +59,7 @@ class RenamedTeacher:
         self.fingerprint = f"{teacher.fingerprint} {self.labels} {self._columns}"
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:
-        """Judges every waveform as often as the teacher does; see `Teacher`."""
+        """Scores every waveform, with as many rows as the teacher returns; see `Teacher`."""
         return [self._renamed(rows) for rows in self._teacher.logits(waveforms)]
 
     def _renamed(self, rows: Float32) -> Float32:

@@ -28,12 +28,12 @@ class SavedModelTeacher:
     spectrogram. The scores are sigmoids, from which the logits are recovered.
 
     Args:
-        folder: That of the SavedModel.
-        fingerprint: Identity of the weights.
-        name: What a run's records call it; by default, after the folder.
+        folder: Folder of the SavedModel.
+        fingerprint: Hash that identifies the weights.
+        name: Name of the teacher in the records of a run; defaults to one with the folder's name.
 
     Raises:
-        TeacherError: If it is no such model.
+        TeacherError: If it is not such a model.
     """
 
     kind: Kind = "independent"
@@ -80,16 +80,16 @@ def logit(scores: Float32) -> Float32:
         >>> logit(np.float32([0.5, 0.0, 1.0])).round().tolist()
         [0.0, -69.0, 17.0]
     """
-    # The bounds are the float32 next to 0 and to 1 that keep the result finite.
+    # The bounds are close to 0 and 1, and keep the result finite.
     p = np.clip(scores.astype(np.float64), 1e-30, 1 - 6e-8)
     return (np.log(p) - np.log1p(-p)).astype(np.float32)
 
 
 def default_download_cache() -> Path:
-    """Returns where TensorFlow Hub's downloads are kept: in ``TFHUB_CACHE_DIR``, or the user's own cache.
+    """Returns the cache folder for TensorFlow Hub: ``TFHUB_CACHE_DIR``, or a folder in the user's cache.
 
-    TensorFlow Hub itself would share a folder in the system's temporary directory with all users, any of whom
-    could put a model there first.
+    TensorFlow Hub's default is a folder in the system's temporary directory, shared with all users, any of
+    whom could put a model there first.
     """
     chosen = os.environ.get("TFHUB_CACHE_DIR")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -97,10 +97,10 @@ def default_download_cache() -> Path:
 
 
 def from_tfhub() -> SavedModelTeacher:
-    """Downloads google/yamnet/1 from TensorFlow Hub or, should that fail, from Kaggle.
+    """Downloads google/yamnet/1 from TensorFlow Hub or, if that fails, from Kaggle.
 
     Raises:
-        TeacherError: If neither has it, or it is no YAMNet.
+        TeacherError: If it cannot be downloaded from either, or is not YAMNet.
     """
     import tensorflow_hub
 
@@ -135,7 +135,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    # TensorFlow's messages run over dozens of lines, of which the first one says what happened.
+    # TensorFlow's messages have dozens of lines; the first one has the reason.
     return (
         f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
         if str(error)

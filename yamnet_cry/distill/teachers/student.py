@@ -1,4 +1,4 @@
-"""A model folder of this package as a teacher: a student becomes the next one's."""
+"""A model folder of this package as a teacher: a student teaches another student."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ class StudentTeacher:
         folder: The model folder.
 
     Raises:
-        TeacherError: If it is none, or lacks the Keras model.
+        TeacherError: If it is not a model folder, or has no Keras model.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +30,7 @@ class StudentTeacher:
         task = classifier.config.task
         self._front_end, self.labels, self.kind = classifier.config.front_end, task.labels, task.kind
         self.name = f"{classifier.config.recipe}, {classifier.config.parameters['total']:,} parameters"
-        # The front end is part of it: another one would give other logits.
+        # Includes the configuration, because another front end would give other logits.
         self.fingerprint = f"{fingerprint(folder / KERAS)} {fingerprint(folder / CONFIG)}"
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:

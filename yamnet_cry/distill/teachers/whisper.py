@@ -15,11 +15,11 @@ from yamnet_cry.errors import TeacherError
 from yamnet_cry.frontend import Float32, FrontEnd
 
 _POSITIONS = "embed_positions.weight"
-# Of what a window holds, Whisper hears nothing this far below its loudest, in bels.
+# Whisper clips log-mel values at this far below the maximum of its input, in bels.
 _RANGE = 8.0
 _FRAMES_PER_POSITION = 2
 
-#: Whisper's own front end; it pads with reflections where this one has silence.
+#: Whisper's front end, except that Whisper pads with reflections, and this one with silence.
 _LOG_MEL = FrontEnd(
     name="whisper",
     sample_rate=16_000,
@@ -39,19 +39,19 @@ _LOG_MEL = FrontEnd(
 
 
 class WhisperTeacher:
-    """What Whisper's encoder makes of each window, averaged over time: an embedding.
+    """The output of Whisper's encoder for each window, averaged over time: an embedding.
 
-    Its labels are learnt from the corpus, see `probe`. The encoder takes thirty seconds; it is cut to the
-    length of a window, for silence behind it would cost as much as speech.
+    A probe for the labels is trained on the corpus, see `probe`. The encoder takes thirty seconds; it is
+    shortened to the length of a window, because padding with silence would cost as much time as speech.
 
     Args:
-        folder: As ``optimum`` and Transformers.js name files: ``config.json`` of a Whisper model and one
-            ``encoder_model*.onnx`` in it or below (input ``input_features``, float32 of shape (1, 80,
-            frames); first output float32 of shape (1, frames / 2, width)).
-        front_end: Whose windows it judges; of at most thirty seconds.
+        folder: A folder with the file names of ``optimum`` and Transformers.js: ``config.json`` of a Whisper
+            model and one ``encoder_model*.onnx`` in it or a subfolder (input ``input_features``, float32 of
+            shape (1, 80, frames); first output float32 of shape (1, frames / 2, width)).
+        front_end: The front end that defines the windows, of at most thirty seconds.
 
     Raises:
-        TeacherError: If they are not there, or are something else.
+        TeacherError: If a file is missing, or is not what is expected.
         ImportError: If ONNX and its runtime are not installed.
     """
 
@@ -100,7 +100,7 @@ class WhisperTeacher:
         """Returns the embedding of every window; see `Teacher`."""
         each = [self._front_end.waveforms(waveform) for waveform in waveforms]
         ends = np.cumsum([len(windows) for windows in each])
-        # One window a run: where weights are INT8, activations are too, with one scale for all of a run.
+        # One window per run: with INT8 weights, activations are quantized too, with one scale per run.
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             embeddings = list(pool.map(self._embedding, (window for windows in each for window in windows)))
         return np.split(np.stack(embeddings), ends[:-1])
@@ -116,7 +116,7 @@ class WhisperTeacher:
 
 
 def _shorten(model: "onnx.ModelProto", positions: int) -> None:  # type: ignore[name-defined] # noqa: F821
-    """Keeps the first embeddings of positions alone; all other shapes follow from the input's."""
+    """Keeps only the first position embeddings; all other shapes follow from the input's."""
     from onnx import numpy_helper
 
     (table,) = (each for each in model.graph.initializer if each.name == _POSITIONS)
@@ -125,7 +125,7 @@ def _shorten(model: "onnx.ModelProto", positions: int) -> None:  # type: ignore[
         raise TeacherError(
             f"expected windows of at most {len(values) * 0.02:g} s. Received: {positions * 0.02:g} s"
         )
-    # What was noted of shapes, and maps of attention, hold for thirty seconds.
+    # Recorded shapes, and outputs with attention maps, are for thirty seconds.
     del model.graph.value_info[:]
     del model.graph.output[1:]
     model.graph.output[0].type.tensor_type.ClearField("shape")

@@ -32,14 +32,14 @@ _SEPARABLE_LAYERS = (
 
 
 class YamnetTeacher:
-    """YAMNet in Keras, with weights into which batch normalisation is folded.
+    """YAMNet in Keras, with batch normalisation folded into the weights.
 
     Args:
         path: An npz file with the kernel ``W|layer`` and bias ``B|layer`` of each layer:
             ``layer1/conv``, ``layer2/dw``, ``layer2/pw`` to ``layer14/pw``, and ``dense``.
 
     Raises:
-        TeacherError: If the file does not hold them.
+        TeacherError: If the file does not contain them.
     """
 
     kind: Kind = "independent"
@@ -70,7 +70,7 @@ def yamnet(weights: dict[str, np.ndarray]) -> keras.Model:
 
     Raises:
         KeyError: If a weight is missing.
-        ValueError: If one is of another shape.
+        ValueError: If a weight has another shape.
     """
     inputs = keras.Input((YAMNET.patch_frames, YAMNET.mel_bands, 1), name="log_mel")
     x = layers.Conv2D(32, 3, 2, padding="same", activation="relu", name="layer1-conv")(inputs)
