@@ -59,7 +59,7 @@ class Broker:
 
     @property
     def process(self) -> str:
-        """The topic of the program's availability, and of its last will, published if the connection breaks."""
+        """The topic of the program's availability; if the connection breaks, its last will goes there."""
         return f"{self.root}/availability"
 
 
