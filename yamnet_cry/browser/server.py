@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from yamnet_cry.errors import RunError
 
-#: Path of the page. Browsers cache the page of an address to show it offline: another page, served at the same
-#: host and port later, has another path and is not replaced by this one.
+#: Path of the page. Browsers cache the page of an address to show it offline: another page, served later at
+#: the same host and port, has another path and is not replaced by this one.
 PATH = "/yamnet-cry/"
 
 # Systems map some of these differently, and browsers run only scripts of the right type.

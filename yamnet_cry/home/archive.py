@@ -178,7 +178,7 @@ def describe(values: Mapping[str, Any]) -> str:
 
 
 def _read(folder: Path, name: str) -> Clip | None:
-    """Reads a description; returns None if the file is none."""
+    """Reads the description of a clip; returns None if the file is not one."""
     own = name.removesuffix(DESCRIPTION)
     if own == name or _STEM.fullmatch(own) is None or not _is_file(folder / name):
         return None

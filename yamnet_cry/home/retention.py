@@ -20,7 +20,7 @@ def parse_seconds(value: str) -> float:
     """Parses a duration, in seconds.
 
     Raises:
-        RunError: If it is no number above 0 with unit m, h, d or w.
+        RunError: If it is not a number above 0 with unit m, h, d or w.
 
     Examples:
         >>> parse_seconds("7d"), parse_seconds("1.5h")
@@ -36,7 +36,7 @@ def parse_bytes(value: str) -> int:
     """Parses a size, in bytes, that is enough for the longest clip.
 
     Raises:
-        RunError: If it is no number above 0 with unit M, G or T, or less than 20 MB.
+        RunError: If it is not a number above 0 with unit M, G or T, or less than 20 MB.
 
     Examples:
         >>> parse_bytes("1.5G"), parse_bytes("500M")

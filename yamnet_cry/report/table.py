@@ -75,7 +75,7 @@ class Table:
         self._file.close()
 
     def add(self, name: str, result: Detection, heard: Sequence[str] = ()) -> None:
-        """Appends the rows of a recording, all or none; arguments are those of `reports.csv_rows`.
+        """Appends the rows of a recording, all or none; arguments are those of `csv_rows`.
 
         Raises:
             RunError: If they cannot be written.
