@@ -18,8 +18,7 @@ MUTE_MINUTES = 30.0
 # reveals a program that hangs.
 _EXPIRE_SECONDS = 60
 
-#: State that is published before the first of a source, so that no state of an earlier run is shown as
-#: current.
+#: State published until a source sends its first one, so that no state of an earlier run is shown as current.
 UNKNOWN: Mapping[str, Any] = {
     "hearing": None,
     "crying": False,
@@ -94,7 +93,7 @@ def config(broker: Broker, source: str, version: str) -> dict[str, Any]:
     device = f"yamnet_cry_{broker.node}_{topics.source}"
     program = [{"topic": broker.process, "payload_available": ONLINE, "payload_not_available": OFFLINE}]
     heard = [*program, {**program[0], "topic": topics.availability}]
-    # Without sound, the monitor's entities stay available, but those of the sound do not.
+    # Without sound, entities of the monitor stay available; entities of the sound become unavailable.
     entities = {
         "crying": _crying(topics) | {"availability": heard},
         "cry_probability": _measurement(topics, "Cry probability", "probability", 100, "%")
