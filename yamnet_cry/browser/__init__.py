@@ -1,1 +1,1 @@
-"""The page that runs in the visitor's own browser: its files, and how they are served."""
+"""The page that runs in the visitor's browser: its files, and a server for them."""

@@ -1,8 +1,8 @@
-"""An INT8 student as the browser's page reads it: plain layers, in the order in which they are computed.
+"""An INT8 student as JSON for the page in the browser: a list of layers, in the order of computation.
 
-The page computes as XNNPACK does, on which the detector runs: sums of whole numbers, scaled by one float32 a
-channel and rounded to the nearest step. Between layers it keeps steps less their zero point, so that padding
-is zero and no layer needs to know another's.
+The page computes like XNNPACK, on which the detector runs: integer sums, scaled by one float32 per channel
+and rounded to the nearest step. Between layers it stores steps minus their zero point, so that padding is
+zero and a layer does not depend on the zero points of others.
 """
 
 import base64
@@ -23,31 +23,31 @@ _NO_ACTIVATION, _RELU, _RELU6 = 0, 1, 3
 
 
 def layers(model: bytes, width: int) -> list[Layer]:
-    """Takes a student apart, as far as the output of a width.
+    """Converts the layers of a student up to one of its outputs.
 
     Args:
         model: The bytes of a ``.tflite`` file.
-        width: Of the output that is wanted: the embeddings that a context network reads, or the logits.
+        width: Width of that output: of the embeddings for a context network, or of the logits.
 
     Returns:
-        Data for JSON, one dictionary a layer: its ``kind`` (``convolution``, ``depthwise`` or ``mean``), the
-        shapes of its ``input`` and ``output`` (height, width, channels), the ``lowest`` and ``highest`` step
-        of its output less the zero point, and ``multiplier``; of the first two kinds also ``kernel``,
+        Data for JSON, one dictionary per layer: its ``kind`` (``convolution``, ``depthwise`` or ``mean``),
+        the shapes of its ``input`` and ``output`` (height, width, channels), the ``lowest`` and ``highest``
+        step of its output minus the zero point, and ``multiplier``; for the first two kinds also ``kernel``,
         ``stride``, ``padding`` (rows above, columns to the left), ``weights`` and ``bias``. Arrays are in
         base64.
 
     Raises:
-        ModelError: If the file is none that `model.check.check` lets through.
-        ExportError: If it has parts that the page does not know.
+        ModelError: If `model.check.check` rejects the file.
+        ExportError: If it has operators or options that the page does not support.
     """
     check(model)
     return _Network(model).layers(width)
 
 
 def context_layers(context: Context) -> list[Layer]:
-    """Returns a context network as data for JSON, one dictionary a layer; arrays are base64.
+    """Returns a context network as data for JSON, one dictionary per layer; arrays are in base64.
 
-    Weights of one output lie together, those of one window after the other within it.
+    Weights are in the order output, tap (window), input.
     """
     return [
         {
@@ -154,7 +154,7 @@ class _Network:
         }
 
     def _weighed(self, operator: Any, channels: int) -> Layer:
-        """What convolutions and dense layers have alike."""
+        """Returns the fields that convolutions and dense layers have in common."""
         weights = self._data(operator.inputs[1], "int8")
         has_bias = len(operator.inputs) > 2 and operator.inputs[2] >= 0
         bias = self._data(operator.inputs[2], "<i4") if has_bias else np.zeros(channels, "<i4")

@@ -1,4 +1,4 @@
-"""The files of the page that runs in a browser: those of ``space/static``, and what is made of the model."""
+"""The files of the page that runs in a browser: those of ``space/static``, and those made from the model."""
 
 import hashlib
 import io
@@ -20,32 +20,32 @@ from yamnet_cry.model.folder import CONTEXT, TFLITE
 
 MODEL = "model.json"
 
-#: What the service worker keeps, and under which name: it changes whenever a file does.
+#: File with the names of the files that the service worker caches, and their hash, which names the cache.
 RELEASE = "release.js"
 
-# Of the Space, not of the page.
+# Part of the Space, not of the page.
 _README = "README.md"
 _EXAMPLE = "example.mp3"
 
 
 def folder() -> Path:
-    """Returns where the files are that are the same for all models."""
+    """Returns the folder of the files that are the same for all models."""
     package = Path(__file__).parents[1]
-    # A wheel carries space/ inside the package; in a checkout it stands beside it.
+    # A wheel has space/ inside the package; a checkout has it next to the package.
     installed = package / "space" / "files" / "static"
     return installed if installed.is_dir() else package.parent / "space" / "static"
 
 
 def files(config: ModelConfig, network: bytes, context: Context | None) -> dict[str, bytes]:
-    """Returns the page for a model that hears crying: all that a static Space holds.
+    """Returns the page for a cry detection model: all files of a static Space.
 
     Args:
-        config: As `model.folder.load` gives it.
-        network: The same.
-        context: The same.
+        config: Configuration of the model, from `model.folder.load`.
+        network: The bytes of its TFLite file.
+        context: Its context network, if it has one.
 
     Returns:
-        Names, and contents.
+        Contents by file name.
 
     Raises:
         ExportError: If the page cannot compute the model.
@@ -58,10 +58,10 @@ def files(config: ModelConfig, network: bytes, context: Context | None) -> dict[
 
 
 def model(config: ModelConfig, network: bytes, context: Context | None) -> dict[str, Any]:
-    """Returns what the page must know of a model, as data for JSON.
+    """Returns the data of a model that the page needs, for JSON.
 
     Raises:
-        ExportError: If the page cannot compute it.
+        ExportError: If the page cannot compute the model.
     """
     if differing := config.front_end.differences(YAMNET):
         raise ExportError(
@@ -81,21 +81,21 @@ def model(config: ModelConfig, network: bytes, context: Context | None) -> dict[
         },
     }
     if context is not None:
-        # What tells classes apart stands behind the embeddings, and is not needed.
+        # The layer after the embeddings computes the classes, which the context network does not need.
         return {**found, "layers": layers(network, context.inputs), "context": context_layers(context)}
     score = {"step": student.output_scale, "group": config.task.group_indices}
     return {**found, "layers": layers(network, len(config.task.labels)), "score": score}
 
 
 def _example() -> bytes:
-    """A synthesised recording to try the page on, in a format that every browser decodes."""
+    """Returns a synthesised recording to try the page with, in a format that every browser decodes."""
     file = io.BytesIO()
     soundfile.write(file, nursery(), SAMPLE_RATE, format="MP3")
     return file.getvalue()
 
 
 def _release(content: dict[str, bytes]) -> bytes:
-    """Names the files and their common hash, as JavaScript for the service worker."""
+    """Returns the list of files and their common hash, as JavaScript for the service worker."""
     hashes = {name: hashlib.sha256(each).hexdigest() for name, each in content.items()}
     digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode())
     names = ["./", *sorted(name for name in content if name not in ("index.html", "service-worker.js"))]

@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 from yamnet_cry.errors import RunError
 
-#: Browsers keep the page of an address to show it without a network. Another page, served there later, has
-#: another path, and is not mistaken for this one.
+#: Path of the page. Browsers cache the page of an address to show it offline: another page, served later at
+#: the same host and port, has another path and is not replaced by this one.
 PATH = "/yamnet-cry/"
 
-# Systems disagree on some of these, and browsers run no script of another type.
+# Systems map some of these differently, and browsers run only scripts of the right type.
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
@@ -36,11 +36,11 @@ class Server(ThreadingHTTPServer):
     Args:
         files: Names and contents; ``index.html`` is the page.
         host: Address to listen on.
-        port: Its port; 0 for any that is free.
+        port: The port; 0 for any free one.
 
     Attributes:
         files: Names and contents.
-        address: Where the page can be opened.
+        address: URL of the page.
 
     Raises:
         RunError: If host or port cannot be used.
@@ -61,22 +61,22 @@ class Server(ThreadingHTTPServer):
         self.address = f"http://{host}:{self.server_port}{PATH}"
 
     def server_bind(self) -> None:
-        """Binds without asking a name server what this computer is called."""
+        """Binds without a DNS lookup of this computer's name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of connections that browsers drop."""
+        """Ignores connections that browsers close."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one connection of a browser."""
+    """Handles one connection of a browser."""
 
     server: Server
     protocol_version = "HTTP/1.1"
-    # Connections that say nothing more are closed, after so many seconds.
+    # Seconds after which idle connections are closed.
     timeout = 60
 
     def do_GET(self) -> None:
@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         every = {
             "Content-Type": kind,
             "Content-Length": str(len(body)),
-            # Asked for anew each time; the service worker keeps it for when there is no network.
+            # Revalidated on each request; the service worker caches files for offline use.
             "Cache-Control": "no-cache",
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
@@ -116,4 +116,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "yamnet-cry"
 
     def log_message(self, *_: object) -> None:
-        """Says nothing: the terminal is for what people should know."""
+        """Does nothing: requests are not logged to the terminal."""

@@ -29,7 +29,7 @@ from yamnet_cry.home.webhook import Webhook
 if TYPE_CHECKING:
     from yamnet_cry.detector import CryDetector
 
-# How long pending messages may take at exit, and for how long a signal mutes.
+# Time limit for pending messages at exit, in seconds, and minutes for which SIGUSR1 mutes.
 _FLUSH_SECONDS = 10.0
 _MUTE_MINUTES = 30.0
 _STDIN, _MICROPHONE = "stdin", "microphone"
@@ -37,7 +37,7 @@ _STDIN, _MICROPHONE = "stdin", "microphone"
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of the same names."""
+    """Values of the command's options of the same names."""
 
     model: str | None
     revision: str | None
@@ -75,7 +75,7 @@ class Output:
 
 
 class Listening:
-    """Everything that `listen` starts and closes.
+    """The sources and outlets of `listen`, from start to end.
 
     Args:
         settings: Options of the command.

@@ -53,7 +53,7 @@ class Progress:
         total: Duration of all audio, in seconds.
     """
 
-    #: Seconds: no bar for work of less than the first, and at least the second between two updates.
+    #: Seconds before the bar is first shown, and minimum seconds between two updates.
     PATIENCE, PAUSE = 1.0, 0.1
 
     def __init__(self, status: StatusLine, total: float) -> None:

@@ -1,1 +1,1 @@
-"""The detector on microcontrollers: the C code around the network, and what is generated for it."""
+"""The detector on microcontrollers: C code around the network, and the files generated for it."""

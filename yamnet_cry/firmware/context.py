@@ -1,4 +1,4 @@
-"""The context network as C: its sizes, and its weights."""
+"""The context network as C: its state and its weights."""
 
 from yamnet_cry.firmware.tables import array, float_literal
 from yamnet_cry.model.context import Context
@@ -10,16 +10,16 @@ def state_bytes(context: Context) -> int:
 
 
 def _rows(context: Context) -> list[int]:
-    """Returns how many values each layer keeps of its input: all that it reaches back to."""
+    """Returns the number of input values that each layer keeps: its whole receptive field."""
     return [(layer.reach + 1) * layer.weights.shape[1] for layer in context.layers]
 
 
 def context_files(context: Context, zero_point: int) -> dict[str, str]:
-    """Returns ``yamnet_cry_context.h``, with the state of a stream, and the tables of weights, by name.
+    """Returns the headers of the state of a stream and of the tables of weights, by file name.
 
     Args:
         context: The network.
-        zero_point: The int8 step of the student's embeddings that is zero.
+        zero_point: The int8 value that represents zero in the student's embeddings.
     """
     layers = context.layers
     rows = _rows(context)
@@ -58,7 +58,7 @@ float yamnet_cry_context_push(yamnet_cry_context *context, const int8_t embeddin
     arrays, entries, offset = [], [], 0
     for number, (layer, size) in enumerate(zip(layers, rows, strict=True)):
         taps, inputs, outputs = layer.weights.shape
-        # Weights of one output lie together, for its sum to run straight through them.
+        # The weights of one output are contiguous, so that its sum reads memory in order.
         arrays += [
             array("int8_t", f"weights_{number}", layer.weights.transpose(0, 2, 1).ravel()),
             array("float", f"multiplier_{number}", map(float_literal, layer.multiplier.tolist())),

@@ -1,4 +1,4 @@
-"""Golden vectors: what the C code must make of a short scene, as Python and the network's kernels make it."""
+"""Golden vectors: the results of Python and the network's kernels on a short scene, which C must match."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ _LOG_MEL_FRAMES = 8
 
 
 def golden(config: ModelConfig, student: Student, model: bytes, context: Context | None) -> str:
-    """Returns ``yamnet_cry_golden.h``: samples, and what each step from them to events must give.
+    """Returns ``yamnet_cry_golden.h``: samples, and the expected result of each step from them to events.
 
-    Logits and embeddings are TFLite-Micro's own; where it is not installed, those of LiteRT's reference
-    kernels, which differ from them by a step at most.
+    Logits and embeddings are computed with TFLite-Micro; if it is not installed, with LiteRT's reference
+    kernels, which differ by at most one quantization step.
     """
     hops = YAMNET.patch_frames + YAMNET.patch_hop * (_PATCHES - 1) + 2
-    # From the quiet room into the first cry.
+    # From the quiet background into the first cry.
     scene = nursery()[5 * YAMNET.sample_rate :][: hops * YAMNET.frame_hop]
     samples = np.rint(scene * 32767).astype(np.int16)
     log_mel = YAMNET.log_mel(samples.astype(np.float32) / np.float32(32768))
@@ -71,7 +71,8 @@ def golden(config: ModelConfig, student: Student, model: bytes, context: Context
 
 
 def _of_context(context: Context, student: Student, embeddings: NDArray[np.int8]) -> list[str]:
-    # Every value that an embedding can have follows those of the scene, for rings and limits to be reached.
+    # Random embeddings over the whole int8 range follow those of the scene, so that ring buffers wrap around
+    # and values saturate.
     drawn = np.random.default_rng(0).integers(-128, 128, (3 * context.windows, context.inputs))
     heard = np.concatenate([embeddings, drawn.astype(np.int8)])
     log_odds = context.listen()(heard.astype(np.int16) - np.int16(student.embedding_zero_point))
@@ -85,16 +86,16 @@ def _of_context(context: Context, student: Student, embeddings: NDArray[np.int8]
 def micro_outputs(
     student: Student, model: bytes, patches: NDArray[np.int8]
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Runs the real TFLite-Micro.
+    """Runs the model with TFLite-Micro.
 
     Args:
-        student: The same model on LiteRT, which knows which output is which.
+        student: The same model on LiteRT, which has the numbers of the outputs.
         model: The bytes of a ``.tflite`` file.
         patches: int8 of shape (patches, 96, 64).
 
     Returns:
-        int8 of shape (patches, 521), logits, and of shape (patches, width), embeddings; the width is 0 for a
-        model without.
+        Logits, int8 of shape (patches, 521), and embeddings, int8 of shape (patches, width); the width is 0
+        for a model without embeddings.
     """
     from tflite_micro.python.tflite_micro import runtime
 
@@ -112,7 +113,7 @@ def micro_outputs(
 def reference_outputs(
     student: Student, model: bytes, patches: NDArray[np.int8]
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Runs LiteRT's reference kernels: what goes in and comes out is as of `micro_outputs`."""
+    """Runs the model with LiteRT's reference kernels; arguments and results are those of `micro_outputs`."""
     interpreter = network.reference(model)
     given = interpreter.get_input_details()[0]["index"]
     details = interpreter.get_output_details()

@@ -1,4 +1,4 @@
-"""What registries of libraries for microcontrollers read: ESP-IDF's, Arduino's and PlatformIO's."""
+"""Manifests for the component and library registries of ESP-IDF, Arduino and PlatformIO."""
 
 import json
 import re
@@ -6,10 +6,10 @@ from importlib.metadata import version
 
 NAME = "yamnet_cry"
 
-#: TFLite-Micro for Arduino. Its name and its header differ in a letter's case.
+#: TFLite-Micro for Arduino. Its name and its header differ in the case of one letter.
 ARDUINO_MICRO = "Chirale_TensorFLowLite"
 
-#: Arduino wants an address and the project has none: whoever publishes a kit writes the kit's own.
+#: Placeholder: Arduino requires a URL, and the project has none. The publisher of a kit replaces it.
 NO_ADDRESS = "https://example.com/yamnet_cry"
 
 _SENTENCE = "Detects crying babies from a microphone."
@@ -18,7 +18,7 @@ _PARAGRAPH = (
     "Micro, and the events. Nothing leaves the device."
 )
 _LICENSE = "MIT"
-# Of 32 bits, and with the memory for the network.
+# 32-bit processors with enough memory for the network.
 _ARCHITECTURES = ("esp32", "mbed_giga", "mbed_nano", "mbed_nicla", "mbed_portenta", "mbed_rp2040", "rp2040")
 _TYPES = ("yamnet_cry_frontend", "yamnet_cry_events", "yamnet_cry_event", "yamnet_cry_context")
 _FUNCTIONS = (
@@ -31,7 +31,7 @@ _CONSTANTS = ("YAMNET_CRY_HOP", "YAMNET_CRY_CLASSES", "YAMNET_CRY_EMBEDDING", "Y
 
 
 def semantic(package_version: str) -> str:
-    """Returns a version of Python's as registries want it: without what only Python's have.
+    """Converts a Python package version to ``MAJOR.MINOR.PATCH``, as registries require.
 
     Examples:
         >>> semantic("0.3.0"), semantic("0.3.dev1+local")
@@ -42,7 +42,7 @@ def semantic(package_version: str) -> str:
 
 
 def manifests() -> dict[str, str]:
-    """Returns the texts of what registries and Arduino's editor read, by the names they want."""
+    """Returns the manifests, and the keywords of Arduino's editor, by file name."""
     number = semantic(version("yamnet-cry"))
     component = f"""version: "{number}"
 description: {_SENTENCE}

@@ -1,4 +1,4 @@
-"""What a model needs of TFLite-Micro: operators, and memory, measured where the real interpreter is."""
+"""The operators and memory that a model needs in TFLite-Micro, measured if it is installed."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from yamnet_cry.errors import ExportError
 
-#: Kilobytes beyond which no arena is tried.
+#: Size in kilobytes of the largest arena that is tried.
 LARGEST_ARENA = 8192
 _SPECIAL = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}
 
 
-# What TFLite-Micro keeps besides tensors, with room for what optimised kernels ask for; twice the measured.
+# Kilobytes for TFLite-Micro's other data and scratch buffers of optimised kernels: twice the measured size.
 _BESIDES = 32
 
 
@@ -26,7 +26,7 @@ class Arena:
 
     Attributes:
         kilobytes: Its size.
-        measured: With TFLite-Micro; if not, the size is a default with a margin.
+        measured: Whether it was measured with TFLite-Micro; if not, the size is a default with a margin.
     """
 
     kilobytes: int
@@ -34,14 +34,14 @@ class Arena:
 
     @property
     def origin(self) -> str:
-        """How its size came about: a sentence."""
+        """A sentence that says how the size was determined."""
         if self.measured:
             return "Measured with the reference kernels of TFLite-Micro, to the kilobyte."
         return "Arena not measured: a default with a margin, for TFLite-Micro was not there."
 
 
 def installed() -> bool:
-    """Returns whether TFLite-Micro is here: it has wheels for Linux on x86-64 alone."""
+    """Returns whether TFLite-Micro is installed; it has wheels only for Linux on x86-64."""
     try:
         from tflite_micro.python.tflite_micro import runtime  # noqa: F401
     except ImportError:
@@ -50,7 +50,7 @@ def installed() -> bool:
 
 
 def reference(model: bytes) -> Interpreter:
-    """Returns LiteRT with its reference kernels, which agree with TFLite-Micro's to one step."""
+    """Returns LiteRT with its reference kernels, which differ from TFLite-Micro's by at most one step."""
     with _quiet():
         interpreter = Interpreter(
             model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
@@ -60,7 +60,7 @@ def reference(model: bytes) -> Interpreter:
 
 
 def arena(model: bytes) -> Arena:
-    """Measures the tensor arena with TFLite-Micro; without it, takes one that is large enough.
+    """Measures the tensor arena with TFLite-Micro; without it, returns a default that is large enough.
 
     Args:
         model: The bytes of a ``.tflite`` file.
@@ -74,7 +74,7 @@ def arena(model: bytes) -> Arena:
 
 
 def _default_kilobytes(model: bytes) -> int:
-    """Twice what the operator with the largest tensors reads and writes, and room for what else is kept."""
+    """Returns twice the largest total size of one operator's tensors, plus room for other data."""
     interpreter = reference(model)
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     each = [(set(map(int, op["inputs"])), set(map(int, op["outputs"]))) for op in _operations(interpreter)]
@@ -111,7 +111,7 @@ def arena_kilobytes(model: bytes) -> int:
         model: The bytes of a ``.tflite`` file.
 
     Raises:
-        ExportError: If TFLite-Micro is not installed, or cannot run it in eight megabytes.
+        ExportError: If TFLite-Micro is not installed, or cannot run the model in eight megabytes.
     """
     if not runs(model, LARGEST_ARENA):
         raise ExportError(f"TFLite-Micro cannot run the model in an arena of {LARGEST_ARENA} KB")
@@ -123,11 +123,11 @@ def arena_kilobytes(model: bytes) -> int:
 
 
 def runs(model: bytes, kilobytes: int) -> bool:
-    """Tells whether TFLite-Micro runs a model in a tensor arena of so many kilobytes.
+    """Returns whether TFLite-Micro runs a model in a tensor arena of a given size.
 
     Args:
         model: The bytes of a ``.tflite`` file.
-        kilobytes: At least 1.
+        kilobytes: Size of the arena, at least 1.
 
     Raises:
         ExportError: If TFLite-Micro is not installed.
@@ -152,7 +152,7 @@ def runs(model: bytes, kilobytes: int) -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """TFLite-Micro prints each arena that is too small straight to file descriptor 2."""
+    """Silences file descriptor 2, to which TFLite-Micro writes an error for each arena that is too small."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

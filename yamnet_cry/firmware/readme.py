@@ -16,14 +16,14 @@ STATE_BYTES = 2 * 3 * YAMNET.frame_hop + 2 * 2 + YAMNET.patch_frames * YAMNET.me
 def readme(
     config: ModelConfig, model: bytes, context: Context | None, arena: Arena, operators: list[str]
 ) -> str:
-    """Returns ``README.md``: what is in the kit, what memory it takes, and how to use it.
+    """Returns ``README.md``: the files of the kit, its memory use, and how to use it.
 
     Args:
         config: The model's configuration.
         model: The bytes of the TFLite model.
         context: Its context network, if it has one.
         arena: The tensor arena.
-        operators: As `network.operators` names them.
+        operators: The names that `network.operators` returns.
     """
     bins = len(mel_shares()[1])
     tables = {"float": 129 * 4 + 201 * 4 + bins * 5, "fixed": 129 * 4 + 201 * 4 + bins * 3 + 65 * 4}

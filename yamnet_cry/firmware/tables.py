@@ -1,4 +1,4 @@
-"""Numbers as C: the tables of the front end and of the model, from the same functions as Python's."""
+"""Tables of the front end and of the model as C, computed with the functions that the Python code uses."""
 
 from collections.abc import Iterable
 
@@ -12,12 +12,12 @@ from yamnet_cry.model.config import ModelConfig
 from yamnet_cry.model.runtime import Student
 
 _LOG_BITS = 6
-# Units behind the binary point of a sum of bands in the fixed-point front end, see yamnet_cry_frontend.c.
+# Fractional bits of a sum of bands in the fixed-point front end, see yamnet_cry_frontend.c.
 _SUM_BITS = 24 + 15
 
 
 def array(kind: str, name: str, values: Iterable[object], *, storage: str = "static const") -> str:
-    """Returns a C array, a dozen values a line.
+    """Returns a C array, twelve values per line.
 
     Examples:
         >>> print(array("int", "two", [1, 2]))
@@ -33,7 +33,7 @@ def array(kind: str, name: str, values: Iterable[object], *, storage: str = "sta
 
 
 def float_literal(value: float) -> str:
-    """Returns a float32 as C writes it, to the last bit.
+    """Returns the C literal of a float32, exact to the last bit.
 
     Examples:
         >>> float_literal(0.1)
@@ -44,30 +44,30 @@ def float_literal(value: float) -> str:
 
 
 def string_literal(text: str) -> str:
-    r"""Returns a text as C writes it, in UTF-8.
+    r"""Returns the C string literal of a text, in UTF-8.
 
     Examples:
         >>> print(string_literal('a "cat"'), string_literal("grün"))
         "a \042cat\042" "gr\303\274n"
     """
-    # Question marks too: three of them in a row with another sign would be a trigraph.
+    # Question marks are escaped too: two in a row can begin a trigraph.
     plain = set(range(32, 127)) - set(b'"\\?')
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 
 
 def mel_shares() -> tuple[int, NDArray[np.int64], NDArray[np.float64]]:
-    """Writes the mel matrix as what each FFT bin gives to two neighbouring bands.
+    """Returns the mel matrix as the weights of each FFT bin for its two neighbouring bands.
 
-    A bin lies between the centres of two bands; its weights for them add up to 1, except below the first
-    centre and above the last, where the missing band is counted and not used.
+    A bin is between the centres of two bands; its weights for them add up to 1, except below the first
+    centre and above the last, where one of the two bands does not exist: it has a number and is not used.
 
     Returns:
-        The first bin in use; and for each bin from there on the number of its upper band, between 0 and
-        64, and the share of that band. The lower band is the one before.
+        The first bin in use; for each bin from there on, the number of its upper band, in [0, 64]; and the
+        weight of that band. The lower band is the one before; its weight is 1 minus that.
     """
     hertz = np.arange(YAMNET.fft_length // 2 + 1) * YAMNET.sample_rate / YAMNET.fft_length
     low, high = mel.hertz_to_mel(np.array([YAMNET.mel_min_hz, YAMNET.mel_max_hz]))
-    # In steps between the centres of bands, of which the first lies one step above the lowest frequency.
+    # In units of the distance between band centres; the first centre is one unit above the lowest frequency.
     position = (mel.hertz_to_mel(hertz) - low) / (high - low) * (YAMNET.mel_bands + 1)
     used = np.flatnonzero((position > 0) & (position < YAMNET.mel_bands + 1))
     upper_band = np.floor(position[used]).astype(np.int64)
@@ -75,7 +75,7 @@ def mel_shares() -> tuple[int, NDArray[np.int64], NDArray[np.float64]]:
 
 
 def tables(config: ModelConfig, student: Student) -> str:
-    """Returns ``yamnet_cry_tables.h``: the front end's tables, and what belongs to this model."""
+    """Returns ``yamnet_cry_tables.h``: the tables of the front end and the constants of this model."""
     first, upper_band, share = mel_shares()
     quarter = np.rint(np.cos(2 * np.pi * np.arange(129) / YAMNET.fft_length) * 2**30).astype(np.int64)
     window = YAMNET.hann_window()[: YAMNET.frame_length // 2 + 1]

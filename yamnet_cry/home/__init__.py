@@ -1,1 +1,1 @@
-"""A home that listens: sources that go on for months, and what becomes of their events."""
+"""Monitoring at home: sources that are listened to for months, and outlets for their events."""

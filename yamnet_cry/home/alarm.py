@@ -79,7 +79,7 @@ class Alarm:
     Args:
         source: Name of the source.
         rules: Conditions for reporting.
-        heard: Called with the messages ``started`` and ``ended`` of all crying, at once.
+        heard: Called at once with the messages ``started`` and ``ended`` of all crying.
         tell: Called with the messages that satisfy the rules.
 
     Attributes:
@@ -97,7 +97,7 @@ class Alarm:
 
     @property
     def crying(self) -> bool:
-        """Whether an alarm is going on."""
+        """Whether an alarm is active."""
         return self._told
 
     def mute(self, minutes: float) -> None:

@@ -1,4 +1,4 @@
-"""Clips of events as they lie in a folder: a FLAC file each, and a JSON file beside it that describes it."""
+"""Clips of events in a folder: one FLAC file per clip, next to a JSON file that describes it."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from typing import Any
 from yamnet_cry.fields import Rule, check, exactly, number, parse, text
 from yamnet_cry.files import lock
 
-#: Key of a description that makes a clip ours; its value is the version of the format.
+#: Key that marks a description as written by this program; its value is the version of the format.
 MARKER = "yamnet_cry_clip"
 VERSION = 1
 
 AUDIO, DESCRIPTION = ".flac", ".json"
 
-#: Behind the name of a file that is not finished; such names begin with a dot.
+#: Suffix of the name of an unfinished file; such names begin with a dot.
 UNFINISHED = ".yamnet-cry-unfinished"
 
-#: What a source may be called.
+#: Rule for the names of sources.
 SOURCE = text(r"[^\x00-\x1f\x7f]{1,200}", "1 to 200 printable characters")
 
 _STEM = re.compile(r"[A-Za-z0-9_-]{1,64}-\d{8}T\d{6}\.\d{3}(-\d{1,6})?")
@@ -49,9 +49,9 @@ class Clip:
     """A clip of an event: two files of the same stem.
 
     Attributes:
-        folder: Where they lie.
-        stem: Their common name.
-        about: The fields of the description that are known and checked.
+        folder: Folder of both files.
+        stem: Name of both files without suffix.
+        about: The known fields of the description, checked.
     """
 
     folder: Path
@@ -75,16 +75,16 @@ class Clip:
 
     @property
     def started(self) -> datetime:
-        """When the event began, in the time of its place."""
+        """Start of the event, in the local time of the recording."""
         return datetime.fromisoformat(self.about["started_at"])
 
     @property
     def night(self) -> str:
-        """Date on whose evening the night of the event began: nights are counted from noon to noon."""
+        """Date on which the night of the event began, as YYYY-MM-DD; nights last from noon to noon."""
         return (self.started - timedelta(hours=12)).date().isoformat()
 
     def bytes(self) -> int:
-        """Returns the size of both files; 0 for those that are gone."""
+        """Returns the total size of both files; a missing file counts as 0."""
         total = 0
         for path in (self.audio, self.description):
             with suppress(OSError):
@@ -92,17 +92,17 @@ class Clip:
         return total
 
     def delete(self) -> None:
-        """Deletes both files, so that no audio is ever left without its description.
+        """Deletes both files, the audio first, so that no audio is ever left without its description.
 
         Raises:
-            OSError: If that cannot be done.
+            OSError: If a file cannot be deleted.
         """
         self.audio.unlink(missing_ok=True)
         self.description.unlink(missing_ok=True)
 
 
 def is_clip_name(file: str) -> bool:
-    """Whether an audio file of this name could be a clip.
+    """Returns whether a name is that of a clip's audio file.
 
     Examples:
         >>> is_clip_name("nursery-20261126T031207.250.flac"), is_clip_name("../nursery.flac")
@@ -112,7 +112,7 @@ def is_clip_name(file: str) -> bool:
 
 
 def stem(source: str, started: datetime) -> str:
-    """Returns what a clip is called, in letters that every file system takes.
+    """Returns the stem of a clip's file names, in characters that every file system supports.
 
     Examples:
         >>> stem("Anna's room", datetime(2026, 11, 26, 3, 12, 7, 250_900))
@@ -123,7 +123,7 @@ def stem(source: str, started: datetime) -> str:
 
 
 def clips(folder: Path) -> list[Clip]:
-    """Returns the clips in a folder, the newest first; what is not of this program is passed over.
+    """Returns the clips in a folder, newest first; other files are ignored.
 
     Raises:
         OSError: If the folder cannot be read.
@@ -142,7 +142,7 @@ def clip(folder: Path, file: str) -> Clip | None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Deletes what a program that died has left of clips, and nothing that another one is writing.
+    """Deletes unfinished clips that a crashed program left, but none that another program is writing.
 
     Raises:
         OSError: If the folder cannot be read, or a file cannot be deleted.
@@ -162,7 +162,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def unfinished(folder: Path, file: str) -> Path:
-    """Returns the name under which a file is written, before it gets its own."""
+    """Returns the temporary path under which a file is written until it is complete."""
     return folder / f".{file}{UNFINISHED}"
 
 
@@ -170,7 +170,7 @@ def describe(values: Mapping[str, Any]) -> str:
     """Returns the text of a description.
 
     Raises:
-        ValueError: If it could not be read again.
+        ValueError: If the values break the rules that are checked when a description is read.
     """
     written = json.dumps({MARKER: VERSION, **values}, indent=2, allow_nan=False) + "\n"
     check(parse(written.encode()), _FIELDS)
@@ -178,7 +178,7 @@ def describe(values: Mapping[str, Any]) -> str:
 
 
 def _read(folder: Path, name: str) -> Clip | None:
-    """Reads a description, if the file of this name is one."""
+    """Reads the description of a clip; returns None if the file is not one."""
     own = name.removesuffix(DESCRIPTION)
     if own == name or _STEM.fullmatch(own) is None or not _is_file(folder / name):
         return None
@@ -191,26 +191,26 @@ def _read(folder: Path, name: str) -> Clip | None:
 
 
 def _is_written(folder: Path, stem: str) -> bool:
-    """Whether a program that lives is writing a clip, for it has locked the audio."""
+    """Returns whether a running program is writing a clip: then its audio file is locked."""
     try:
         with unfinished(folder, stem + AUDIO).open("r+b") as file:
             lock(file)
     except FileNotFoundError:
         return False
     except OSError:
-        # A drive that has no locks tells nothing; better a file too many.
+        # On drives without locks this is unknown; keep the file.
         return True
     return False
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is a file, and no link to another place."""
+    """Returns whether a path is a regular file, not a symbolic link."""
     return path.is_file() and not path.is_symlink()
 
 
 def _is_time(value: str) -> bool:
     try:
-        # What is too far from the present has no time stamp.
+        # Dates far from the present have no timestamp.
         (datetime.fromisoformat(value) - timedelta(hours=12)).timestamp()
     except (ValueError, OverflowError, OSError):
         return False

@@ -1,4 +1,4 @@
-"""Where an MQTT broker is, as its address says."""
+"""Parses the address of an MQTT broker."""
 
 import os
 import re
@@ -11,32 +11,32 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from yamnet_cry.errors import OutletError
 
-#: Holds the password, so that it need not stand on a command line that others on the machine can read.
+#: Environment variable with the password: other users of the machine can read command lines.
 PASSWORD_VARIABLE = "YAMNET_CRY_MQTT_PASSWORD"
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 _EXAMPLE = "expected an MQTT broker such as mqtt://user@host:1883 or mqtts://user@host:8883"
 
-# What Home Assistant takes as a part of a topic.
+# What Home Assistant accepts as a topic level.
 _NODE = re.compile(r"[A-Za-z0-9_-]+")
 
-# No wildcards, no empty level, and no $, by which brokers name topics of their own.
+# No wildcards, no empty level, and no $, which is reserved for topics of the broker.
 _PREFIX = re.compile(r"[^/+#$\0][^/+#\0]*(/[^/+#\0]+)*")
 
 
 @dataclass(frozen=True)
 class Broker:
-    """An MQTT broker, and the names under which this machine is known there.
+    """An MQTT broker, and the names of this machine on it.
 
     Attributes:
         host: A name or an IP address.
         port: In [1, 65535].
         user: None to connect without credentials.
-        password: None for none; no text made of this object holds it.
-        tls: None for a connection that is not encrypted.
-        node: The level of topics below ``yamnet-cry`` that stands for this machine.
-        discovery: The topic below which Home Assistant looks for devices.
+        password: None for none; not part of the repr.
+        tls: None for an unencrypted connection.
+        node: Topic level of this machine, below ``yamnet-cry``.
+        discovery: Discovery prefix: the topic below which Home Assistant looks for devices.
     """
 
     host: str
@@ -49,35 +49,35 @@ class Broker:
 
     @property
     def name(self) -> str:
-        """Host and port, which is all that messages say of a broker."""
+        """Host and port; messages show nothing else of the address."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def root(self) -> str:
-        """The topic below which this machine publishes, except for what Home Assistant discovers."""
+        """The topic below which this machine publishes, except discovery messages."""
         return f"yamnet-cry/{self.node}"
 
     @property
     def process(self) -> str:
-        """The topic of whether the program is there; the broker says so itself if the connection breaks."""
+        """The topic of the program's availability; if the connection breaks, its last will goes there."""
         return f"{self.root}/availability"
 
 
 def parse_broker(address: str) -> Broker:
-    """Reads the address of a broker, and the files that it names.
+    """Parses the address of a broker, and reads its certificate file.
 
-    User and password may be percent-encoded. A password that is not in the address is that of the environment
-    variable YAMNET_CRY_MQTT_PASSWORD. The query may hold ``node``, ``discovery``, and ``ca``, the file of
+    User and password may be percent-encoded. Without a password in the address, the environment variable
+    YAMNET_CRY_MQTT_PASSWORD sets it. The query may contain ``node``, ``discovery``, and ``ca``, the file of
     the certificate authority that signed a broker's certificate.
 
     Raises:
-        OutletError: If it cannot be read; the message leaves user and password out.
+        OutletError: If the address is invalid; the message does not contain user and password.
 
     Examples:
         >>> parse_broker("mqtt://nursery%20monitor:secret@pi.local?node=attic")
         Broker(host='pi.local', port=1883, user='nursery monitor', node='attic', discovery='homeassistant')
     """
-    # A password may hold any character, even those that should have been encoded.
+    # A password may contain any character, even those that should have been encoded.
     shown = re.sub(r"^([a-z]+://)?.*@", r"\1…@", address, flags=re.DOTALL | re.IGNORECASE)
     try:
         parts = urlsplit(address)
@@ -130,7 +130,7 @@ def _tls(authority: str | None) -> ssl.SSLContext:
 
 
 def slug(name: str) -> str:
-    """Makes a level of a topic, and a part of an entity's name, of any name.
+    """Converts a name to a topic level that is also valid in entity IDs.
 
     Examples:
         >>> slug("Kids' room"), slug("Zoë"), slug("детская")
@@ -138,10 +138,10 @@ def slug(name: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"[^a-z0-9]+", "_", plain.replace("'", "")).strip("_")
-    # Of a name in other letters nothing is left; a number made of it is the same in each run.
+    # Nothing is left of a name in a non-Latin script; its checksum is the same in every run.
     return plain or f"x_{zlib.crc32(name.encode()):08x}"
 
 
 def this_machine() -> str:
-    """Names this machine, the same way each time."""
+    """Returns a name of this machine that is the same in every run."""
     return slug(socket.gethostname().partition(".")[0] or "monitor")

@@ -1,4 +1,4 @@
-"""Keeps the sound of events: each becomes a clip in a folder, with some seconds before it."""
+"""Records events: each becomes a clip in a folder, with some seconds before it."""
 
 import io
 import itertools
@@ -21,22 +21,22 @@ from yamnet_cry.home.labels import locked
 from yamnet_cry.home.retention import Retention
 
 SAMPLE_RATE = 16_000
-# Asked for once: while the package is upgraded, it has no version.
+# Read once: while the package is upgraded, its version cannot be read.
 _MADE_BY = f"yamnet-cry {version('yamnet-cry')}"
 
-# A message comes this many seconds after the moment that it speaks of, or earlier.
+# Maximum delay of a message after the moment that it is about, in seconds.
 _DELAY = 15
-# What is still recorded after the end of an event, in seconds.
+# Recorded after the end of an event, in seconds.
 _TAIL = 1.0
 _LONGEST = 600.0
 _KEEP_ALL = Retention()
 
 
 def prepare(folder: Path) -> None:
-    """Makes a folder for clips if there is none, and deletes what a program that died has left in it.
+    """Creates a folder for clips if there is none, and deletes unfinished clips of a crashed program.
 
     Raises:
-        RunError: If it cannot be written.
+        RunError: If the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,23 +47,23 @@ def prepare(folder: Path) -> None:
 
 
 class Recorder:
-    """Records the events of a source, from when it is connected until it is not.
+    """Records the events of one connection of a source.
 
-    Nothing that goes wrong with a disk ends the listening: it is told once, the clip is left out, and the
-    next one is tried.
+    Disk errors do not stop the listening: the clip is dropped, an error is reported once, and the next clip
+    is tried.
 
     Args:
-        folder: Where clips go; made if there is none.
-        source: Name of the source, 1 to 200 printable characters; clips are called after it.
-        pre_roll: How much to keep of what came before an event, in seconds.
+        folder: Folder of the clips; created if there is none.
+        source: Name of the source, 1 to 200 printable characters; part of the clips' names.
+        pre_roll: Seconds of audio before an event to include.
         warn: Called with a sentence when clips cannot be written or deleted, and when they can again.
         retention: Applied to the folder after each clip.
 
     Attributes:
-        recent: The sound that came last, with which the next clip begins.
+        recent: The latest sound, with which the next clip begins.
 
     Raises:
-        ValueError: If the source cannot be called so.
+        ValueError: If the name of the source is invalid.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class Recorder:
             self._tell(str(error))
 
     def push(self, samples: Float32) -> None:
-        """Takes the next block of sound, before the messages that it leads to.
+        """Processes the next block of sound; call it before the messages that result from it.
 
         Args:
             samples: float32 of shape (n,), 16 kHz mono, in [-1, 1]; any length.
         """
         for key, clip in list(self._unfinished.items()):
             if clip.ended is None:
-                # All messages of the blocks before have come: what lies further back belongs to the clip.
+                # All messages of earlier blocks have arrived: sound older than the delay belongs to the clip.
                 with self._kept_going(key):
                     clip.write(self.recent, self.recent.end - _DELAY * SAMPLE_RATE)
         self.recent.push(samples)
@@ -102,7 +102,11 @@ class Recorder:
             self._complete(key)
 
     def started(self, message: Mapping[str, Any]) -> None:
-        """Begins a clip: ``id``, ``start`` in seconds since the source was connected, ``started_at``."""
+        """Begins a clip.
+
+        Args:
+            message: With ``id``, ``start`` in seconds since the source was connected, and ``started_at``.
+        """
         key, start = message["id"], _position(message["start"])
         if key in self._unfinished:
             return
@@ -112,13 +116,17 @@ class Recorder:
             self._unfinished[key] = _Unfinished(self._folder, stem, begin)
 
     def ended(self, message: Mapping[str, Any]) -> None:
-        """Ends the clip of an event: the message of `started`, and ``end``, ``peak`` and so on."""
+        """Ends the clip of an event.
+
+        Args:
+            message: With the fields for `started`, and ``end``, ``peak`` and so on.
+        """
         if (clip := self._unfinished.get(message["id"])) is not None:
             clip.ended = message
             self._complete(message["id"])
 
     def close(self) -> None:
-        """Finishes what has ended with the sound that there is; events that have not are no clips."""
+        """Finishes the clips of ended events with the sound so far; drops those of ongoing events."""
         for key, clip in list(self._unfinished.items()):
             if clip.ended is not None:
                 with self._kept_going(key):
@@ -127,7 +135,7 @@ class Recorder:
                 self._unfinished.pop(key).abandon()
 
     def _complete(self, key: str) -> None:
-        """Writes the rest of a clip whose end is known, and finishes it when no more is to come."""
+        """Writes the rest of a clip whose end is known, and finishes it when it is complete."""
         clip = self._unfinished[key]
         if clip.ended is None:
             return
@@ -151,7 +159,7 @@ class Recorder:
 
     @contextmanager
     def _kept_going(self, key: str) -> Iterator[None]:
-        """Gives a clip up if it cannot be written."""
+        """Drops a clip if it cannot be written."""
         try:
             yield
         except (OSError, soundfile.SoundFileError) as error:
@@ -166,13 +174,13 @@ class Recorder:
 
 
 class Recent:
-    """The newest block of sound, and at least so many samples before it.
+    """A buffer of the newest block of sound and the samples before it.
 
     Args:
-        least: How many.
+        least: Minimum number of samples to keep before the newest block.
 
     Attributes:
-        end: Position behind the last sample, counted from the first that came.
+        end: Position after the last sample, counted from the first of the stream.
     """
 
     def __init__(self, least: int) -> None:
@@ -185,11 +193,11 @@ class Recent:
         return self.end - self._used
 
     def push(self, samples: Float32) -> None:
-        """Takes the next block, float32 of shape (n,)."""
+        """Appends the next block, float32 of shape (n,)."""
         if self._used + len(samples) > len(self._buffer):
             kept = self._buffer[max(0, self._used - self._least) : self._used]
             if len(kept) + len(samples) > len(self._buffer):
-                # Room for as much again, so that sound is moved once in a while only.
+                # Twice the size, so that samples are rarely moved.
                 self._buffer = np.empty(2 * self._least + len(samples), np.float32)
             self._buffer[: len(kept)] = kept
             self._used = len(kept)
@@ -198,7 +206,7 @@ class Recent:
         self.end += len(samples)
 
     def between(self, first: int, stop: int) -> Float32:
-        """Views the samples from one position to before another, until the next block comes.
+        """Returns the samples of an interval of positions: a view that is valid until the next `push`.
 
         Args:
             first: At least `begin`.
@@ -208,15 +216,15 @@ class Recent:
 
 
 class _Unfinished:
-    """A clip under a temporary name, locked while this program lives.
+    """A clip under a temporary name, locked until it is finished or the program ends.
 
     Args:
-        folder: Where it goes.
-        stem: What it is called, unless there is such a clip already.
+        folder: Folder of the clip.
+        stem: Stem of its name; a number is appended if there is such a clip already.
         begin: Position of its first sample in the stream.
 
     Attributes:
-        position: Of the next sample.
+        position: Position of the next sample.
         limit: Position at which it is cut.
         ended: The message that ended its event.
 
@@ -243,7 +251,7 @@ class _Unfinished:
             raise
 
     def write(self, recent: Recent, stop: int) -> None:
-        """Writes what there is up to a position."""
+        """Writes the available samples up to a position."""
         stop = min(stop, self.limit, recent.end)
         if stop > self.position:
             self._sound.write(recent.between(self.position, stop))
@@ -251,10 +259,10 @@ class _Unfinished:
             self._sink.check()
 
     def publish(self, source: str) -> None:
-        """Gives the clip its name, and a description.
+        """Renames the clip to its final name, and writes its description.
 
         Raises:
-            OSError: If that cannot be done; the clip is still unfinished then.
+            OSError: If a file cannot be written or renamed; the clip is still unfinished then.
         """
         assert self.ended is not None
         self._sound.close()
@@ -267,9 +275,9 @@ class _Unfinished:
             os.fsync(file.fileno())
         audio = self._stem + archive.AUDIO
         with locked(self._folder):
-            # A description without audio is known for a leftover; audio without one would be anybody's.
+            # A description without audio is recognised as a leftover; audio without a description is not.
             os.replace(description, self._folder / (self._stem + archive.DESCRIPTION))
-            # Windows renames no open file.
+            # Windows cannot rename open files.
             self._file.close()
             try:
                 os.replace(archive.unfinished(self._folder, audio), self._folder / audio)
@@ -278,7 +286,7 @@ class _Unfinished:
                 raise
 
     def abandon(self) -> None:
-        """Deletes what there is of it."""
+        """Deletes the unfinished clip."""
         with suppress(soundfile.SoundFileError):
             self._sound.close()
         self._remove()
@@ -293,7 +301,7 @@ class _Unfinished:
         length = self.position - self._begin
 
         def within(seconds: float) -> float:
-            """Where a moment of the stream is in the clip, in seconds."""
+            """Converts a time of the stream to a time in the clip, in seconds."""
             return min(max(0, _position(seconds) - self._begin), length) / SAMPLE_RATE
 
         return {
@@ -310,7 +318,7 @@ class _Unfinished:
 
 
 class _Sink:
-    """A file for libsndfile, whose callbacks must raise nothing: errors are kept until somebody asks."""
+    """A file for libsndfile, whose callbacks must not raise: errors are kept until `check` is called."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
@@ -327,13 +335,13 @@ class _Sink:
         return len(data)
 
     def check(self) -> None:
-        """Raises the first error that there was."""
+        """Raises the first error, if there was one."""
         if self._error is not None:
             raise self._error
 
 
 def _reserved(folder: Path, stem: str) -> tuple[str, io.FileIO]:
-    """Opens a new file for a clip, under a name that no other clip has."""
+    """Opens a new file for a clip, under an unused name."""
     for number in itertools.count(1):
         name = stem if number == 1 else f"{stem}-{number}"
         if any((folder / (name + suffix)).exists() for suffix in (archive.AUDIO, archive.DESCRIPTION)):

@@ -1,4 +1,4 @@
-"""The time of day of a stream, whose own clock counts samples."""
+"""The time of day of a stream, whose clock counts samples."""
 
 import math
 import time
@@ -7,13 +7,13 @@ from datetime import datetime
 
 
 class StreamClock:
-    """The time of day of every moment of a stream.
+    """Converts seconds since the start of a stream to the time of day.
 
-    A stream that was held up, or lost sound, lies later than it did; one that catches up, or whose clock
-    is fast, is followed slowly, so that the time of day never runs backwards.
+    If a stream is delayed or loses sound, its times move later at once. If it catches up, or its clock is
+    fast, they move earlier slowly, so that the time of day never runs backwards.
 
     Attributes:
-        seconds: Length of the sound so far.
+        seconds: Duration of the sound so far.
     """
 
     _CATCH_UP = 0.01
@@ -23,12 +23,12 @@ class StreamClock:
         self._began = -math.inf
 
     def advance(self, seconds: float) -> None:
-        """Takes the length of sound that has just come."""
+        """Adds the duration of sound that has just arrived, in seconds."""
         self.seconds += seconds
         self._began = max(self._now() - self.seconds, self._began - self._CATCH_UP * seconds)
 
     def jump(self, seconds: float) -> None:
-        """Follows the machine's clock, which somebody has set, to either side."""
+        """Shifts all times by the seconds by which the machine's clock was set, forwards or backwards."""
         self._began += seconds
 
     def moment(self, seconds: float) -> datetime:
@@ -37,7 +37,7 @@ class StreamClock:
 
 
 def iso(moment: datetime) -> str:
-    """Writes a moment as messages have it: ISO 8601, in milliseconds."""
+    """Formats a moment for messages: ISO 8601, in milliseconds."""
     return moment.isoformat(timespec="milliseconds")
 
 

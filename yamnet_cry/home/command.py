@@ -1,4 +1,4 @@
-"""A program of the user's that is run for each message."""
+"""Runs a program of the user for each message."""
 
 import json
 import os
@@ -41,16 +41,16 @@ def words(command: str, *, windows: bool = sys.platform == "win32") -> list[str]
 
 
 def parsed(command: str) -> list[str]:
-    """Splits the value of --on-event, and finds its program.
+    """Splits the value of --on-event into words, and finds its program.
 
     Raises:
-        RunError: If that cannot be done.
+        RunError: If a quote is not closed, or the program does not exist.
     """
     try:
         name, *arguments = words(command) or [""]
     except ValueError as error:
         raise RunError(f"--on-event cannot be split into words ({error}). Received: {command}") from None
-    # On Windows, only this finds a batch file by its bare name.
+    # On Windows, only `which` finds a batch file by its name without suffix.
     program = shutil.which(name)
     if program is None:
         raise RunError(f"--on-event: no such program. Received: {command!r}")
@@ -69,7 +69,7 @@ class Command:
         self._running: subprocess.Popen[bytes] | None = None
 
     def __call__(self, message: Message) -> None:
-        """Runs it, and waits for its end.
+        """Runs the program, and waits until it ends.
 
         Raises:
             DeliveryError: If it cannot be run, or fails.
@@ -79,7 +79,7 @@ class Command:
             for key, value in message.items()
         }
         try:
-            # Our own stdout is for events, and file descriptor 2 leads nowhere (see `native_notes`).
+            # This program's stdout is for events, and file descriptor 2 is discarded (see `native_notes`).
             self._running = subprocess.Popen(
                 self._command,
                 env={**os.environ, **values},
@@ -95,7 +95,7 @@ class Command:
             raise DeliveryError(f"failed: {Path(self._command[0]).name} ended with exit code {code}")
 
     def stop(self) -> None:
-        """Ends the program, and what it has started: that would hold our stderr open."""
+        """Ends the program and its child processes, which would keep stderr open."""
         if self._running is None:
             return
         if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""What hears one connection of a source, and at what time of day."""
+"""Detection on one connection of a source, with times of day."""
 
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,37 +14,37 @@ if TYPE_CHECKING:
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.streaming import Update
 
-# How late sound may come before some is missing, and by how much a clock may be set without a word.
+# Seconds: the delay from which sound counts as missing, and the clock change from which it is reported.
 _GAP, _CLOCK = 2.0, 2.0
 
 
 class Recorder(Protocol):
-    """Who keeps the sound of events; one a connection."""
+    """Records the sound of events; one per connection."""
 
     def push(self, samples: Float32) -> None:
-        """Takes the next float32 samples at 16 kHz, before the messages that they lead to."""
+        """Processes the next float32 samples at 16 kHz; called before the messages that result from them."""
 
     def started(self, message: Message) -> None:
-        """Takes the start of an event, which lies in the past."""
+        """Processes the start of an event, which is in the past."""
 
     def ended(self, message: Message) -> None:
-        """Takes the end of an event."""
+        """Processes the end of an event."""
 
     def close(self) -> None:
         """Ends the connection."""
 
 
 class Connection:
-    """Hears a source from when it is opened to when it ends.
+    """Runs the detector on a source from its opening to its end.
 
     Args:
-        detector: What hears.
-        sample_rate: Of the source, in hertz.
-        threshold: For events; the detector's by default.
-        recorder: Who keeps the sound.
+        detector: The detector.
+        sample_rate: Sample rate of the source in hertz.
+        threshold: Threshold for events; None for the detector's.
+        recorder: Records clips; None for no clips.
 
     Attributes:
-        clock: How much has been heard, and at what time of day.
+        clock: Duration of the sound so far, and its time of day.
 
     Raises:
         AudioError: If the sample rate cannot be used.
@@ -62,7 +62,7 @@ class Connection:
         self._offset = time.time() - time.monotonic()
 
     def push(self, block: NDArray[Any]) -> "list[Update]":
-        """Takes what came next; returns the updates of windows that are whole by now.
+        """Processes the next block; returns the updates of the windows that are now complete.
 
         Raises:
             AudioError: If the samples cannot be used.
@@ -83,7 +83,7 @@ class Connection:
         return self._listener.push(part)
 
     def jumped(self) -> float:
-        """Returns by how many seconds the machine's clock was set since the last call; 0 if hardly."""
+        """Returns by how many seconds the machine's clock was set since the last call; 0 below two."""
         offset = time.time() - time.monotonic()
         jump = offset - self._offset
         self._offset = offset
@@ -93,10 +93,10 @@ class Connection:
         return jump
 
     def late(self) -> float:
-        """Returns how many seconds later than it ever was the sound comes, when it has become so; else 0."""
+        """Returns the increase of the sound's delay over its minimum, in seconds, once; 0 below two."""
         late = time.monotonic() - self._began - self.clock.seconds
         if late < self._least_late + _GAP:
-            # What was held up may come all at once, and sound may come faster than it is heard.
+            # Delayed sound may arrive all at once, and faster than in real time.
             self._least_late = min(self._least_late, late)
             return 0.0
         by, self._least_late = late - self._least_late, late

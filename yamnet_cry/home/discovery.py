@@ -1,4 +1,4 @@
-"""What Home Assistant is told of a source: topics, and entities that read them.
+"""Home Assistant's discovery of a source: topics, and the entities that read them.
 
 Keys and values are those of https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery.
 """
@@ -14,12 +14,11 @@ ONLINE, OFFLINE = "online", "offline"
 #: Minutes for which Home Assistant's switch mutes.
 MUTE_MINUTES = 30.0
 
-# States come every ten seconds; an entity whose value is older than so many is shown as unavailable, which
-# tells of a program that is alive and does nothing.
+# States are sent every ten seconds. An entity whose value is older than this is shown as unavailable, which
+# reveals a program that hangs.
 _EXPIRE_SECONDS = 60
 
-#: What is published before a source has said anything, so that no state of an earlier run is shown as if it
-#: were of now.
+#: State published until a source sends its first one, so that no state of an earlier run is shown as current.
 UNKNOWN: Mapping[str, Any] = {
     "hearing": None,
     "crying": False,
@@ -38,9 +37,9 @@ class Topics:
     """Topics of a source.
 
     Attributes:
-        root: Of this machine.
-        source: The level below it that stands for the source.
-        config: Where Home Assistant looks for the source's entities; outside of the root.
+        root: Root topic of this machine.
+        source: Topic level of the source, below the root.
+        config: Topic of the discovery message of the source; outside of the root.
     """
 
     root: str
@@ -49,7 +48,7 @@ class Topics:
 
     @classmethod
     def of(cls, broker: Broker, source: str) -> "Topics":
-        """Topics of a source on a broker.
+        """Returns the topics of a source on a broker.
 
         Examples:
             >>> Topics.of(Broker("pi.local", 1883, node="attic"), "Kids' room").state
@@ -60,7 +59,7 @@ class Topics:
 
     @property
     def availability(self) -> str:
-        """Whether the source is heard."""
+        """Whether the source delivers sound."""
         return f"{self.root}/{self.source}/availability"
 
     @property
@@ -70,7 +69,7 @@ class Topics:
 
     @property
     def event(self) -> str:
-        """Events as they come, as JSON."""
+        """Events, as JSON."""
         return f"{self.root}/{self.source}/event"
 
     @property
@@ -84,7 +83,7 @@ def config(broker: Broker, source: str, version: str) -> dict[str, Any]:
 
     Args:
         broker: The broker.
-        source: Name of the source, as its user knows it.
+        source: Name of the source, as the user wrote it.
         version: Version of the program.
 
     Returns:
@@ -94,7 +93,7 @@ def config(broker: Broker, source: str, version: str) -> dict[str, Any]:
     device = f"yamnet_cry_{broker.node}_{topics.source}"
     program = [{"topic": broker.process, "payload_available": ONLINE, "payload_not_available": OFFLINE}]
     heard = [*program, {**program[0], "topic": topics.availability}]
-    # A monitor that hears nothing must still say so, and what follows from hearing must not be shown then.
+    # Without sound, entities of the monitor stay available; entities of the sound become unavailable.
     entities = {
         "crying": _crying(topics) | {"availability": heard},
         "cry_probability": _measurement(topics, "Cry probability", "probability", 100, "%")
@@ -137,7 +136,7 @@ def _crying(topics: Topics) -> dict[str, Any]:
         "payload_on": "ON",
         "payload_off": "OFF",
         "expire_after": _EXPIRE_SECONDS,
-        # What changes with each message would fill the history.
+        # Only what rarely changes: other attributes would fill the history.
         "json_attributes_topic": topics.state,
         "json_attributes_template": "{{ {'source': value_json.source, 'muted_until': value_json.muted_until} "
         "| to_json }}",
@@ -210,10 +209,10 @@ def _mute(topics: Topics) -> dict[str, Any]:
 
 
 def minutes(command: str) -> float | None:
-    """Reads a command to mute.
+    """Parses a command to mute.
 
     Returns:
-        Minutes in (0, 1440], 0 to listen again, None for anything that is no such command.
+        Minutes in (0, 1440], 0 to unmute, None for an invalid command.
 
     Examples:
         >>> minutes("ON"), minutes("OFF"), minutes("7.5"), minutes("0"), minutes("soon")

@@ -1,4 +1,4 @@
-"""Events in Frigate, with its recordings: made when crying starts, and ended when it ends."""
+"""Events in Frigate, with its recordings: created when crying starts, and ended when it ends."""
 
 import json
 import math
@@ -12,21 +12,21 @@ from yamnet_cry.home.requests import PAUSES, Requests, split
 from yamnet_cry.home.sources import without_secrets
 
 _LABEL = "crying"
-# Frigate writes an event down a moment after it has answered, and knows nothing to end before.
+# Number of retries: Frigate stores an event a moment after its answer; ending it before returns 404.
 _NOT_YET = 3
 
 
 class Frigate:
-    """Makes events by Frigate's HTTP API; they are ended by it too, or stay open.
+    """Creates and ends events through Frigate's HTTP API; an event that is not ended stays open.
 
     Args:
-        url: ``http://HOST:PORT/CAMERA`` of Frigate's internal port, usually 5000, which asks for no login;
-            without ``/CAMERA``, the camera is called as the source is.
-        pre_roll: How much before the crying an event begins, in seconds.
-        pauses: Between tries, in seconds.
+        url: ``http://HOST:PORT/CAMERA`` of Frigate's internal port, usually 5000, which needs no login;
+            without ``/CAMERA``, the source's name is the camera's name.
+        pre_roll: Seconds between the start of an event and the start of crying.
+        pauses: Seconds between retries.
 
     Raises:
-        RunError: If the URL is none of that kind.
+        RunError: If the URL has another form.
     """
 
     def __init__(self, url: str, pre_roll: float = 5.0, pauses: tuple[float, ...] = PAUSES) -> None:
@@ -39,17 +39,17 @@ class Frigate:
         self._open: dict[str, str] = {}
 
     def __call__(self, message: Message) -> None:
-        """Makes or ends an event, and again if need be; other messages are nothing to Frigate.
+        """Creates or ends an event, with retries; other messages are ignored.
 
         Raises:
-            DeliveryError: If Frigate refuses it, answers otherwise than it should, or was not there for too
-                long.
+            DeliveryError: If Frigate rejects the request, its answer is not that of its API, or it was not
+                reachable in any retry.
         """
         if message["event"] == "started":
             self._start(message)
-        # Of an event whose start Frigate did not take, which was told, there is nothing to end.
+        # If Frigate did not accept the start, which was reported, there is no event to end.
         elif message["event"] == "ended" and (event := self._open.pop(message["id"], None)) is not None:
-            # No time, for Frigate's clock may be another.
+            # Without a time, because Frigate's clock may differ.
             self._send(f"{self._events}/{event}/end", {}, method="PUT", not_yet=_NOT_YET)
 
     def _start(self, message: Message) -> None:
@@ -72,5 +72,5 @@ class Frigate:
             ) from None
 
     def stop(self) -> None:
-        """Tries no more."""
+        """Stops retrying."""
         self._send.stop()

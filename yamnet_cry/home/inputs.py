@@ -1,4 +1,4 @@
-"""Opens what can be listened to: streams, microphones, and a pipe."""
+"""Opens sources: streams, microphones, and standard input."""
 
 import io
 import os
@@ -17,10 +17,10 @@ class Blocks:
     """Blocks of `yamnet_cry.audio.capture` as an input.
 
     Args:
-        blocks: With their sample rate.
+        blocks: The blocks and their sample rate.
 
     Attributes:
-        sample_rate: In hertz.
+        sample_rate: Sample rate in hertz.
     """
 
     def __init__(self, blocks: capture.Blocks) -> None:
@@ -28,18 +28,18 @@ class Blocks:
         self._closed = False
 
     def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yields sound as it comes."""
+        """Yields sound as it arrives."""
         for block in self._blocks:
             if self._closed:
                 break
             yield block
-        # Only here: from another thread, a generator at work cannot be closed.
+        # Not in `close`: another thread cannot close a running generator.
         close = getattr(self._blocks, "close", None)
         if close is not None:
             close()
 
     def close(self) -> None:
-        """Ends it with the next block."""
+        """Ends the input at the next block."""
         self._closed = True
 
 
@@ -48,7 +48,7 @@ def opened(source: Source, warn: Callable[[str], object]) -> Input:
 
     Args:
         source: A stream or a microphone.
-        warn: Called with a sentence when sound was lost.
+        warn: Called with a sentence when sound is lost.
 
     Raises:
         AudioError: If it cannot be opened.
@@ -62,13 +62,13 @@ def stdin(raw: capture.Format, *, surely_raw: bool) -> Input:
     """Opens standard input, see `capture.pipe`.
 
     Raises:
-        AudioError: If it holds nothing that can be heard.
+        AudioError: If it contains no usable audio.
     """
     return Blocks(capture.pipe(_unbuffered_stdin(), raw, surely_raw=surely_raw))
 
 
 def _unbuffered_stdin() -> BinaryIO:
-    """Returns standard input without Python's buffer, whose lock a thread would hold at the end."""
+    """Returns standard input without Python's buffer, whose lock a reading thread would hold at exit."""
     try:
         number = sys.stdin.fileno()
     except (OSError, ValueError, io.UnsupportedOperation):

@@ -1,4 +1,4 @@
-"""What people say of clips: the rows of ``manifest.csv``, as `yamnet-cry distill` reads it."""
+"""Labels of clips: the rows of ``manifest.csv``, in the format of `yamnet-cry distill`."""
 
 import csv
 import io
@@ -13,26 +13,26 @@ from yamnet_cry.home import archive
 from yamnet_cry.home.archive import Clip
 
 MANIFEST = "manifest.csv"
-#: A clip of which nobody can or will say what it is; distillation takes it for unlabelled audio.
+#: Label of a skipped clip; distillation uses it as unlabelled audio.
 UNKNOWN = "unknown"
-#: Labels that were worth somebody's time: such clips are never deleted.
+#: Labels whose clips are never deleted, because a user has listened to them.
 KEPT = ("cry", "not_cry")
 TARGETS = (*KEPT, UNKNOWN)
 
 _COLUMNS = ("file", "target", "split", "group")
 _SPLIT = "train"
 _LOCK = ".manifest.csv.lock"
-#: How long one program waits for another to finish with a manifest, in seconds.
+#: Seconds that one program waits for another to unlock a manifest.
 PATIENCE = 10.0
 
 
 class Labels:
-    """The rows of the manifest in a folder, read anew.
+    """The rows of the manifest in a folder, read when created.
 
-    Rows that a user wrote stay as they are, further columns and all.
+    Rows that a user wrote are kept unchanged, with additional columns.
 
     Args:
-        folder: Where the manifest lies, or will.
+        folder: Folder of the manifest, which need not exist.
 
     Raises:
         CorpusError: If there is a manifest that cannot be read.
@@ -50,11 +50,11 @@ class Labels:
     def set(self, clip: Clip, target: str | None) -> None:
         """Labels a clip.
 
-        A clip that is new goes where the clips of its night are: no night is in two splits.
+        A new clip is added to the split of the other clips of its night, so that no night is in two splits.
 
         Args:
-            clip: Which.
-            target: One of `TARGETS`; None takes its label away.
+            clip: The clip.
+            target: One of `TARGETS`; None removes the label.
         """
         row = next((row for row in self._rows if row["file"] == clip.file), None)
         if target is None:
@@ -69,10 +69,10 @@ class Labels:
             self._rows.append({**dict.fromkeys(self._columns, ""), **values})
 
     def save(self) -> None:
-        """Writes what has changed, without the rows of clips that have been deleted.
+        """Writes the manifest if it has changed, without the rows of deleted clips.
 
         Raises:
-            OSError: If it cannot be written; it is then as it was before.
+            OSError: If it cannot be written; the file is then unchanged.
         """
         rows = [
             row
@@ -91,10 +91,10 @@ class Labels:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other programs from labelling and deleting clips meanwhile.
+    """Keeps other programs from labelling and deleting clips during the block.
 
     Raises:
-        OSError: If the folder cannot be written, or another program does not come to an end.
+        OSError: If the folder cannot be written, or another program holds the lock for over `PATIENCE`.
     """
     with (folder / _LOCK).open("ab") as file:
         deadline = time.monotonic() + PATIENCE
@@ -106,7 +106,7 @@ def locked(folder: Path) -> Iterator[None]:
                     raise
                 time.sleep(0.02)
             except OSError:
-                # A drive without locks: then one program at a time is the user's care.
+                # A drive without locks: the user must run only one program at a time.
                 break
             else:
                 break
@@ -114,7 +114,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Returns the columns and the rows of a manifest; none of it if there is none."""
+    """Returns the columns and rows of a manifest; without a file, the default columns and no rows."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)

@@ -1,4 +1,4 @@
-"""What was heard goes to an MQTT broker, for Home Assistant and others; commands to mute come from there."""
+"""Publishes to an MQTT broker, for Home Assistant and others, and receives commands to mute from it."""
 
 import itertools
 import json
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
     from paho.mqtt.reasoncodes import ReasonCode
 
-# After one and a half times this without a sign of life, the broker publishes the last will.
+# After one and a half times this without a packet, the broker publishes the last will.
 _KEEPALIVE_SECONDS = 30
 
-# A connection that held for so long was a good one: the next failure is a new one.
+# A connection that lasted this long was good: after it, the retry interval starts again.
 _GOOD_SECONDS = 10.0
 
-# Where Home Assistant says that it has started, whatever its discovery prefix.
+# Home Assistant's birth message, the same for all discovery prefixes.
 _BIRTH = "homeassistant/status"
 
 
@@ -37,41 +37,41 @@ _BIRTH = "homeassistant/status"
 class _Session:
     """A connection, from the attempt to its end.
 
-    What its client still reports after that is told by this object, and ignored.
+    Later callbacks of its client are recognised by this object, and ignored.
     """
 
     client: "Client"
     since: float | None = None
     over: bool = False
-    # What the broker has not acknowledged yet: an event, by number, or None for any other message.
+    # Unacknowledged messages by ID: the number of an event, or None for any other message.
     sent: dict[int, int | None] = field(default_factory=dict)
 
     @property
     def up(self) -> bool:
-        """Whether anything can be published."""
+        """Whether messages can be published."""
         return self.since is not None and not self.over
 
 
 class Mqtt:
     """Publishes messages of sources, and lets Home Assistant discover them as devices.
 
-    One thread does everything, in the order in which it is told: messages, what the broker says, the end.
-    So `push` never waits, and nothing is lost in a callback. Each connection has a client of its own, and
-    what must not be lost waits here and not there, which is why it is sent in order, and once unless the
+    One thread processes messages, the client's callbacks and `close` in order of arrival, so that `push`
+    never blocks, and no error is lost in a callback. Each connection has a separate client. Events are queued
+    here, not in the client, until they are acknowledged: they are sent in order, and once, unless the
     connection breaks between an event and its acknowledgement.
 
     Args:
-        address: As `parse_broker` takes it.
+        address: Address of the broker, see `parse_broker`.
         sources: Names of the sources.
-        warn: Called from the thread with a sentence when something goes wrong, and when it is well again.
-        on_mute: Called from the thread with a source, or None for all of them, and the minutes to mute it
-            for, in (0, 1440], or 0 to listen again.
+        warn: Called from the thread with a sentence after a failure, and after recovery.
+        on_mute: Called from the thread with a source, or None for all, and the minutes to mute it, in
+            (0, 1440], or 0 to unmute it.
         retry_seconds: The pause after the first failed attempt to connect, and the longest one; it doubles.
-        most_waiting: Events kept while the broker is away; beyond that, the oldest are left out.
+        most_waiting: Number of events kept without a connection; beyond it, the oldest are dropped.
 
     Raises:
-        OutletError: If the address cannot be used, two sources would have the same topics, or paho-mqtt is
-            not installed.
+        OutletError: If the address is invalid, two sources would have the same topics, or paho-mqtt is not
+            installed.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Mqtt:
         except ImportError:
             raise OutletError('an MQTT broker needs: pip install "yamnet-cry[mqtt]"') from None
         self._broker = parse_broker(address)
-        # Asked for once: while the package is upgraded, it has no version.
+        # Read once: while the package is upgraded, its version cannot be read.
         self._version = version("yamnet-cry")
         by_slug: dict[str, str] = {}
         for source in sources:
@@ -105,7 +105,7 @@ class Mqtt:
         self._warn, self._on_mute = warn, on_mute
         self._retry_seconds, self._most_waiting = retry_seconds, most_waiting
         self._states = {source: {"source": source, **discovery.UNKNOWN, "reason": None} for source in sources}
-        # Events by number, oldest first, until the broker has acknowledged them.
+        # Topic and payload of unacknowledged events by number, oldest first.
         self._events: dict[int, tuple[str, str]] = {}
         self._numbers = itertools.count()
         self._dropped = self._dropped_before = 0
@@ -117,21 +117,21 @@ class Mqtt:
         self._worker.start()
 
     def push(self, message: Mapping[str, Any]) -> None:
-        """Takes a message of any kind; it returns at once, from any thread."""
+        """Queues a message of any kind, from any thread, without blocking."""
         if self._deadline == math.inf:
             self._inbox.put(partial(self._take, dict(message)))
 
     def close(self, seconds: float) -> None:
-        """Sends what waits, for at most so many seconds, says that the program is gone, and disconnects."""
+        """Sends queued events within a time limit in seconds, publishes ``offline``, and disconnects."""
         if self._deadline < math.inf:
             return
         self._deadline = time.monotonic() + seconds
-        self._inbox.put(lambda: None)  # wakes the thread, after all that was pushed before
+        self._inbox.put(lambda: None)  # wakes the thread, after everything that was pushed before
         self._worker.join(seconds + 1.0)
         if self._events:
             self._say(f"{_events(len(self._events))} could not be sent before exit")
 
-    # The thread: connections, one after the other.
+    # The thread: one connection after the other.
 
     def _work(self) -> None:
         delay, longest = self._retry_seconds
@@ -152,7 +152,7 @@ class Mqtt:
             else:
                 self._attend(lambda: self._closing, delay)
                 delay = min(2 * delay, longest)
-        # What came too late to be sent is counted with the rest.
+        # Events that came too late to be sent are counted with the other unsent ones.
         while not self._inbox.empty():
             self._do(self._inbox.get())
 
@@ -166,7 +166,7 @@ class Mqtt:
             if session.since is None:
                 return 0.0
             if not session.over:
-                # In order: what was sent before, this, and then the disconnection, which revokes the will.
+                # Sent after everything else, and before the disconnection, which revokes the last will.
                 self._publish(self._broker.process, OFFLINE)
             return time.monotonic() - session.since
         finally:
@@ -176,7 +176,7 @@ class Mqtt:
             _free(session.client)
 
     def _attend(self, until: Callable[[], bool], seconds: float = math.inf) -> None:
-        """Does what comes in, until a condition holds, the time is over, or that of `close` is."""
+        """Runs queued tasks until a condition holds, or the time limit or that of `close` is over."""
         end = time.monotonic() + seconds
         while not until() and (left := min(end, self._deadline) - time.monotonic()) > 0:
             try:
@@ -196,7 +196,7 @@ class Mqtt:
         return self._deadline < math.inf
 
     def _finished(self) -> bool:
-        """Whether there is nothing left to connect for."""
+        """Whether to stop connecting: closing, with nothing left to send or no time left."""
         waiting = bool(self._events) or not self._inbox.empty()
         return self._closing and (not waiting or time.monotonic() >= self._deadline)
 
@@ -207,8 +207,8 @@ class Mqtt:
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 
-        # Always the same identifier: a broker that still believes in a broken connection ends it when the
-        # new one comes, and its last will cannot come later and hide that we are there.
+        # Always the same client ID: a broker that has not noticed a broken connection closes it when the new
+        # one arrives, so that its last will cannot be published later, while this program is connected.
         client = Client(
             CallbackAPIVersion.VERSION2, f"yamnet-cry-{self._broker.node}", reconnect_on_failure=False
         )
@@ -219,7 +219,7 @@ class Mqtt:
         if self._broker.tls is not None:
             client.tls_set_context(self._broker.tls)
 
-        # These run on a thread of the client's, where an error would be lost.
+        # Callbacks run on the client's thread, where an error would be lost.
         def forward(task: Callable[..., None], *values: Any) -> None:
             self._inbox.put(partial(self._for_session, client, task, *values))
 
@@ -239,7 +239,7 @@ class Mqtt:
         client.loop_forever = watched  # type: ignore[method-assign]
         return client
 
-    # What the broker says.
+    # Callbacks of the client, on this object's thread.
 
     def _for_session(self, client: "Client", task: Callable[..., None], *values: Any) -> None:
         session = self._session
@@ -284,8 +284,8 @@ class Mqtt:
             self._say("denies this user some subscriptions: muting will not work")
 
     def _received(self, _session: _Session, message: "MQTTMessage") -> None:
-        # A retained command is of an earlier day; it must not silence an alarm. Of Home Assistant's start, a
-        # retained message says nothing that connecting did not.
+        # A retained command is old and must not mute. A retained birth message of Home Assistant is not
+        # needed, because everything was announced when connecting.
         if message.retain:
             return
         text = message.payload.decode(errors="replace")
@@ -299,7 +299,7 @@ class Mqtt:
             return
         self._on_mute(self._commands[message.topic], minutes)
 
-    # What sources say.
+    # Messages of sources.
 
     def _take(self, message: dict[str, Any]) -> None:
         source, kind = message["source"], message["event"]
@@ -334,14 +334,14 @@ class Mqtt:
         if self._session is not None and self._session.up:
             self._send(self._session, number)
 
-    # What is published.
+    # Publishing.
 
     def _announce(self) -> None:
-        """Publishes all that is retained; the broker may have forgotten it, and Home Assistant too."""
+        """Publishes all retained messages again; the broker and Home Assistant may have lost them."""
         for source, topics in self._topics.items():
             device = discovery.config(self._broker, source, self._version)
             self._publish(topics.config, _json(device))
-            # Before availability, so that no state of an earlier run is ever shown as if it were of now.
+            # Before availability, so that no state of an earlier run is shown as current.
             self._publish_state(source)
             self._publish_availability(source)
         self._publish(self._broker.process, ONLINE)
@@ -366,20 +366,20 @@ class Mqtt:
         session.sent[session.client.publish(topic, payload, qos=1).mid] = number
 
     def _fail(self, kind: str, text: str) -> bool:
-        """Says what is wrong, once until it is well again; returns False, for no good connection."""
+        """Warns of a failure, once until the next connection; returns False: the connection was not good."""
         if kind not in self._told:
             self._told.add(kind)
             self._say(text)
         return False
 
     def _say(self, text: str) -> None:
-        # If that fails, there is nobody left to tell; the thread must not end of it.
+        # An error in `warn` cannot be reported, and must not end the thread.
         with suppress(Exception):
             self._warn(f"MQTT broker {self._broker.name}: {text}")
 
 
 def _free(client: "Client") -> None:
-    """Lets go of what a client calls, which holds it, and with it two sockets, until it is collected."""
+    """Removes a client's callbacks: their reference cycles would keep it and two sockets until collected."""
     client.on_connect = client.on_disconnect = client.on_publish = None
     client.on_subscribe = client.on_message = None
     vars(client).pop("loop_forever", None)
@@ -390,7 +390,7 @@ def _events(count: int) -> str:
 
 
 def _json(values: Mapping[str, Any]) -> str:
-    """JSON as others read it, which have no numbers for silence in decibels."""
+    """Returns JSON with null for infinities and NaN, such as the level of silence, which JSON lacks."""
     return json.dumps(
         {
             key: None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""What systemd is told: that listening has begun, that it goes on, that it ends (sd_notify(3))."""
+"""Notifies systemd when listening starts, continues and stops (sd_notify(3))."""
 
 import os
 import socket
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 
 class Systemd:
-    """Tells systemd, if it asked to be told; does nothing elsewhere.
+    """Notifies systemd if it has started this program as a notifying service; otherwise does nothing.
 
     Args:
-        environment: In which systemd names its socket.
+        environment: Environment variables, in which systemd passes its socket.
 
     Attributes:
-        watchdog_seconds: After how long without `alive` it would end this program; None if never.
+        watchdog_seconds: Seconds without `alive` after which systemd ends this program; None for never.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -21,15 +21,15 @@ class Systemd:
         self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdigit() else None
 
     def ready(self) -> None:
-        """Says that listening has begun."""
+        """Reports that listening has started."""
         self._send("READY=1")
 
     def alive(self, status: str) -> None:
-        """Says that it goes on, and how."""
+        """Reports that listening continues, with a status text."""
         self._send(f"WATCHDOG=1\nSTATUS={status}")
 
     def stopping(self) -> None:
-        """Says that it ends."""
+        """Reports that listening is stopping."""
         self._send("STOPPING=1")
 
     def _send(self, text: str) -> None:
@@ -41,5 +41,5 @@ class Systemd:
             try:
                 connection.sendto(text.encode(), address)
             except OSError:
-                # Nobody listens there any more; that ends nothing here.
+                # The socket is gone; listening continues without notifications.
                 self._address = ""

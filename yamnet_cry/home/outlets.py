@@ -108,7 +108,7 @@ class Queued:
             except DeliveryError as error:
                 if not self._abandoned:
                     self._warn(f"{self._name} {error}")
-            except Exception as error:  # any: the next message must still be delivered
+            except Exception as error:  # any error: the next message must still be delivered
                 self._warn(f"{self._name} failed unexpectedly ({type(error).__name__}: {error})")
             finally:
                 self._since = None

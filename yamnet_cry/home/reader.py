@@ -1,4 +1,4 @@
-"""Takes sound from a source as it comes, on a thread of its own."""
+"""Reads sound from a source on a separate thread."""
 
 import threading
 import time
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from yamnet_cry.errors import InputEnded
 
-# How long closing waits: a pipe that hangs notices nothing, and its thread ends with the program.
+# Seconds that closing waits for the thread: a blocked read from a pipe cannot be interrupted, and its thread
+# ends with the program.
 _PATIENCE = 1.0
-# Cameras send packets of 20 ms; waking for each would cost more than hearing it.
+# Seconds: cameras send packets of 20 ms; waking up for each would cost more than processing it.
 _LEAST = 0.1
 
 
@@ -23,27 +24,27 @@ class Input(Protocol):
 
     @property
     def sample_rate(self) -> int:
-        """In hertz; known when the first sound has come."""
+        """Sample rate in hertz; known when the first sound has arrived."""
 
     def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yields sound as it comes, arrays as `CryDetector.stream` takes them."""
+        """Yields sound as it arrives, as arrays for `CryDetector.stream`."""
 
     def close(self) -> None:
-        """Ends it at once, from any thread."""
+        """Ends the input at once; called from any thread."""
 
 
 class Reader:
-    """Takes sound from a source while what came before is still being heard.
+    """Reads sound from a source into a queue, while earlier sound is still being processed.
 
     Args:
         opened: Opens the source.
-        most_seconds: How much sound may wait.
-        overrun: Called with the seconds of sound that found no room. Without it, the source waits, which a
-            pipe can, and a camera cannot: that would lose its connection.
+        most_seconds: Maximum duration of queued sound in seconds.
+        overrun: Called with the seconds of sound that were dropped because the queue was full. If None,
+            reading waits instead: a pipe allows that, but a camera would close the connection.
 
     Attributes:
-        sample_rate: In hertz, from the first sound on.
-        last: When sound last came, or reading began, by `time.monotonic`.
+        sample_rate: Sample rate in hertz, from the first sound on.
+        last: Time of the last sound, or of the start of reading, by `time.monotonic`.
     """
 
     def __init__(
@@ -63,7 +64,13 @@ class Reader:
         self._thread.start()
 
     def next(self, timeout: float) -> NDArray[Any] | None:
-        """Returns the next sound, a tenth of a second if it does not end before; None if none comes in time.
+        """Returns the next sound, at least a tenth of a second except at the end.
+
+        Args:
+            timeout: Seconds to wait for it.
+
+        Returns:
+            Samples; None after the timeout.
 
         Raises:
             AudioError: If the source has ended, or cannot be used.
@@ -101,8 +108,8 @@ class Reader:
                     self._put(block)
                     if self._closed:
                         break
-        except Exception as error:  # whatever it is: who listens is told
-            # Without what it went through: that holds this reader, which would hold itself.
+        except Exception as error:  # any error: `next` raises it in the thread that listens
+            # Without the traceback, which would reference this reader: a reference cycle.
             self._error = error.with_traceback(None)
         finally:
             if self._input is not None:

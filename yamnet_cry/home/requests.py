@@ -1,4 +1,4 @@
-"""Requests to a server in the house, sent again until they are taken."""
+"""HTTP requests to a local server, with retries."""
 
 import json
 import threading
@@ -11,17 +11,17 @@ from urllib.parse import SplitResult, urlsplit
 
 from yamnet_cry.errors import DeliveryError
 
-# Pauses between tries in seconds, six minutes in all: a server may have to start again.
+# Pauses between retries in seconds, six minutes in total: a server may have to restart.
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0, 120.0, 150.0)
 _TIMEOUT = 10.0
-# Answers after which the same request may well succeed; those from 500 on are too.
+# Status codes after which the same request may succeed, in addition to those from 500 on.
 _TEMPORARY = (408, 425, 429)
-# Nobody who is told of crying has more to say.
+# No receiver of events needs a longer answer.
 _LARGEST_ANSWER = 2**16
 
 
 def split(url: str) -> SplitResult | None:
-    """Takes a URL apart; None if it is none that begins with ``http://`` or ``https://``.
+    """Splits a URL; returns None if it is not a valid one with ``http://`` or ``https://``.
 
     Examples:
         >>> split("http://host:5000/x").path, split("ftp://host/x")
@@ -36,15 +36,15 @@ def split(url: str) -> SplitResult | None:
 
 
 class Requests:
-    """Sends JSON, and again if need be.
+    """Sends JSON, with retries.
 
     Args:
-        pauses: Between tries, in seconds.
+        pauses: Seconds between retries.
     """
 
     def __init__(self, pauses: tuple[float, ...] = PAUSES) -> None:
         self._pauses = pauses
-        # Asked for once: while the package is upgraded, it has no version.
+        # Read once: while the package is upgraded, its version cannot be read.
         self._headers = {
             "Content-Type": "application/json",
             "User-Agent": f"yamnet-cry/{version('yamnet-cry')}",
@@ -52,19 +52,19 @@ class Requests:
         self._stopped = threading.Event()
 
     def __call__(self, url: str, content: Any, *, method: str = "POST", not_yet: int = 0) -> bytes:
-        """Sends it until it is taken.
+        """Sends a request, and repeats it after temporary errors.
 
         Args:
-            url: Where to.
-            content: What `json.dumps` takes.
-            method: Of HTTP.
-            not_yet: How many answers 404 mean that the place is only not there yet.
+            url: The URL.
+            content: Value for `json.dumps`.
+            method: HTTP method.
+            not_yet: Number of answers 404 to retry, for a resource that may not exist yet.
 
         Returns:
-            The answer.
+            The body of the answer, at most 64 KiB.
 
         Raises:
-            DeliveryError: If the server refuses it, or was not there for too long.
+            DeliveryError: If the server rejects the request, or no retry succeeds.
         """
         data = json.dumps(content).encode()
         request = urllib.request.Request(url, data, self._headers, method=method)
@@ -86,5 +86,5 @@ class Requests:
         raise DeliveryError(f"{reason}; an event was lost")
 
     def stop(self) -> None:
-        """Tries no more."""
+        """Stops retrying."""
         self._stopped.set()

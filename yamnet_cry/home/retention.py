@@ -1,4 +1,4 @@
-"""How long clips are kept, and how many."""
+"""Limits of the age and size of clips."""
 
 import re
 import time
@@ -12,15 +12,15 @@ from yamnet_cry.home.labels import KEPT, Labels, locked
 
 _SECONDS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
-# Ten minutes of noise take as much.
+# Ten minutes of noise, the longest clip, take this much.
 _LEAST_BYTES = 20 * 10**6
 
 
 def parse_seconds(value: str) -> float:
-    """Reads how long to keep clips.
+    """Parses a duration, in seconds.
 
     Raises:
-        RunError: If it is no such time.
+        RunError: If it is not a number above 0 with unit m, h, d or w.
 
     Examples:
         >>> parse_seconds("7d"), parse_seconds("1.5h")
@@ -33,10 +33,10 @@ def parse_seconds(value: str) -> float:
 
 
 def parse_bytes(value: str) -> int:
-    """Reads how many bytes of clips to keep; the longest clip must fit.
+    """Parses a size, in bytes, that is enough for the longest clip.
 
     Raises:
-        RunError: If it is no such size, or less than 20 MB.
+        RunError: If it is not a number above 0 with unit M, G or T, or less than 20 MB.
 
     Examples:
         >>> parse_bytes("1.5G"), parse_bytes("500M")
@@ -52,29 +52,29 @@ def parse_bytes(value: str) -> int:
 
 @dataclass(frozen=True)
 class Retention:
-    """Which clips stay. Those that somebody labelled cry or not_cry always do, and count for nothing.
+    """Limits for clips. Clips labelled cry or not_cry are always kept, and do not count.
 
     Attributes:
-        keep_seconds: How long a clip is kept; for ever if None.
-        keep_bytes: How large all clips together may be; the oldest go first. As large as they get if None.
+        keep_seconds: Maximum age of a clip in seconds; None for no limit.
+        keep_bytes: Maximum total size; the oldest clips are deleted first. None for no limit.
     """
 
     keep_seconds: float | None = None
     keep_bytes: int | None = None
 
     def apply(self, folder: Path, now: float | None = None) -> list[Clip]:
-        """Deletes what is too old or too much, and its rows in the manifest; never a file of anybody else.
+        """Deletes clips beyond the limits, and their rows in the manifest; never files of other programs.
 
         Args:
-            folder: Where the clips are.
-            now: Seconds since the epoch; by the clock if None.
+            folder: Folder of the clips.
+            now: Seconds since the epoch; None for the current time.
 
         Returns:
-            The clips that were deleted.
+            The deleted clips, oldest first.
 
         Raises:
             CorpusError: If the manifest cannot be read: nothing is deleted then.
-            OSError: If a clip or the manifest cannot be deleted or written.
+            OSError: If a clip cannot be deleted, or the manifest cannot be written.
         """
         if self.keep_seconds is None and self.keep_bytes is None:
             return []
@@ -103,6 +103,6 @@ class Retention:
 
 
 def _quantity(value: str, units: dict[str, float] | dict[str, int]) -> float:
-    """Returns a number with a unit, such as 1.5h, or 0 if it is none."""
+    """Parses a number with a unit, such as 1.5h; returns 0 if it is none."""
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([a-zA-Z])", value.strip(), re.ASCII)
     return float(found[1]) * units.get(found[2], 0) if found else 0.0

@@ -1,4 +1,4 @@
-"""Serves the page on which people listen to clips and label them, to this computer alone."""
+"""Serves the page for listening to clips and labelling them, to this computer only."""
 
 import errno
 import json
@@ -34,7 +34,7 @@ _REQUEST = {
     "target": Rule(f"{_TARGET.meaning}, or null", lambda value: value is None or _TARGET.holds(value)),
 }
 _HEADERS = {
-    # Recordings of a home stay in no browser's cache, and no other page may embed or read them.
+    # Recordings of a home are never cached by browsers, and no other page may embed or read them.
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -50,10 +50,10 @@ class Clips:
     """The clips in a folder, as the page shows and labels them.
 
     Args:
-        folder: Where they are.
+        folder: Folder of the clips.
 
     Raises:
-        YamnetCryError: If it is no folder, has no clips, or holds a manifest that cannot be read or written.
+        YamnetCryError: If it is no folder, has no clips, or its manifest cannot be read or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +75,7 @@ class Clips:
             raise RunError(self._unwritable(error)) from None
 
     def shown(self) -> list[dict[str, Any]]:
-        """Returns what the page needs to know of each clip: those without a label first, then the newest."""
+        """Returns the fields of each clip that the page shows: clips without a label first, newest first."""
         targets = Labels(self.folder).targets()
         rows = [
             {**{key: clip.about[key] for key in _SHOWN}, "target": targets.get(clip.file)}
@@ -84,11 +84,11 @@ class Clips:
         return sorted(rows, key=lambda row: row["target"] is not None)
 
     def label(self, file: str, target: str | None) -> bool:
-        """Labels a clip, on disk when it returns.
+        """Labels a clip, and saves the label before it returns.
 
         Args:
-            file: Its audio file.
-            target: One of `labels.TARGETS`; None takes the label away.
+            file: Name of its audio file.
+            target: One of `labels.TARGETS`; None removes the label.
 
         Returns:
             Whether there is such a clip.
@@ -116,12 +116,12 @@ class Server(ThreadingHTTPServer):
     """Serves the page until `shutdown`.
 
     Args:
-        clips: What to label.
-        port: Where; 0 for any that is free.
+        clips: The clips to label.
+        port: The port; 0 for any free one.
 
     Attributes:
-        clips: What to label.
-        address: Where it can be opened.
+        clips: The clips to label.
+        address: URL of the page.
 
     Raises:
         RunError: If the port cannot be used.
@@ -142,22 +142,22 @@ class Server(ThreadingHTTPServer):
         self.address = f"http://{HOST}:{self.server_port}/"
 
     def server_bind(self) -> None:
-        """Binds without asking a name server what this computer is called."""
+        """Binds without a DNS lookup of this computer's name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of connections that browsers drop, which they do whenever somebody seeks."""
+        """Ignores connections that browsers close, which they do on every seek."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one connection of a browser."""
+    """Handles one connection of a browser."""
 
     server: Server
     protocol_version = "HTTP/1.1"
-    # Connections that say nothing more are closed, after so many seconds.
+    # Seconds after which idle connections are closed.
     timeout = 60
 
     def do_GET(self) -> None:
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
 
     def _is_foreign(self) -> bool:
-        """Whether another site asks, through a browser that shows it or by a name that leads here."""
+        """Returns whether a request is from another site: cross-origin, or with a foreign host name."""
         names = [f"{name}:{self.server.server_port}" for name in (HOST, "localhost")]
         origin = self.headers.get("Origin")
         return (
@@ -260,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", json.dumps(value).encode())
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        # What was sent along has not been read.
+        # The body of the request has not been read.
         self.close_connection = True
         self._send_json(status, {"error": reason})
 
@@ -284,11 +284,11 @@ class _Handler(BaseHTTPRequestHandler):
         return "yamnet-cry"
 
     def log_message(self, *_: object) -> None:
-        """Says nothing: the terminal is for what people should know."""
+        """Does nothing: requests are not logged to the terminal."""
 
 
 def _range(header: str, size: int) -> range | None:
-    """Returns the bytes that a Range header asks for: none if there are none there, None for all.
+    """Parses a Range header: an empty range if it is beyond the file, None for the whole file.
 
     Examples:
         >>> _range("bytes=2-4", 10), _range("bytes=-3", 10), _range("bytes=10-", 10), _range("bytes=4-2", 10)
@@ -296,7 +296,7 @@ def _range(header: str, size: int) -> range | None:
     """
     found = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.strip())
     if found is None or not any(found.groups()):
-        # Several ranges at once may be answered with everything too.
+        # A request for several ranges may be answered with the whole file.
         return None
     first, last = (int(each) if each else None for each in found.groups())
     if first is None:

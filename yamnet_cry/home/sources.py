@@ -1,4 +1,4 @@
-"""Where sound comes from, as users name it: cameras, streams and microphones."""
+"""Parses sources of sound: cameras, streams and microphones."""
 
 import os
 import re
@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from yamnet_cry import fields
 from yamnet_cry.errors import SourceError
 
-#: What ffmpeg reads over a network.
+#: URL schemes of network streams, which ffmpeg reads.
 SCHEMES = ("rtsp", "rtsps", "http", "https", "srt", "rtmp")
-#: The address of the default microphone, and how those of others begin.
+#: The address of the default microphone, and the prefix of the addresses of others.
 MICROPHONE = "device"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -24,38 +24,38 @@ _KEYS = ("address", "user", "password", "threshold")
 
 @dataclass(frozen=True)
 class Source:
-    """A source by its name.
+    """A source of sound.
 
     Attributes:
-        name: In lines, messages and topics.
-        address: A URL of `SCHEMES`, with user and password if it needs them, or ``device`` or
+        name: Name in printed lines, messages and topics.
+        address: A URL with one of `SCHEMES`, with user and password if needed, or ``device`` or
             ``device:NAME`` for a microphone.
-        threshold: Of its own, in [0, 1]; the detector's by default.
+        threshold: Threshold of this source, in [0, 1]; None for the detector's.
     """
 
     name: str
-    # Never shown: it may hold a password.
+    # Not in the repr: it may contain a password.
     address: str = field(repr=False)
     threshold: float | None = None
 
     @property
     def microphone(self) -> str | None:
-        """What a microphone is called, empty for the default one; None for streams."""
+        """Name of the microphone, empty for the default one; None for streams."""
         kind, _, name = self.address.partition(":")
         return name if kind == MICROPHONE else None
 
 
 def parse(text: str, environment: Mapping[str, str] = os.environ) -> Source:
-    """Reads what users type: an address, or ``NAME=ADDRESS``.
+    """Parses a source: an address, or ``NAME=ADDRESS``.
 
-    Without a name, the source is called after the host of its address.
+    Without a name, the source is named after the host of its address.
 
     Args:
-        text: As typed; ``${VARIABLE}`` in it stands for a value of the environment, quoted for a URL.
-        environment: Where variables are.
+        text: The source; ``${VARIABLE}`` is replaced by the environment variable, percent-encoded.
+        environment: Environment variables.
 
     Raises:
-        SourceError: If it names nothing that can be listened to.
+        SourceError: If it is not a valid source.
 
     Examples:
         >>> parse("nursery=rtsp://camera/stream").name, parse("rtsp://viewer:secret@camera:554/stream").name
@@ -64,7 +64,7 @@ def parse(text: str, environment: Mapping[str, str] = os.environ) -> Source:
         Source(name='camera', threshold=None)
     """
     name, equals, address = text.partition("=")
-    # An address may have = in its query.
+    # An address may contain = in its query.
     if not equals or "/" in name or ":" in name:
         name, address = "", text
     return _checked(name, _expanded(address, environment))
@@ -73,11 +73,11 @@ def parse(text: str, environment: Mapping[str, str] = os.environ) -> Source:
 def read(path: Path, environment: Mapping[str, str] = os.environ) -> list[Source]:
     """Reads sources from a TOML file with a table ``[sources.NAME]`` for each.
 
-    Its keys are ``address``, and ``user``, ``password`` and ``threshold`` if need be; text may hold
+    Its keys are ``address``, and optionally ``user``, ``password`` and ``threshold``; text may contain
     ``${VARIABLE}``.
 
     Raises:
-        SourceError: If it cannot be read, or names nothing that can be listened to.
+        SourceError: If the file cannot be read, or a source is not valid.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -113,10 +113,10 @@ def _of_table(path: Path, name: str, table: Any, environment: Mapping[str, str])
 
 
 def distinct(sources: Sequence[Source]) -> tuple[list[Source], list[str]]:
-    """Leaves out what comes twice.
+    """Removes duplicate sources.
 
     Returns:
-        Sources of which no two have a name or an address in common, and a sentence on each left out.
+        The first source of each name and address, and a sentence about each removed source.
 
     Examples:
         >>> kept, refused = distinct([parse("a=rtsp://camera/1"), parse("b=rtsp://camera/1")])
@@ -186,7 +186,7 @@ def _named(name: str, shown: str, *, given: bool) -> str:
 
 
 def without_secrets(address: str) -> str:
-    """Leaves out of an address what may be secret: user, password and query.
+    """Removes what may be secret from an address: user, password and query.
 
     Examples:
         >>> without_secrets("rtsp://viewer:secret@camera/stream?key=1")
@@ -194,5 +194,5 @@ def without_secrets(address: str) -> str:
     """
     before, slashes, after = address.partition("://")
     rest, _, query = after.partition("?")
-    # A password may hold what begins a query, and nothing after it is safe then.
+    # With @ in the query, a password may contain the question mark: then all of the rest may be secret.
     return f"{before}{slashes}{'…' if '@' in query else rest.rpartition('@')[2]}"

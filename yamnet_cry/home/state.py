@@ -1,4 +1,4 @@
-"""How a source is doing, for whoever watches: a person, Home Assistant, a health check."""
+"""The state of a source, for users, Home Assistant and health checks."""
 
 import json
 import threading
@@ -15,15 +15,15 @@ from yamnet_cry.home.clock import iso, now
 
 #: Seconds between two states.
 EVERY = 10.0
-# A state that is older is that of a program that hangs, or has ended.
+# A state older than this is from a program that hangs, or has ended.
 _STALE_SECONDS = 3 * EVERY
 
 
 class State:
-    """What is known of one source; every method may be called from any thread.
+    """The state of one source; every method may be called from any thread.
 
     Args:
-        source: Its name.
+        source: Name of the source.
     """
 
     def __init__(self, source: str) -> None:
@@ -36,20 +36,20 @@ class State:
 
     @property
     def hearing(self) -> bool:
-        """Whether there is sound."""
+        """Whether the source delivers sound."""
         return self._deaf is None
 
     def frame(self) -> None:
-        """Notes that sound has come."""
+        """Records that sound has arrived."""
         self._last_frame = time.monotonic()
 
     def heard(self, level: float, probability: float) -> None:
-        """Notes what a window is like: decibels below full scale, and in [0, 1]."""
+        """Records the level of a window, in dBFS, and its probability, in [0, 1]."""
         with self._lock:
             self._level, self._probability = level, probability
 
     def deaf(self, reason: str | None) -> None:
-        """Notes why nothing is heard, or by None that something is."""
+        """Records why there is no sound; None if there is sound."""
         self._deaf = reason
 
     def restarted(self) -> None:
@@ -57,16 +57,16 @@ class State:
         self._restarts += 1
 
     def dropped(self, seconds: float) -> float:
-        """Counts sound that nobody could take; returns how much there is in all."""
+        """Adds dropped sound, in seconds; returns the total."""
         self._dropped += seconds
         return self._dropped
 
     def gap(self) -> None:
-        """Counts a stretch in which sound was missing."""
+        """Counts a gap in the sound."""
         self._gaps += 1
 
     def message(self, *, crying: bool, muted_until: datetime | None) -> dict[str, Any]:
-        """Returns the state as outlets are told it."""
+        """Returns the state as a message for outlets."""
         with self._lock:
             last = self._last_frame
             return {
@@ -88,7 +88,7 @@ class State:
 
 
 def write(path: Path, states: Sequence[Message]) -> None:
-    """Writes the states of all sources into a file, whole or not at all.
+    """Writes the states of all sources to a file, atomically.
 
     Raises:
         OSError: If it cannot be written.
@@ -97,10 +97,10 @@ def write(path: Path, states: Sequence[Message]) -> None:
 
 
 def check(path: Path) -> tuple[bool, list[str]]:
-    """Reads such a file, and says whether all is well.
+    """Reads a file of `write`, and checks that it is current and that every source delivers sound.
 
     Returns:
-        Whether the file is fresh and every source hears, and a line on each source.
+        Whether both are true, and a line about each source.
 
     Raises:
         RunError: If it cannot be read.

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from yamnet_cry.detector import CryDetector
     from yamnet_cry.streaming import Update
 
-#: Seconds without sound after which a source is lost, and is reopened.
+#: Seconds without sound after which a source counts as lost, and is reopened.
 NO_SOUND = 10.0
-#: Seconds of digital silence after which it is lost: a working microphone is never that quiet.
+#: Seconds of digital silence after which it counts as lost: a working microphone is never that quiet.
 DIGITAL_SILENCE = 30.0
 #: Retry intervals in seconds: the first and the longest; doubled in between.
 PAUSES = (1.0, 120.0)
@@ -32,7 +32,7 @@ _HEALTHY = 60.0
 # Seconds to wait for the first sound of a camera.
 _OPENING = 20.0
 _WARN_EVERY = 60.0
-#: Seconds for which a station waits at most before it looks whether it is to stop, or hears nothing.
+#: Maximum number of seconds between two checks whether to stop, and whether sound is missing.
 TICK = 0.5
 
 #: Called with a source's name, an update, and the time of day of its end.
@@ -49,7 +49,7 @@ class Station:
         outlet: Receives messages.
         warn: Called with warnings.
         rules: Conditions for reporting crying.
-        threshold: Threshold of this source; the detector's by default.
+        threshold: Threshold of this source; None for the detector's.
         show: Called with every update.
         recorder: Creates the recorder of clips, for each connection.
         once: Whether to stop when the source ends, instead of reopening it: for pipes.
@@ -150,7 +150,7 @@ class Station:
     def _error_of_connection(self) -> AudioError | None:
         try:
             self._listen()
-        except Exception as error:  # any: the source must be reopened
+        except Exception as error:  # any error: the source must be reopened
             # Without the traceback, which would keep the whole connection in memory.
             error.with_traceback(None)
             if isinstance(error, AudioError):
@@ -271,7 +271,7 @@ class Station:
         self.tell_state()
 
     def overrun(self, seconds: float) -> None:
-        """Counts sound that found no room, in seconds, and says so, at most once a minute."""
+        """Counts dropped sound, in seconds, and warns of it, at most once a minute."""
         total = self.state.dropped(seconds)
         if time.monotonic() - self._warned_of_overrun >= _WARN_EVERY:
             self._warned_of_overrun = time.monotonic()

@@ -51,7 +51,7 @@ class Watch:
         self._systemd.ready()
 
     def tick(self) -> None:
-        """Does periodic work; call about once a second."""
+        """Reports states, and warns of hung threads; call it about once a second."""
         moment = time.monotonic()
         stuck = {each.name for each in self._stations if moment - each.pulse > _STUCK}
         for name in stuck - self._stuck:

@@ -1,4 +1,4 @@
-"""A URL that each message is sent to."""
+"""Sends each message to a URL."""
 
 from yamnet_cry.errors import RunError
 from yamnet_cry.home.alarm import Message
@@ -7,14 +7,14 @@ from yamnet_cry.home.sources import without_secrets
 
 
 class Webhook:
-    """Sends each message as JSON, and again if need be; `Message`'s ``id`` tells what came twice.
+    """POSTs each message as JSON, with retries; receivers recognise a repeated message by its ``id``.
 
     Args:
-        url: Where to send it: ``http://`` or ``https://``.
-        pauses: Between tries, in seconds.
+        url: The URL, with ``http://`` or ``https://``.
+        pauses: Seconds between retries.
 
     Raises:
-        RunError: If the URL is none.
+        RunError: If the URL is invalid.
     """
 
     def __init__(self, url: str, pauses: tuple[float, ...] = PAUSES) -> None:
@@ -23,13 +23,13 @@ class Webhook:
         self._url, self._send = url, Requests(pauses)
 
     def __call__(self, message: Message) -> None:
-        """Sends it until it is taken.
+        """Sends a message, and repeats it after temporary errors.
 
         Raises:
-            DeliveryError: If the server refuses it, or was not there for too long.
+            DeliveryError: If the server rejects it, or no retry succeeds.
         """
         self._send(self._url, message)
 
     def stop(self) -> None:
-        """Tries no more."""
+        """Stops retrying."""
         self._send.stop()

@@ -1,1 +1,1 @@
-"""Results for people and other programs: text, tables and pictures."""
+"""Results as text, tables and pictures."""

@@ -1,4 +1,4 @@
-"""A picture of one recording: what it sounded like, how probable crying was, and when."""
+"""A picture of one recording: spectrogram, probability of crying, and events."""
 
 import io
 import math
@@ -14,23 +14,26 @@ from yamnet_cry.frontend import YAMNET, Float32
 from yamnet_cry.patches import whole_patches
 from yamnet_cry.results import Detection, clock, duration
 
-# Wide enough for every pixel of the picture, and few enough for a night.
+# Enough for every pixel of the picture's width, and little memory even for a whole night.
 _COLUMNS = 1_200
 _PIXELS_PER_INCH = 150
-# Neither the program nor the time is anybody's business.
+# For privacy, files contain neither the program nor the time.
 _NO_METADATA = {"png": {"Software": None}, "jpg": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _CRYING, _TRACK = "#d1495b", "#1b4965"
 _DARK_PAPER, _DARK_INK, _DARK_TRACK = "#1f2937", "#f3f4f6", "#8cc3e6"
 
 
 def picture(result: Detection, source: AudioSource, title: str, file_format: str = "png") -> bytes:
-    """Draws a recording as `draw` does.
+    """Computes the spectrogram of a recording, and draws it with `draw`.
 
     Args:
-        result: What was heard.
-        source: The recording it was heard in; it is decoded once more, in bounded memory.
+        result: The result of the detector.
+        source: The recording; it is decoded once more, in bounded memory.
         title: Usually the recording's name.
         file_format: ``png``, ``jpg``, ``svg`` or ``pdf``.
+
+    Returns:
+        The file, see `draw`.
 
     Raises:
         AudioError: If the recording cannot be read any more.
@@ -46,20 +49,20 @@ def draw(
     *,
     dark: bool = False,
 ) -> bytes:
-    """Draws the spectrogram, the track of probabilities, the threshold, and the events as shades.
+    """Draws the spectrogram, the probabilities, the threshold, and the events as shaded areas.
 
     Args:
-        result: What was heard.
+        result: The result of the detector.
         spectrogram: float32 array of shape (columns, 64), see `overview`.
-        title: Usually the recording's name; without one, there is no verdict above the picture either.
+        title: Usually the recording's name; if empty, the verdict above the picture is omitted too.
         file_format: ``png``, ``jpg``, ``svg`` or ``pdf``.
-        dark: Whether it is shown on a dark page.
+        dark: Whether to draw in the colours of a dark page.
 
     Returns:
-        The file, 1350 pixels wide and as high, legible on a phone.
+        The file, 1350 pixels wide and high, legible on a phone.
     """
     seconds = max(result.seconds, YAMNET.frame_hop / YAMNET.sample_rate)
-    # The last window is padded: the spectrogram reaches further than the recording, and is cut by xlim.
+    # The last window is padded: the spectrogram is longer than the recording, and is cut by xlim.
     covered = _frames(len(result.scores)) * YAMNET.frame_hop / YAMNET.sample_rate
     figure = Figure(figsize=(9, 9), layout="constrained", facecolor="white")
     upper, strip, lower = figure.subplots(3, 1, sharex=True, height_ratios=(30, 2, 20))
@@ -76,12 +79,12 @@ def draw(
     upper.set_yticks([band_of(hertz) for hertz in ticks], [f"{hertz / 1000:g}" for hertz in ticks])
     upper.set_ylabel("kHz")
     strip.set_yticks([0.5], ["events"])
-    # A second of a night would be thinner than a pixel: in the strip no event is.
+    # Minimum width of an event in the strip: one second of a night would be thinner than a pixel.
     least = seconds / 200
     for event in result.events:
         strip.axvspan(event.start, max(event.end, event.start + least), color=_CRYING, linewidth=0)
         lower.axvspan(event.start, event.end, color=_CRYING, alpha=0.25, linewidth=0)
-    # A window speaks for its middle.
+    # The probability of a window is drawn at its middle.
     middles = result.times + YAMNET.patch_seconds / 2
     times, track = _peaks(np.minimum(middles, seconds), result.probabilities)
     lower.plot(times, track, color=_TRACK, linewidth=2, marker="o" if len(times) == 1 else None)
@@ -95,7 +98,7 @@ def draw(
     lower.xaxis.set_major_locator(MultipleLocator(tick_seconds(seconds)))
     lower.xaxis.set_major_formatter(FuncFormatter(lambda time, _: clock(time).removesuffix(".0")))
     if title:
-        # File names are no formulas.
+        # File names must not be parsed as formulas.
         figure.suptitle(f"{_shortened(title)}\n{verdict(result)}", fontsize=17, parse_math=False)
     for axes in (upper, strip, lower):
         axes.tick_params(labelsize=13, length=0 if axes is strip else 4)
@@ -122,7 +125,7 @@ def _darken(figure: Figure) -> None:
 
 
 def verdict(result: Detection) -> str:
-    """Says in one sentence what was heard.
+    """Summarises a result in one sentence.
 
     Examples:
         >>> from yamnet_cry.calibration import Calibration
@@ -137,20 +140,20 @@ def verdict(result: Detection) -> str:
 
 
 def overview(source: AudioSource, windows: int) -> Float32:
-    """Shrinks a log-mel spectrogram to the width of a picture.
+    """Computes a log-mel spectrogram, reduced to the width of a picture.
 
     Args:
         source: The recording.
-        windows: How many windows it has.
+        windows: Number of windows of the recording.
 
     Returns:
-        float32 array of shape (columns, 64), the loudest frame of each column.
+        float32 array of shape (columns, 64): per band, the maximum over the frames of each column.
     """
     frames = _frames(windows)
     step = max(1, math.ceil(frames / _COLUMNS))
     columns: Float32 = np.full((math.ceil(frames / step), YAMNET.mel_bands), -np.inf, np.float32)
     first = 0
-    # Of a recording that is truncated, the result says so.
+    # No warning here if the recording is truncated: the result has `truncated`.
     for piece in whole_patches(audio.blocks(source, on_cut=lambda cut: None)):
         log_mel = YAMNET.log_mel(piece)
         index = (first + np.arange(len(log_mel))) // step
@@ -164,7 +167,7 @@ def _frames(windows: int) -> int:
 
 
 def _peaks(times: NDArray[np.float64], track: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Thins a long track so that its peaks stay."""
+    """Downsamples a long track by the maximum, which keeps its peaks."""
     step = math.ceil(len(track) / _COLUMNS)
     if step == 1:
         return times, track
@@ -173,7 +176,7 @@ def _peaks(times: NDArray[np.float64], track: NDArray[np.float64]) -> tuple[NDAr
 
 
 def band_of(hertz: float) -> float:
-    """Returns where on the mel axis a frequency lies, in bands: 0.5 is the middle of the first.
+    """Returns the position of a frequency on the mel axis, in bands: 0.5 is the middle of the first.
 
     Examples:
         >>> round(band_of(1000.0), 1)
@@ -184,7 +187,7 @@ def band_of(hertz: float) -> float:
 
 
 def tick_seconds(seconds: float) -> float:
-    """Returns the seconds between ticks, a step that people count time in, with at most six in all.
+    """Returns the seconds between ticks: a common unit of time, with at most six steps in total.
 
     Examples:
         >>> tick_seconds(60), tick_seconds(3600)

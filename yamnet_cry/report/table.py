@@ -1,4 +1,4 @@
-"""A CSV file of events that grows by whole recordings, and that one program at a time writes."""
+"""A CSV file of events, extended by whole recordings and locked against other programs."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from yamnet_cry.files import lock
 from yamnet_cry.report.text import CSV_COLUMNS, csv_rows
 from yamnet_cry.results import Detection
 
-# As Python reads file names that are not Unicode, and writes them again.
+# The error handler with which Python decodes and encodes file names that are not valid Unicode.
 _ERRORS = sys.getfilesystemencodeerrors()
 
 
@@ -22,7 +22,7 @@ class _Row:
     """A complete row.
 
     Attributes:
-        fields: What is in it.
+        fields: Its values.
         start: Index of its first character.
         end: Index after its last character.
     """
@@ -33,27 +33,27 @@ class _Row:
 
 
 class Table:
-    """A CSV file of events, open for writing by nobody else.
+    """A CSV file of events, locked against writing by other programs.
 
-    File names that are not UTF-8 are written as the bytes that they are.
+    File names that are not UTF-8 are written as their original bytes.
 
     Args:
-        path: The file; made if there is none.
-        resume: Whether rows that are there already stay, to go on after them.
-        overwrite: Whether a file that is there already is emptied.
+        path: The file; created if there is none.
+        resume: Whether to keep the rows of an existing file, and to append to them.
+        overwrite: Whether to empty an existing file.
 
     Attributes:
         done: Names of the recordings in it.
 
     Raises:
-        RunError: If it cannot be written, is no such table, would be overwritten, or is in use.
+        RunError: If it cannot be written, is another table, would be overwritten, or is in use.
     """
 
     def __init__(self, path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
         self._path = path
         self.done: set[str] = set()
         try:
-            # Unbuffered, so that nothing is left to be written when a write has failed.
+            # Unbuffered, so that no data remains to be written after a failed write.
             self._file = path.open("a+b" if resume or overwrite else "x+b", buffering=0)
         except FileExistsError:
             raise RunError(
@@ -75,7 +75,7 @@ class Table:
         self._file.close()
 
     def add(self, name: str, result: Detection, heard: Sequence[str] = ()) -> None:
-        """Appends the rows of a recording, all or none; arguments are those of `reports.csv_rows`.
+        """Appends the rows of a recording, all or none; arguments are those of `csv_rows`.
 
         Raises:
             RunError: If they cannot be written.
@@ -105,7 +105,7 @@ class Table:
             raise self._failed(error) from None
 
     def _resume(self, text: str) -> None:
-        """Takes the complete rows, and removes what a killed run left behind them."""
+        """Reads the complete rows, and removes the incomplete rows of a killed run at the end."""
         try:
             header, *rows = list(_rows(text)) or [_Row([], 0, 0)]
         except csv.Error as error:
@@ -117,7 +117,7 @@ class Table:
             rest, last = text[end:], rows[-1]
             name, *others = next(csv.reader(io.StringIO(rest, newline="\n")))
             if (others and name == last.fields[0]) or text[last.start :].startswith(rest):
-                # It belongs to the same recording, which is then not done.
+                # The incomplete row belongs to the same recording, which is therefore not done.
                 rows = [row for row in rows if row.fields[0] != last.fields[0]]
                 end = rows[-1].end if rows else header.end
         self.done = {row.fields[0] for row in rows}
@@ -130,7 +130,7 @@ class Table:
             while content:
                 content = content[self._file.write(content) :]
         except BaseException:
-            # A full disk may have taken some of the rows.
+            # On a full disk, some of the rows may have been written.
             self._file.truncate(length)
             raise
 
@@ -139,10 +139,10 @@ class Table:
 
 
 def _rows(text: str) -> Iterator[_Row]:
-    """Finds the complete rows: names may hold line breaks, and whatever else Unicode takes for one.
+    """Yields the complete rows; names may contain line breaks, also those of Unicode.
 
     Raises:
-        csv.Error: If there is no row where one should be.
+        csv.Error: If the text is not valid CSV, except for an incomplete row at the end.
     """
     read = start = 0
 
@@ -159,6 +159,6 @@ def _rows(text: str) -> Iterator[_Row]:
             yield _Row(fields, start, read)
             start = read
     except csv.Error:
-        # The beginning of a row has no end; anything else is no doing of this program.
+        # An incomplete row at the end is expected; any other error is not from this program.
         if read < len(text):
             raise

@@ -1,4 +1,4 @@
-"""What was heard, as other programs read it: spreadsheets, Audacity, video players."""
+"""Results in the formats of other programs: spreadsheets, Audacity, video players."""
 
 import csv
 import io
@@ -12,12 +12,12 @@ CSV_COLUMNS = ("file", "is_cry", "probability", "event", "start", "end", "second
 
 
 def csv_rows(name: str, result: Detection, heard: Sequence[str] = ()) -> str:
-    r"""Returns one row an event, or one without times if there was none, so that no recording is missing.
+    r"""Returns one CSV row per event; without events, one row without times, so that no recording is missing.
 
     Args:
         name: The recording's name.
-        result: What was heard in it.
-        heard: What else was heard in each event, if that is known.
+        result: The result of the detector.
+        heard: AudioSet classes detected in each event, as text; empty if unknown.
 
     Examples:
         >>> from yamnet_cry.calibration import Calibration
@@ -26,7 +26,7 @@ def csv_rows(name: str, result: Detection, heard: Sequence[str] = ()) -> str:
         'a.wav,0,0.0000,,,,,,,\n'
     """
     text = io.StringIO()
-    # The csv module writes a carriage return without quotes, and could not read it then.
+    # The csv module writes a carriage return without quotes, but cannot read it without them.
     quoting: Literal[0, 1] = csv.QUOTE_ALL if "\r" in name else csv.QUOTE_MINIMAL
     writer = csv.writer(text, lineterminator="\n", quoting=quoting)
     common = [name, int(result.is_cry), f"{result.probability:.4f}"]
@@ -53,7 +53,7 @@ def label_track(events: Sequence[Event]) -> str:
 
 
 def web_vtt(events: Sequence[Event]) -> str:
-    """Returns the events as subtitles for a video, in WebVTT (W3C).
+    """Returns the events as video subtitles in WebVTT (W3C).
 
     Examples:
         >>> print(web_vtt([Event(start=3600.5, end=3603.25, peak=0.9, mean=0.8)]))

@@ -1,4 +1,4 @@
-"""A web page to try the detector on: drop a recording, or talk to it, and see what it hears."""
+"""A web page to try the detector, on recordings and live from a microphone."""
 
 try:
     import gradio  # noqa: F401

@@ -1,4 +1,4 @@
-"""One visitor's microphone: what is heard, in memory that does not grow, and how it looks."""
+"""Live detection for one visitor's microphone, in bounded memory, and its HTML."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from yamnet_cry.streaming import SILENCE_DBFS, Listener, Update
 
 SHOWN_SECONDS = 60
 
-#: Pieces of a microphone's sound last half a second; a few are joined when the server is busy.
+#: Chunks of a microphone's sound last half a second; several are joined when the server is busy.
 MAX_PIECE_SECONDS = 30
 _MAX_PIECE_VALUES = 2**24
 
@@ -29,14 +29,14 @@ _WIDTH, _HEIGHT = 600, 160
 
 @dataclass
 class Session:
-    """What one visitor's microphone has brought.
+    """State of the detection for one visitor's microphone.
 
     Attributes:
-        detector: Shared by all visitors.
+        detector: The detector, shared by all visitors.
         sensitivity: 1 minus the threshold, in [0, 1].
         recent: The updates of the last minute.
-        events: The last events that ended.
-        count: How many have ended in all.
+        events: The last 20 events that have ended.
+        count: Total number of events that have ended.
     """
 
     detector: CryDetector
@@ -48,7 +48,7 @@ class Session:
     _sample_rate: int = 0
 
     def push(self, part: ArrayLike, sample_rate: int) -> None:
-        """Hears what came next; a microphone that changes its rate is listened to afresh.
+        """Processes the next chunk; if the sample rate changes, a new stream begins.
 
         Raises:
             AudioError: If the samples cannot be used.
@@ -59,7 +59,7 @@ class Session:
         self._take(self._listener.push(part))
 
     def finish(self) -> None:
-        """Ends the audio, and the event that is going on."""
+        """Ends the stream, and the active event."""
         if self._listener is not None and self.recent:
             self._take(self._listener.finish())
         self._listener = None
@@ -75,13 +75,13 @@ class Session:
 
 
 def piece(path: str | Path) -> tuple[Float32, int]:
-    """Reads a piece of a microphone's sound, in memory bounded by what may be in it.
+    """Reads a chunk of a microphone's sound, in bounded memory.
 
     Returns:
-        float32 samples of shape (samples, channels), and their rate in hertz.
+        float32 samples of shape (samples, channels), and their sample rate in hertz.
 
     Raises:
-        AudioError: If it is no audio, or longer than `MAX_PIECE_SECONDS`.
+        AudioError: If it is not audio, or longer than `MAX_PIECE_SECONDS`.
     """
     try:
         with soundfile.SoundFile(path) as sound:
@@ -99,7 +99,7 @@ def piece(path: str | Path) -> tuple[Float32, int]:
 
 
 def show(session: Session | None) -> str:
-    """Draws what a session has heard, as HTML: a sentence, two meters, the last minute, and the events."""
+    """Returns a session as HTML: a sentence, two meters, a chart of the last minute, and the events."""
     if session is None or not session.recent:
         return _panel("quiet", "Press record to start.", SILENCE_DBFS, 0.0, "", "")
     latest = session.recent[-1]
@@ -134,7 +134,7 @@ def _meter(name: str, share: float, value: str) -> str:
 
 
 def _chart(updates: list[Update], threshold: float) -> str:
-    """The probabilities of the last minute, the newest at the right."""
+    """Returns the probabilities of the last minute as SVG, the newest at the right."""
     end = updates[-1].time
 
     def x_of(time: float) -> float:

@@ -1,4 +1,4 @@
-"""The page: two tabs, and the endpoints behind them."""
+"""The Gradio page: two tabs, and their API endpoints."""
 
 import io
 import os
@@ -20,18 +20,18 @@ from yamnet_cry.model.folder import CONTEXT, TFLITE
 from yamnet_cry.space.live import Session, piece, show
 from yamnet_cry.space.recording import Heard, card, hear
 
-#: Names the model the page runs: a folder or a repository. The bundled one without it.
+#: Environment variable with the model of the page: a folder or a repository. Default: the bundled model.
 MODEL_VARIABLE = "YAMNET_CRY_MODEL"
 
 MAX_MEGABYTES = 200
 
-# How many recordings are heard at the same time, how many wait, and how many microphones are listened to.
+# Maximum numbers of recordings processed at the same time, of queued requests, and of live microphones.
 _AT_ONCE, _WAITING, _MICROPHONES = 2, 64, 32
 
-# Uploads are looked for every minute, and deleted when they are ten minutes old.
+# Uploads are checked every minute, and deleted when they are ten minutes old.
 _CLEANING = (60, 600)
 
-# Pieces of a microphone's sound come at once.
+# Maximum age in seconds of a file that counts as a chunk from a microphone, which is read at once.
 _FRESH_SECONDS = 20
 
 _TITLE = "Is a baby crying?"
@@ -47,8 +47,8 @@ audio is not stored.
 
 _IS_DARK = "() => document.body.classList.contains('dark')"
 
-# The box of sound refuses by the browser's kinds: a webm or a 3gp without a picture is a video to it. What it
-# would refuse, by its dialogue or dropped on it, goes to the button that takes everything.
+# Gradio's audio component filters files by the browser's media types, and browsers call an audio-only webm or
+# 3gp a video. Files that it would reject, chosen or dropped, are passed to the button that accepts all types.
 _ANYTHING_ANYWHERE = """<script>{
   const pass = (event, files, input) => {
     const everything = document.querySelector("input[type=file]:has(+ #video)");
@@ -119,14 +119,14 @@ def build(detector: CryDetector | None = None) -> gr.Blocks:
     """Builds the page.
 
     Args:
-        detector: Shared by all visitors; by default that of the environment variable `MODEL_VARIABLE`, or
-            the bundled one.
+        detector: Shared by all visitors; None for that of the environment variable `MODEL_VARIABLE`, or the
+            bundled one.
     """
     if detector is None:
         detector = CryDetector.from_pretrained(os.environ.get(MODEL_VARIABLE) or None)
     with gr.Blocks(title=_TITLE, delete_cache=_CLEANING, analytics_enabled=False) as page:
         gr.Markdown(_INTRODUCTION)
-        # Only the browser knows which colours the page is shown in; pictures are drawn to match.
+        # Only the browser knows whether the page is dark; pictures are drawn in matching colours.
         dark = gr.Checkbox(False, visible="hidden")
         page.load(None, None, dark, js=_IS_DARK, api_visibility="private")
         with gr.Tab("A recording"):
@@ -141,11 +141,11 @@ def build(detector: CryDetector | None = None) -> gr.Blocks:
 
 
 def serve(page: gr.Blocks, **options: Any) -> Any:
-    """Serves the page, with the limits that belong to it; options are those of ``Blocks.launch``."""
+    """Serves the page with its style and limits; options are those of ``Blocks.launch``."""
     return page.launch(
         css=_CSS,
         head=_ANYTHING_ANYWHERE,
-        # The system's own fonts: nothing is fetched from elsewhere.
+        # System fonts, so that no font is loaded from another server.
         theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         max_file_size=f"{MAX_MEGABYTES}mb",
         footer_links=["api"],
@@ -163,11 +163,11 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
     recording = gr.Audio(
         sources=["upload", "microphone"], type="filepath", label="Recording", editable=False, buttons=[]
     )
-    # The box above takes sound alone, and would have ffmpeg convert what no browser plays.
+    # The component above accepts only audio, and would convert what browsers cannot play with ffmpeg.
     kinds = ["audio", "video", *sorted(audio.SUFFIXES | audio.NEED_FFMPEG)]
     video = gr.UploadButton("Or choose a video", file_types=kinds, size="sm", elem_id="video")
     with tempfile.TemporaryDirectory() as folder:
-        # Gradio copies them to where it keeps uploads.
+        # Gradio copies them to its folder of uploads.
         gr.Examples(_make_examples(Path(folder)), recording, label="Or try one of these synthesised examples")
     headline = gr.HTML(visible=False, elem_id="headline")
     sensitivity = _sensitivity(detector, "To the right: more detections and more false alarms.")
@@ -189,12 +189,12 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
 
     def hear_recording(path: str | None, wanted: float, is_dark: bool) -> list[Any]:
         if path is None:
-            # Taken away by the visitor, or to make room for a video.
+            # Removed by the visitor, or replaced by a video.
             return [gr.skip()] * (3 + len(shown))
         try:
             result = hear(detector, path)
         except YamnetCryError as error:
-            # Nothing of the recording before may stay beside it.
+            # Clear the results of the previous recording.
             problem = gr.update(value=card("problem", "This file cannot be used", str(error)), visible=True)
             return [None, gr.Accordion(visible=False), None, problem, *_hidden(len(shown) - 1)]
         return [result, gr.Accordion(visible=True), result.classes, *_shown(result.at(wanted), is_dark)]
@@ -219,7 +219,7 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
     )
 
     def detect(path: str, wanted: float) -> dict[str, Any]:
-        """For programs: everything that was heard, as `yamnet-cry detect --json` says it."""
+        """Detects crying in a recording; returns the fields of `yamnet-cry detect --json`, and classes."""
         result = _friendly(lambda: hear(detector, path)).at(wanted)
         return {"file": result.name, **result.result.to_dict(), "classes": result.classes}
 
@@ -271,8 +271,8 @@ def _live_tab(detector: CryDetector) -> None:
 
 
 def _taken(path: str) -> tuple[Any, int]:
-    """Reads a piece of a microphone's sound, and deletes it."""
-    # A program may name any file that was uploaded: what is older is not a piece, and not its to delete.
+    """Reads a chunk of a microphone's sound, and deletes it."""
+    # An API client may pass any uploaded file: older files are not chunks and must not be deleted.
     fresh = Path(path).exists() and time.time() - Path(path).stat().st_mtime < _FRESH_SECONDS
     try:
         return _friendly(lambda: piece(path))
@@ -282,7 +282,7 @@ def _taken(path: str) -> tuple[Any, int]:
 
 
 def _friendly(work: Callable[[], Any]) -> Any:
-    """Shows a visitor's mistake as a sentence; anything else stays a bug."""
+    """Shows an error that the visitor can fix as a sentence; other exceptions are raised unchanged."""
     try:
         return work()
     except YamnetCryError as error:
@@ -303,7 +303,7 @@ def _shown(heard: Heard, is_dark: bool) -> list[Any]:
 
 
 def _make_examples(folder: Path) -> list[list[str]]:
-    """Synthesises the clips to try."""
+    """Synthesises the example clips, and returns their paths."""
     clips = {
         "a baby cries.wav": nursery(),
         "it cries again and again.wav": nursery(60.0, 8.0, 15.0, seed=3) + nursery(60.0, 34.0, 52.0, seed=5),
@@ -311,6 +311,6 @@ def _make_examples(folder: Path) -> list[list[str]]:
     }
     for name, wave in clips.items():
         soundfile.write(folder / name, wave, SAMPLE_RATE)
-        # Old, and so no piece of a microphone's sound, see `_taken`.
+        # Old, so that `_taken` does not treat it as a chunk and delete it.
         os.utime(folder / name, (0, 0))
     return [[str(folder / name)] for name in clips]

@@ -1,4 +1,4 @@
-"""One recording on the page: what was heard in it, at any sensitivity, without hearing it twice."""
+"""The result of one recording on the page, shown at any sensitivity without scoring it again."""
 
 import base64
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ MAX_MINUTES = 120
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What was heard in a recording, and what is needed to show it again.
+    """The result of a recording, and the data needed to show it again.
 
     Attributes:
         name: The recording's name.
-        result: Without the logits, which take megabytes a visitor.
-        spectrogram: For the picture.
-        classes: The largest mean shares of AudioSet's classes over the whole recording.
+        result: Result of the detector, without the logits, which take megabytes per visitor.
+        spectrogram: Spectrogram for the picture, see `overview`.
+        classes: The eight AudioSet classes with the largest mean shares over the whole recording.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Heard:
     classes: dict[str, float]
 
     def at(self, sensitivity: float) -> "Heard":
-        """Returns the same at another sensitivity: 1 minus the threshold, in [0, 1]."""
+        """Returns the result at another sensitivity: 1 minus the threshold, in [0, 1]."""
         return replace(self, result=replace(self.result, threshold=round(1.0 - sensitivity, 4)))
 
     def headline(self) -> str:
@@ -54,11 +54,11 @@ class Heard:
         return f'<div class="events"><table><tr>{head}</tr>{body}</table></div>'
 
     def picture(self, *, dark: bool = False) -> bytes:
-        """Returns spectrogram, probability and events as a PNG file; the headline says the rest."""
+        """Returns spectrogram, probability and events as a PNG file, without a title."""
         return draw(self.result, self.spectrogram, title="", dark=dark)
 
     def downloads(self) -> str:
-        """Returns links to the files of `files`, as HTML that holds them: the server keeps none."""
+        """Returns links to the files of `files` as HTML with data URLs: the server stores no files."""
         links = []
         labels = ("a spreadsheet (CSV)", "Audacity")
         for (name, text), label in zip(self.files().items(), labels, strict=True):
@@ -68,26 +68,26 @@ class Heard:
         return f'<div class="events">{"".join(links)}</div>'
 
     def files(self) -> dict[str, str]:
-        """Returns the events for a spreadsheet and for Audacity: names, and texts."""
+        """Returns the events for a spreadsheet and for Audacity: texts by file name."""
         stem = Path(self.name).stem or "recording"
         table = ",".join(CSV_COLUMNS) + "\n" + csv_rows(self.name, self.result)
         return {f"{stem}.csv": table, f"{stem}.txt": label_track(self.result.events)}
 
 
 def card(kind: str, sentence: str, more: str = "") -> str:
-    """Returns what a visitor reads first, as HTML.
+    """Returns the verdict at the top of the page, as HTML.
 
     Args:
-        kind: ``crying``, ``quiet`` or ``problem``, which decides the colour.
+        kind: ``crying``, ``quiet`` or ``problem``; determines the colour.
         sentence: Plain text.
-        more: Plain text, smaller.
+        more: Plain text, shown smaller.
     """
     below = f"<br>{escape(more)}" if more else ""
     return f'<div class="verdict {kind}" role="status"><strong>{escape(sentence)}</strong>{below}</div>'
 
 
 def hear(detector: CryDetector, path: str | Path) -> Heard:
-    """Scores a recording and keeps what the page shows of it.
+    """Scores a recording, and returns the data that the page shows.
 
     Raises:
         AudioError: If it cannot be read, or is too long.

@@ -1,5 +1,5 @@
-/* The context network: from the embeddings of the last windows to the log-odds that a baby cries. Sums are of
- * whole numbers and exact, so this gives what Python gives, to the last bit. */
+/* The context network: from the embeddings of the last windows to the log-odds that a baby cries. Sums are exact
+ * integer sums, so the results are identical to Python's, to the last bit. */
 #include "yamnet_cry_context.h"
 
 #include <math.h>
@@ -20,7 +20,7 @@ float yamnet_cry_context_push(yamnet_cry_context *context, const int8_t embeddin
     }
     for (n = 0; n < YAMNET_CRY_CONTEXT_LAYERS; n++) {
         const yamnet_cry_context_layer *const layer = &yamnet_cry_context_layers[n];
-        /* The last windows of the layer's input, in a ring. */
+        /* A ring buffer of the layer's inputs in the last windows. */
         int16_t *const rows = context->rows + layer->offset;
         const unsigned slots = (layer->taps - 1) * layer->dilation + 1;
         const unsigned newest = context->newest[n];

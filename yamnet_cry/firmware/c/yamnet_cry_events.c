@@ -14,7 +14,7 @@ float yamnet_cry_score(const int8_t logits[YAMNET_CRY_CLASSES]) {
     for (n = 0; n < YAMNET_CRY_CLASSES; n++) {
         if (logits[n] > highest) highest = logits[n];
     }
-    /* int8 logits have 256 differences to the highest: their exponentials are a table. */
+    /* Differences between int8 logits have 256 possible values: their exponentials are in a table. */
     for (n = 0; n < YAMNET_CRY_CLASSES; n++) sum += yamnet_cry_exponential[highest - logits[n]];
     return (float)((double)((uint64_t)yamnet_cry_exponential[highest - logits[YAMNET_CRY_CLASS_CRYING]] +
                             yamnet_cry_exponential[highest - logits[YAMNET_CRY_CLASS_BABY_CRY]]) /
@@ -33,13 +33,13 @@ double yamnet_cry_probability(double log_odds) {
     return 0.5 * (1.0 + tanh(0.5 * (YAMNET_CRY_SLOPE * log_odds + YAMNET_CRY_INTERCEPT)));
 }
 
-/* Half a hop after the start of a window, so many times: hundredths of a second are whole, and no error adds
-   up over months. */
+/* The time of the start of a window plus a number of half hops. Hundredths of a second are whole numbers, so that
+ * no rounding error accumulates over months. */
 static double seconds(uint32_t window, int half_hops) { return (window * 48.0 + half_hops * 24.0) / 100.0; }
 
 static double largest(double a, double b) { return a > b ? a : b; }
 
-/* Takes what came since the last window of the event into it. */
+/* Extends the event up to window `number`, including the pending windows before it. */
 static void extend(yamnet_cry_events *events, uint32_t number) {
     events->last = number;
     events->peak = largest(events->peak, events->pending_peak);
@@ -106,12 +106,12 @@ bool yamnet_cry_events_push(yamnet_cry_events *events, double probability, yamne
 }
 
 bool yamnet_cry_events_finish(yamnet_cry_events *events, yamnet_cry_event *ended) {
-    /* Of less sound than the vote needs, all windows must be in favour. */
+    /* If the sound is shorter than the vote, all windows must be in favour. */
     if (!events->active && events->count > 0 && events->count < YAMNET_CRY_VOTES)
         maybe_start(events, events->count - 1, (unsigned)events->count);
     if (!events->active) return false;
     ended->start = seconds(events->begin, 0);
-    /* The middle of the windows that were averaged last; or the end of the sound, if it ends with it. */
+    /* The middle of the windows of the event's last average; or the end of the sound, if the event lasts until it. */
     ended->end = events->last == events->count - 1
                      ? seconds(events->last, 4)
                      : largest(seconds(events->last, 3 - (int)YAMNET_CRY_SMOOTHING), seconds(events->begin, 2));

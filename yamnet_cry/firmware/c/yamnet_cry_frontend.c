@@ -1,8 +1,8 @@
-/* The front end: 16 kHz int16 samples to quantised log-mel patches, a hop at a time.
+/* The front end: 16 kHz int16 samples to quantised log-mel patches, one hop at a time.
  *
  * Window and FFT are computed in 32-bit integers in both builds. A full-scale tone leaves rounding noise in the
- * quiet bins of an FFT; in float32 it is 2e-6 of full scale, and log(mel + 0.001) makes up to 0.003 nepers of it,
- * in 32-bit integers it is a tenth of that. After the FFT the floating-point build goes on in float.
+ * quiet bins of an FFT: in float32 it is 2e-6 of full scale, which log(mel + 0.001) turns into up to 0.003 nepers;
+ * in 32-bit integers it is a tenth of that. After the FFT, the floating-point build computes in float.
  */
 #include "yamnet_cry.h"
 
@@ -18,8 +18,8 @@
 /* Half of a unit in Q30, to round to the nearest. */
 #define HALF_UNIT ((int64_t)1 << 29)
 
-/* Samples are in Q29. The first two stages of the FFT do not halve, the other six do: under this window no sum of
- * samples then reaches 2^31, whatever they are. */
+/* Samples are in Q29. The first two stages of the FFT do not halve, the other six do: with this window, no sum then
+ * reaches 2^31 for any samples. */
 #define SAMPLE_BITS 29
 #define HALVINGS 6
 
@@ -32,8 +32,8 @@ static int32_t sine(unsigned k) {
     return k <= QUARTER ? yamnet_cry_quarter_cosine[QUARTER - k] : yamnet_cry_quarter_cosine[k - QUARTER];
 }
 
-/* Divides by a power of two, rounding to the nearest. Right shifts of negative numbers are arithmetic in every
- * compiler for every microcontroller; C99 leaves it to them. */
+/* Divides by a power of two, rounding to the nearest. Right shifts of negative numbers are implementation-defined
+ * in C99; the compilers for microcontrollers shift arithmetically. */
 static int32_t rounded(int64_t value, unsigned bits) {
     return (int32_t)((value + ((int64_t)1 << (bits - 1))) >> bits);
 }
@@ -43,7 +43,7 @@ static void apply_window(const int16_t *samples, int32_t *out) {
     for (n = 0; n < YAMNET_CRY_FRAME; n++) {
         const unsigned mirrored = n <= YAMNET_CRY_FRAME / 2 ? n : YAMNET_CRY_FRAME - n;
 #ifndef YAMNET_CRY_FIXED_POINT
-        /* Rounded to float32 where Python rounds, for a tone makes noise of that, too. */
+        /* Rounded to float32 where Python rounds, because this rounding also adds noise to a tone. */
         const float product = (float)samples[n] * (1.0f / 32768.0f) * yamnet_cry_half_window[mirrored];
         out[n] = (int32_t)lrintf(product * (float)(1UL << SAMPLE_BITS));
 #else
@@ -77,7 +77,7 @@ static void transform(int32_t *z) {
                 int32_t *a = z + 2 * i, *b = a + size;
                 const int32_t real = rounded(b[0] * c + b[1] * s, 30 + halving);
                 const int32_t imaginary = rounded(b[1] * c - b[0] * s, 30 + halving);
-                /* To even, or the lost halves of all stages would add up. */
+                /* Rounds half to even: otherwise the rounding errors of all stages would add up. */
                 const int32_t a0 = halving ? (a[0] + (a[0] >> 1 & 1)) >> 1 : a[0];
                 const int32_t a1 = halving ? (a[1] + (a[1] >> 1 & 1)) >> 1 : a[1];
                 a[0] = a0 + real;
@@ -92,7 +92,7 @@ static void transform(int32_t *z) {
 /* Twice the bin, divided by 2^HALVINGS. */
 #define BIN_BITS (SAMPLE_BITS + 1 - HALVINGS)
 
-/* Bin k of the real FFT of 512 samples, from the complex FFT of their pairs; BIN_BITS behind the point. */
+/* Bin k of the real FFT of 512 samples, from the complex FFT of their pairs; BIN_BITS fractional bits. */
 static void real_bin(const int32_t *z, unsigned k, int64_t *real, int64_t *imaginary) {
     const int32_t *a = z + 2 * k, *b = z + 2 * (HALF - k);
     const int64_t even_real = (int64_t)a[0] + b[0], even_imaginary = (int64_t)a[1] - b[1];
@@ -120,7 +120,7 @@ void yamnet_cry_log_mel(const int16_t samples[YAMNET_CRY_FRAME], float log_mel[Y
         x = (float)real;
         y = (float)imaginary;
         magnitude = sqrtf(x * x + y * y) * (1.0f / (float)(1UL << BIN_BITS));
-        /* A bin lies between the centres of two bands, which share it. */
+        /* A bin is between the centres of two bands and is shared between them. */
         upper = yamnet_cry_upper_share[n] * magnitude;
         sums[yamnet_cry_upper_band[n]] += magnitude - upper;
         sums[yamnet_cry_upper_band[n] + 1] += upper;
@@ -152,7 +152,7 @@ static unsigned leading_zeros(uint64_t value) {
     return count + (value >> 63 ? 0 : 1);
 }
 
-/* Square root of a 64-bit number, of which the upper 32 significant bits count. */
+/* Square root of a 64-bit number, computed from its 32 most significant bits. */
 static uint32_t root(uint64_t value) {
     unsigned shift;
     uint32_t rest, result = 0, bit = (uint32_t)1 << 30;
@@ -167,11 +167,11 @@ static uint32_t root(uint64_t value) {
             result >>= 1;
         }
     }
-    /* The root of the upper 32 bits has 16 bits; those of 64 bits would have 32. */
+    /* The root of the upper 32 bits has 16 bits; the root of 64 bits would have 32. */
     return (uint32_t)(((uint64_t)result << 16) >> (shift / 2));
 }
 
-/* Base-2 logarithm in Q16 of a number above 0: its leading bit, and a table between powers of two. */
+/* Base-2 logarithm in Q16 of a number above 0: from its leading bit, and from a table between powers of two. */
 static int32_t log2_q16(uint64_t value) {
     const unsigned zeros = leading_zeros(value);
     const uint64_t mantissa = value << zeros << 1; /* without the leading one */
@@ -192,7 +192,7 @@ void yamnet_cry_frame(const int16_t samples[YAMNET_CRY_FRAME], int8_t quantized[
         int64_t real, imaginary;
         uint64_t x, y, magnitude, upper;
         real_bin(z, YAMNET_CRY_FIRST_BIN + n, &real, &imaginary);
-        /* Of absolute values: squares may need all 64 bits. */
+        /* Unsigned absolute values, because squares may need all 64 bits. */
         x = (uint64_t)(real < 0 ? -real : real);
         y = (uint64_t)(imaginary < 0 ? -imaginary : imaginary);
         magnitude = root(x * x + y * y);
@@ -201,7 +201,7 @@ void yamnet_cry_frame(const int16_t samples[YAMNET_CRY_FRAME], int8_t quantized[
         sums[yamnet_cry_upper_band[n] + 1] += upper;
     }
     for (n = 0; n < YAMNET_CRY_BANDS; n++) {
-        /* Sums have BIN_BITS + 15 bits behind the point, like the offset of 0.001. */
+        /* Sums have BIN_BITS + 15 fractional bits, like the offset of 0.001. */
         const int32_t level = log2_q16(sums[n + 1] + YAMNET_CRY_LOG_OFFSET) - ((BIN_BITS + 15) * 65536);
         int32_t step = rounded((int64_t)level * YAMNET_CRY_INPUT_STEPS_PER_OCTAVE_Q16, 32);
         step += YAMNET_CRY_INPUT_ZERO_POINT;
@@ -218,7 +218,7 @@ void yamnet_cry_frontend_reset(yamnet_cry_frontend *frontend) {
 }
 
 const int8_t *yamnet_cry_frontend_push(yamnet_cry_frontend *frontend, const int16_t samples[YAMNET_CRY_HOP]) {
-    /* The patch given last may be gone now; its second half is the first of the next. */
+    /* The last returned patch is no longer valid; its second half becomes the first half of the next. */
     if (frontend->frames == YAMNET_CRY_PATCH) {
         memmove(frontend->patch, frontend->patch[YAMNET_CRY_PATCH_HOP],
                 sizeof frontend->patch[0] * (YAMNET_CRY_PATCH - YAMNET_CRY_PATCH_HOP));

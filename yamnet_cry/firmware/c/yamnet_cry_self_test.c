@@ -12,7 +12,7 @@
 #include "yamnet_cry_context.h"
 #endif
 
-/* int8 steps by which the input may differ, and the share of values that may. */
+/* int8 steps by which the network's input may differ, and the fraction of its values that may differ. */
 #define STEPS 1
 #define SHARE 0.005
 
@@ -39,7 +39,7 @@ static unsigned largest_step(const int8_t *found, const int8_t *expected, unsign
     return largest;
 }
 
-/* On golden input, so that a step in the front end is not blamed on the network. */
+/* Runs the network on golden input, so that differences of the front end do not count as the network's. */
 static void test_network(network_function network) {
     static int8_t logits[YAMNET_CRY_CLASSES];
 #ifdef GOLDEN_CONTEXT

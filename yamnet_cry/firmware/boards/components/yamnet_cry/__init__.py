@@ -1,4 +1,4 @@
-"""Hears a baby cry in what a microphone gives."""
+"""ESPHome component: detects a crying baby from a microphone."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ DEPENDENCIES = ["esp32", "microphone"]
 
 CONF_YAMNET_CRY_ID = "yamnet_cry_id"
 
-# The folder this one came in is a component of ESP-IDF, which brings TFLite-Micro.
+# The kit, which contains this folder, is an ESP-IDF component that depends on TFLite-Micro.
 KIT = Path(__file__).resolve().parents[2]
 
 YamnetCry = cg.esphome_ns.namespace("yamnet_cry").class_("YamnetCry", cg.Component)
@@ -46,12 +46,12 @@ FINAL_VALIDATE_SCHEMA = cv.Schema(
 
 
 async def to_code(config):
-    """Writes what sets the component up."""
+    """Generates the code that sets up the component."""
     component = cg.new_Pvariable(config[CONF_ID])
     await cg.register_component(component, config)
     source = await microphone.microphone_source_to_code(config[CONF_MICROPHONE])
     cg.add(component.set_microphone_source(source))
     if CONF_THRESHOLD in config:
         cg.add(component.set_threshold(config[CONF_THRESHOLD]))
-    # ESP-IDF names a component by its folder.
+    # In ESP-IDF, the name of a component is that of its folder.
     esp32.add_idf_component(name=KIT.name, path=str(KIT))

@@ -1,4 +1,4 @@
-"""Whether a baby cries."""
+"""A binary sensor that is on while a baby cries."""
 
 import esphome.codegen as cg
 import esphome.config_validation as cv
@@ -15,6 +15,6 @@ CONFIG_SCHEMA = binary_sensor.binary_sensor_schema(
 
 
 async def to_code(config):
-    """Writes what sets the sensor up."""
+    """Generates the code that sets up the sensor."""
     component = await cg.get_variable(config[CONF_YAMNET_CRY_ID])
     cg.add(component.set_crying(await binary_sensor.new_binary_sensor(config)))

@@ -1,4 +1,4 @@
-"""How probable it is that a baby cries, every 0.48 s."""
+"""A sensor of the probability that a baby cries, updated every 0.48 s."""
 
 import esphome.codegen as cg
 import esphome.config_validation as cv
@@ -17,6 +17,6 @@ CONFIG_SCHEMA = sensor.sensor_schema(
 
 
 async def to_code(config):
-    """Writes what sets the sensor up."""
+    """Generates the code that sets up the sensor."""
     component = await cg.get_variable(config[CONF_YAMNET_CRY_ID])
     cg.add(component.set_probability(await sensor.new_sensor(config)))

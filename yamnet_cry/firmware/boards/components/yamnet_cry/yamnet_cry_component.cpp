@@ -18,7 +18,7 @@ namespace yamnet_cry {
 static const char *const TAG = "yamnet_cry";
 
 static constexpr size_t HOP_BYTES = YAMNET_CRY_HOP * sizeof(int16_t);
-// A second of sound, for the network runs between two hops.
+// One second of sound, because the network runs between two hops.
 static constexpr size_t BUFFER_BYTES = 100 * HOP_BYTES;
 static constexpr uint32_t STACK_BYTES = 8192;
 static constexpr UBaseType_t PRIORITY = 1;
@@ -34,7 +34,7 @@ void YamnetCry::setup() {
     return;
   }
   this->source_->add_data_callback([this](const std::vector<uint8_t> &data) {
-    // All of a block or nothing: half a sample would make noise of all that follows.
+    // A block is stored whole or dropped: after half a sample, all following samples would be noise.
     if (xStreamBufferSpacesAvailable(this->samples_) < data.size()) {
       this->lost_ += data.size();
     } else {
@@ -50,7 +50,7 @@ void YamnetCry::task(void *component) {
 }
 
 void YamnetCry::hear_() {
-  // Static for their size: there is one network, and so one component.
+  // Static because of their size; safe, because there is one network and therefore one component.
   static yamnet_cry_frontend frontend;
   static yamnet_cry_events events;
 #ifdef YAMNET_CRY_CONTEXT_H

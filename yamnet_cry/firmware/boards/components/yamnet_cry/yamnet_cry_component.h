@@ -27,7 +27,7 @@
 namespace esphome {
 namespace yamnet_cry {
 
-/// Hears in a task of its own, for the network takes longer than a turn of the loop may; the loop tells of it.
+/// Runs the network in a separate task, because it takes longer than loop() may; loop() publishes the results.
 class YamnetCry : public Component {
  public:
   void setup() override;
@@ -45,7 +45,7 @@ class YamnetCry : public Component {
 #endif
 
  protected:
-  /// What a window tells.
+  /// The result of a window.
   struct Heard {
     bool ran;
     bool crying;
@@ -65,7 +65,7 @@ class YamnetCry : public Component {
   double threshold_{YAMNET_CRY_THRESHOLD};
   StreamBufferHandle_t samples_{nullptr};
   QueueHandle_t heard_{nullptr};
-  std::atomic<size_t> lost_{0};  // bytes of sound that came too fast, since the loop last told of them
+  std::atomic<size_t> lost_{0};  // bytes of sound dropped since the loop last reported them
 };
 
 }  // namespace yamnet_cry
