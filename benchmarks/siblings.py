@@ -139,7 +139,7 @@ def main() -> None:
     )
     parser.add_argument("sibling", choices=[*RUNS, CRY], help=f"{CRY} is the released detector")
     parser.add_argument(
-        "--have", action="append", default=[], metavar="NAME=PATH", help="path of a corpus or teacher; may be repeated"
+        "--have", action="append", default=[], metavar="NAME=PATH", help="corpus or teacher; may be repeated"
     )
     parser.add_argument("--work", type=Path, default=Path("siblings"), help="folder of the models")
     parser.add_argument("--jobs", type=int, default=1, help="parallel runs, one core each")

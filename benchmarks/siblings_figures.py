@@ -170,7 +170,7 @@ def aed_variants() -> dict[str, str]:
 
 
 def packed_bytes(runs: Runs, variant: str) -> tuple[int, int]:
-    """Returns the packed size of a variant of recipe aed, and the size of the student in 32 bits, in bytes."""
+    """Returns the packed size of a variant of recipe aed, and the student's size in 32 bits, in bytes."""
     size = runs[f"{FOLD} 0/{variant}"]["size"]
     full = 4 * int(size["parameters"]["total"])
     return int(size.get("packed_bytes", full)), full

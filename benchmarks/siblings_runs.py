@@ -76,7 +76,7 @@ def _settings(taught: str) -> tuple[str, ...]:
 
 
 def ser() -> Iterator[Run]:
-    """Yields runs of speech emotion: the source's configurations, on its random split and on unseen speakers."""
+    """Yields runs of speech emotion: the source's configurations, on its split and on unseen speakers."""
     for number, taught in enumerate((TAUGHT[0], LABELS_ALONE, *TAUGHT[1:])):
         for split, audio in TESS_SPLITS.items():
             for recipe, student in STUDENTS.items():
@@ -124,7 +124,7 @@ AED_BITS = (0, 8, 4, 2)
 
 
 def aed() -> Iterator[Run]:
-    """Yields runs of acoustic events, in five folds by source: with and without a teacher, and low-bit weights."""
+    """Yields runs of acoustic events, in five folds by source: labels only, distilled, low-bit weights."""
     for fold in range(5):
         audio = (f"events/fold-{fold}.csv",)
         yield Run(f"{FOLD} {fold}/LSTM/{LABELS_ALONE}", "aed", audio)

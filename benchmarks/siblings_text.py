@@ -53,7 +53,7 @@ CRY_SOURCE = Source(
     "crying, DS-CNN and context",
     "AUC 0.866",
     "",
-    "this project's clips, all sources; the source used its own 18 crying clips",
+    "this project's clips, all sources; the source used 18 crying clips of its own",
     "cry",
 )
 

@@ -143,9 +143,7 @@ def main() -> None:
         "--corpus", type=Path, action="append", default=[], metavar="DIR", help="may be repeated"
     )
     parser.add_argument("--guns", type=Path, metavar="DIR", help="folder of CDDA-Soundpacks")
-    parser.add_argument(
-        "--none-in", type=int, default=4, metavar="N", help="use one in N of the other clips"
-    )
+    parser.add_argument("--none-in", type=int, default=4, metavar="N", help="use one in N of the other clips")
     arguments = parser.parse_args()
     if arguments.out.exists():
         parser.error(f"{arguments.out} already exists; choose another folder, or move it away first")
