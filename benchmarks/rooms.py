@@ -44,7 +44,7 @@ def main(source: Path) -> None:
     """Prints the table."""
     clips = sources.load(str(source))
     print(
-        "| room | minutes | alarms an hour at 0.5 | threshold | recall | refused "
+        "| room | minutes | alarms per hour at 0.5 | threshold | recall | refused "
         "| highest level | most like crying |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
