@@ -1,4 +1,4 @@
-"""The whole chain on real recordings, C front end, TFLite-Micro and C events, beside Python's detector."""
+"""Compares the whole chain (C front end, TFLite-Micro, C events) with the Python detector on recordings."""
 
 import ctypes
 import subprocess
@@ -19,12 +19,12 @@ from yamnet_cry.model.runtime import Outputs
 
 Spans = list[tuple[float, float]]
 
-#: So near to a threshold, as a share of it, a step of the network's input may carry a window across.
+#: Relative distance from a threshold within which a step of the network's input may change a decision.
 NEAR = 0.01
 
 
 class Firmware:
-    """The C code of a kit, called hop by hop as a device does."""
+    """The C code of a kit, called hop by hop as on a device."""
 
     def __init__(self, library: Path) -> None:
         code = ctypes.CDLL(str(library))
@@ -47,9 +47,9 @@ class Firmware:
         """Compiles a kit as a library.
 
         Args:
-            kit: What `yamnet-cry export --format firmware` wrote.
+            kit: Folder that `yamnet-cry export --format firmware` wrote.
             build: A name in `kit.BUILDS`.
-            folder: Where to put the library.
+            folder: Folder for the library.
         """
         library = folder / f"{build}.so"
         sources = c_sources(kit)
@@ -58,7 +58,7 @@ class Firmware:
         return cls(library)
 
     def log_mel(self, samples: np.ndarray) -> np.ndarray:
-        """Float build only: int16 samples to float32 of shape (frames, 64)."""
+        """Converts int16 samples to log-mel, float32 of shape (frames, 64); float build only."""
         frames = 1 + (len(samples) - YAMNET.frame_length) // YAMNET.frame_hop
         found = np.empty((frames, YAMNET.mel_bands), np.float32)
         for number, row in enumerate(found):
@@ -67,7 +67,7 @@ class Firmware:
         return found
 
     def patches(self, samples: np.ndarray) -> np.ndarray:
-        """int16 samples to the network's inputs: int8 of shape (patches, 96, 64)."""
+        """Converts int16 samples to the network's inputs, int8 of shape (patches, 96, 64)."""
         state = ctypes.create_string_buffer(16_384)
         self.code.yamnet_cry_frontend_reset(state)
         found = []
@@ -79,11 +79,11 @@ class Firmware:
         return np.array(found, np.int8).reshape(-1, YAMNET.patch_frames, YAMNET.mel_bands)
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
-        """int8 logits of shape (windows, 521) to scores."""
+        """Converts int8 logits of shape (windows, 521) to scores."""
         return np.array([self.code.yamnet_cry_score(_pointer(np.ascontiguousarray(row))) for row in logits])
 
     def log_odds(self, logits: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
-        """What the network gives, int8 of shape (windows, 521) and (windows, width), to log-odds."""
+        """Converts the network's outputs, int8 of shapes (windows, 521) and (windows, width), to log-odds."""
         if not embeddings.size:
             return np.array([self.code.yamnet_cry_log_odds(score) for score in self.scores(logits)])
         state = ctypes.create_string_buffer(16_384)
@@ -92,11 +92,11 @@ class Firmware:
         return np.array([self.code.yamnet_cry_context_push(state, _pointer(row)) for row in rows])
 
     def probabilities(self, log_odds: np.ndarray) -> np.ndarray:
-        """Log-odds to probabilities."""
+        """Converts log-odds to probabilities."""
         return np.array([self.code.yamnet_cry_probability(float(value)) for value in log_odds])
 
     def events(self, probabilities: np.ndarray, threshold: float) -> list[Event]:
-        """Probabilities, one a window, to events."""
+        """Converts probabilities, one per window, to events."""
         state, ended = ctypes.create_string_buffer(4_096), (ctypes.c_double * 4)()
         self.code.yamnet_cry_events_reset(state, threshold)
         found = []
@@ -114,17 +114,19 @@ def _pointer(array: np.ndarray) -> ctypes.c_void_p:
 
 @dataclass
 class Comparison:
-    """How far the chain is from Python.
+    """Differences between the chain and Python.
 
     Attributes:
-        recordings: How many were heard.
-        largest_step: By which an input of the network differs from Python's.
-        share: Of inputs that differ.
-        auc: Of the chain, and of Python's detector.
-        probability: Largest difference of a window's from that of the same network behind Python's front end.
-        others: Events where they differ from those of the same network behind Python's front end: both.
-        unexplained: How many of these no threshold within `NEAR` of the detector's gives.
-        unlike_detector: Recordings with other events than Python's detector, which runs on XNNPACK, gives.
+        recordings: Number of recordings.
+        largest_step: Largest difference of an input of the network from Python's, in quantisation steps.
+        share: Share of inputs that differ.
+        auc: AUC of the chain, and of the Python detector.
+        probability: Largest difference of a window's probability from that of the same network with the
+            Python front end.
+        others: Pairs of events where the chain differs from the same network with the Python front end.
+        unexplained: Number of these pairs that no threshold within `NEAR` of the detector's explains.
+        unlike_detector: Number of recordings whose events differ from those of the Python detector, which
+            runs on XNNPACK.
     """
 
     recordings: int
@@ -138,27 +140,27 @@ class Comparison:
 
 
 def recordings(audio: str) -> tuple[list[np.ndarray], np.ndarray]:
-    """Returns the test split of a corpus: int16 samples, and whether there is crying."""
+    """Returns the test split of a corpus: int16 samples, and whether each clip contains crying."""
     clips = corpus.labelled(sources.load(audio), "test")
     waves = [np.clip(np.rint(clip.read() * 32_768), -32_768, 32_767).astype(np.int16) for clip in clips]
     return waves, np.array(["cry" in clip.labels for clip in clips])
 
 
 def inputs_of(detector: CryDetector, samples: np.ndarray) -> np.ndarray:
-    """Returns the network's inputs as Python makes them: int8 of shape (patches, 96, 64)."""
+    """Returns the network's inputs as Python computes them: int8 of shape (patches, 96, 64)."""
     log_mel = YAMNET.log_mel(YAMNET.pad(samples.astype(np.float32) / np.float32(32_768)))
     return YAMNET.patches(detector.student.quantize(log_mel))
 
 
 @dataclass
 class Heard:
-    """A recording as Python hears it.
+    """A recording, and Python's results for it.
 
     Attributes:
-        samples: int16.
-        inputs: Of the network, int8 of shape (patches, 96, 64).
-        outputs: What TFLite-Micro makes of them: logits and embeddings, int8.
-        detected: What the detector says, which runs on XNNPACK.
+        samples: int16 of shape (samples,).
+        inputs: Inputs of the network, int8 of shape (patches, 96, 64).
+        outputs: Outputs of TFLite-Micro for these: logits and embeddings, int8.
+        detected: Result of the detector, which runs on XNNPACK.
     """
 
     samples: np.ndarray
@@ -168,7 +170,7 @@ class Heard:
 
 
 def heard(detector: CryDetector, waves: list[np.ndarray]) -> list[Heard]:
-    """Lets Python hear recordings; whatever the build of the C code, this is what it is held against."""
+    """Computes Python's results for recordings, the reference for all builds of the C code."""
     found = []
     for samples in waves:
         inputs = inputs_of(detector, samples)
@@ -178,7 +180,7 @@ def heard(detector: CryDetector, waves: list[np.ndarray]) -> list[Heard]:
 
 
 def _log_odds_of(outputs: Outputs, detector: CryDetector) -> np.ndarray:
-    """What `CryDetector.log_odds` gives, of a network that ran elsewhere."""
+    """Returns the same as `CryDetector.log_odds`, for the outputs of another runtime."""
     if detector.context is not None:
         return detector.context.listen()(outputs.embeddings)
     return log_odds(detector.config.task.score(outputs.logits.dequantized()))
@@ -187,14 +189,14 @@ def _log_odds_of(outputs: Outputs, detector: CryDetector) -> np.ndarray:
 def compare(
     firmware: Firmware, detector: CryDetector, recordings: list[Heard], is_cry: np.ndarray
 ) -> Comparison:
-    """Lets the C code hear all recordings too."""
+    """Runs the C code on all recordings, and compares the results."""
     from sklearn.metrics import roc_auc_score
 
     result = Comparison(len(recordings))
     found, expected, differing, total = [], [], 0, 0
     for each in recordings:
         samples, inputs = each.samples, each.inputs
-        # Whole patches as Python pads them, and whole hops as a microphone gives them.
+        # Padded to whole patches as in Python, and to whole hops as from a microphone.
         missing = len(YAMNET.pad(samples.astype(np.float32))) - len(samples) + YAMNET.frame_hop // 2
         patches = firmware.patches(np.concatenate([samples, np.zeros(missing, np.int16)]))
         steps = np.abs(patches.astype(int) - inputs)
@@ -206,7 +208,7 @@ def compare(
         here = _spans(firmware.events(track, detector.threshold))
         found.append(float(trigger(track, detector.config.events).max()))
         expected.append(each.detected.probability)
-        # A microcontroller hears on, and does not know that a recording ends within its last window.
+        # A microcontroller processes an endless stream; it does not clip events to a recording's end.
         endless = find_events(each.detected.probabilities, detector.threshold, detector.config.events)
         result.unlike_detector += here != _spans(endless)
 

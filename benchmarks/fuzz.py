@@ -1,12 +1,12 @@
-"""Feeds damaged and hostile input to everything that reads files, and counts what came of it.
+"""Feeds damaged and hostile input to everything that reads files, and counts the outcomes.
 
     python benchmarks/fuzz.py [--inputs 10000] [--seed 0]
 
-Real files in every container are cut, flipped, spliced and given absurd numbers; so are manifests, what the
-web page is sent, and model folders: their flatbuffers and JSON byte by byte, and part by part so that they
-stay well-formed. Each must either be used or be refused with one of the package's own errors, in bounded time
-and memory. Anything else is printed with the seed that makes it again, and the exit code is then 1. The work
-is done in a process of its own, so that a crash is found too.
+Valid files in every container are truncated, bit-flipped, spliced and given extreme numbers; so are
+manifests, uploads to the web page, and model folders: their flatbuffers and JSON byte by byte, and part by
+part so that they stay well-formed. Each input must either be used or be rejected with one of the package's
+errors, within limits of time and memory. Anything else is printed with the number that reproduces it, and the
+exit code is 1. Inputs are read in a separate process, so that crashes are detected.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from typing import Any
 
 try:
     import resource
-except ImportError:  # Windows: memory is then not watched
+except ImportError:  # Windows: memory is not measured there
     resource = None  # type: ignore[assignment]
 
 import numpy as np
@@ -80,7 +80,7 @@ def seeds() -> list[bytes]:
 
 
 def mutated(data: bytes, generator: np.random.Generator) -> bytes:
-    """Damages data in one to four ways, most often near its beginning, where the headers are."""
+    """Damages data in one to four places, mostly near the beginning, where the headers are."""
     changed = bytearray(data)
     for _ in range(generator.integers(1, 5)):
         if not changed:
@@ -123,7 +123,7 @@ def stream(data: bytes) -> None:
 
 
 def manifest(data: bytes) -> None:
-    """Lists a corpus."""
+    """Loads a corpus with a damaged manifest."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.wav").write_bytes(b"")
         (Path(folder) / layouts.MANIFEST).write_bytes(data)
@@ -131,7 +131,7 @@ def manifest(data: bytes) -> None:
 
 
 def mutated_json(data: bytes, generator: np.random.Generator) -> bytes:
-    """Changes one to three values of a JSON file, anywhere in it."""
+    """Changes one to three values of a JSON file."""
     values: list[Any] = [
         None,
         True,
@@ -150,7 +150,7 @@ def mutated_json(data: bytes, generator: np.random.Generator) -> bytes:
     ]
     content = json.loads(data)
     for _ in range(generator.integers(1, 4)):
-        # Half of them at the top: the rest is nearly all Keras's.
+        # Half of them at the top level: most of the others are Keras's.
         part, deeper = content, generator.random() < 0.5
         while True:
             keys = list(part) if isinstance(part, dict) else list(range(len(part)))
@@ -169,7 +169,7 @@ def mutated_json(data: bytes, generator: np.random.Generator) -> bytes:
 
 
 def model(name: str, data: bytes, files: dict[str, bytes]) -> None:
-    """Loads and runs a model folder in which one file is damaged, and all hashes are right."""
+    """Loads and runs a model folder with one damaged file and correct hashes."""
     changed = {**files, name: data}
     if name != model_folder.CONFIG:
         config = json.loads(changed[model_folder.CONFIG])
@@ -184,12 +184,12 @@ def model(name: str, data: bytes, files: dict[str, bytes]) -> None:
 
 
 def uploaded(data: bytes, detector: CryDetector) -> None:
-    """Hears what a visitor of the page uploads, and shows it."""
+    """Runs the detector on an upload, and renders the results as the page does."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "up<load>.wav"
         path.write_bytes(data)
         with warnings.catch_warnings():
-            # The visitor is told, and the server's log is warned.
+            # Expected: the visitor gets a message, and the server's log a warning.
             warnings.filterwarnings("ignore", ".* is truncated")
             heard = recording.hear(detector, path).at(0.5)
         shown = heard.headline() + heard.table() + heard.downloads()
@@ -197,7 +197,7 @@ def uploaded(data: bytes, detector: CryDetector) -> None:
 
 
 def microphone(data: bytes, detector: CryDetector) -> None:
-    """Hears a piece of a microphone's sound, as the page's endpoint for it does."""
+    """Runs the detector on a piece of microphone audio, as the page's endpoint does."""
     session = space_live.Session(detector, 0.5)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "piece.wav"
@@ -208,7 +208,7 @@ def microphone(data: bytes, detector: CryDetector) -> None:
 
 
 def cases() -> list[Case]:
-    """Returns what is damaged: a name, the intact data, what reads it, and how it is damaged."""
+    """Returns the cases: a name, the intact data, the function that reads it, and the one that damages it."""
     found: list[Case] = []
     for (container, subtype), data in zip(CONTAINERS, seeds(), strict=True):
         found.append((f"{container} {subtype}", data, decode, mutated))
@@ -234,7 +234,7 @@ def cases() -> list[Case]:
 
 
 def attempt(read: Callable[[bytes], None], data: bytes) -> str:
-    """Reads data, and says what came of it: ``used``, ``refused``, or what must not happen."""
+    """Reads data, and returns the outcome: ``used``, ``refused``, or a description of the failure."""
     before = _peak()
     started = time.perf_counter()
     try:
@@ -255,12 +255,12 @@ def attempt(read: Callable[[bytes], None], data: bytes) -> str:
 
 
 def _peak() -> int:
-    """Kilobytes that this process ever held."""
+    """Returns the peak memory of this process in kilobytes."""
     return 0 if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def work(seed: int, first: int, inputs: int) -> None:
-    """Tries inputs, and prints the number of each before and its outcome after."""
+    """Tries inputs; prints the number of each before, and its outcome after."""
     faulthandler.enable()
     warnings.simplefilter("error")
     every = cases()

@@ -1,17 +1,17 @@
-r"""What a cry detector does in a home: false alarms, cries found and how soon, sounds like crying.
+r"""Benchmark of cry detectors in a home: false alarms, recall, latency, and sounds that resemble crying.
 
     python benchmarks/hearing.py --audio CORPUS --audio open-sounds --audio debian-test --audio debian-val \
         --previous MODEL --reference MODEL --yamnet WEIGHTS --mn04 FOLDER
 
-`CORPUS` is this project's own (MODEL_CARD.md says what it holds); the others are made by
+`CORPUS` is this project's corpus (described in MODEL_CARD.md); the others are made by
 
     python examples/open_sounds.py open-sounds
     python examples/debian_sounds.py debian-test --split test
     python examples/debian_sounds.py debian-val --split val
 
-Writes hearing.md and hearing.json beside this file and two pictures to docs/pictures. Peers whose models are
-not named are left out. Scores are remembered (`--cache`), by model and audio. `--check` says which clips are
-missing or differ from those of the manifest, and `--build` makes the manifest anew, and so another benchmark.
+Writes hearing.md and hearing.json beside this file, and two pictures to docs/pictures. Peers whose models are
+not given are skipped. Scores are cached (`--cache`) by model and audio. `--check` lists clips that are
+missing or differ from the manifest. `--build` writes a new manifest, which is a different benchmark.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import os
 import sys
 from pathlib import Path
 
-# Before TensorFlow is imported: what it says at its start is of no use here.
+# Silences TensorFlow's start-up messages; must be set before its import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import hearing_manifest
@@ -51,15 +51,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--previous", metavar="MODEL", help="model folder of release 0.1.0")
     made.add_argument("--reference", metavar="MODEL", help="model folder of recipe reference")
     made.add_argument("--yamnet", metavar="PATH|tfhub", help="YAMNet, as for yamnet-cry distill --teacher")
-    made.add_argument("--mn04", metavar="DIR", help="EfficientAT mn04 as ONNX, and its mel matrix")
+    made.add_argument("--mn04", metavar="DIR", help="folder of EfficientAT mn04 in ONNX, and its mel matrix")
     made.add_argument("--manifest", type=Path, default=hearing_manifest.PATH, metavar="FILE")
-    made.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to write the report")
+    made.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="folder for the report")
     made.add_argument("--pictures", type=Path, default=HERE.parent / "docs" / "pictures", metavar="DIR")
     made.add_argument("--cache", type=Path, default=hearing_scores.default_cache(), metavar="DIR")
     made.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
-    made.add_argument("--no-codecs", action="store_true", help="leave out Opus and AAC, which need ffmpeg")
+    made.add_argument("--no-codecs", action="store_true", help="skip Opus and AAC, which need ffmpeg")
     made.add_argument("--check", action="store_true", help="only compare the clips with the manifest")
-    made.add_argument("--build", action="store_true", help="only make the manifest anew, of these corpora")
+    made.add_argument("--build", action="store_true", help="only write a new manifest from these corpora")
     return made
 
 
@@ -89,7 +89,7 @@ def main(arguments: argparse.Namespace) -> int:
     scores = hearing_scores.score(benchmark, files, models, jobs, arguments.cache, arguments.workers)
     peers = hearing_peers.peers(list(models.scorers), CryDetector.from_pretrained())
     results = hearing_measure.measure(benchmark, scores, changed, peers)
-    # For README.md, which tools/update_documents.py writes without anything of this.
+    # For README.md: tools/update_documents.py only reads these texts.
     results["short"] = {
         "introduction": hearing_report.introduction(results),
         "table": hearing_report.summary(results),
@@ -104,7 +104,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def check(benchmark: hearing_manifest.Benchmark, files: dict[str, Path]) -> int:
-    """Says which clips are missing or differ."""
+    """Prints which clips are missing or differ, and returns the exit code."""
     library = hearing_manifest.Library(benchmark, files)
     bar = tqdm(library.differences(), desc="check", total=len(benchmark.clips), unit="clip")
     wrong = [difference for difference in bar if difference is not None]

@@ -1,7 +1,8 @@
-"""Makes the benchmark's scenes up: which clips, where, how loud. What it draws is then kept in the manifest.
+"""Builds the benchmark's scenes: clips, positions and levels are drawn once and stored in the manifest.
 
-Only clips whose split is `test` sound in what is measured, and only those of `val` in the validation nights,
-by which thresholds are chosen; no training of ours may use the first, and none fits weights to the second.
+Measured scenes contain only clips of the split `test`, and the validation nights, on which thresholds are
+chosen, only clips of `val`. Test clips must not be used for training, and weights are not fitted to
+validation clips.
 """
 
 import hashlib
@@ -34,10 +35,10 @@ from yamnet_cry.frontend import YAMNET, Float32
 
 SEED = 42
 
-#: Kinds of sound of which nights are made, and how often a mixture has one as its background.
+#: Kinds of sound in nights, and their probabilities as background of a mixture.
 KINDS = {"room": 0.4, "effect": 0.2, "speech": 0.2, "music": 0.2}
 
-# No package or author fills more of a night than this.
+# Maximum number of samples of one package or author in a night.
 MOST_OF_A_GROUP = 20 * 60 * YAMNET.sample_rate
 NIGHT_PIECE = 30 * 60 * YAMNET.sample_rate
 
@@ -52,15 +53,16 @@ CRYING_PIECES = 16
 CRYING_COUNT = 20
 APART = 60 * YAMNET.sample_rate
 
-# A cry begins and ends where 20 ms of it come this close to its loudest 20 ms: what is softer is lost in a
-# background as loud as the cry. On validation clips events begin nearest to it, among 25, 20, 15 and 12.
+# A cry begins and ends with the first and last 20 ms within this level of its loudest 20 ms: softer parts are
+# masked by a background as loud as the cry. Of 25, 20, 15 and 12 dB, events on validation clips start closest
+# to this one.
 FRAME = YAMNET.sample_rate // 50
 BELOW_LOUDEST_DB = 15.0
 
-# Around a look-alike, so that windows lie on it as in a quiet room.
+# Silence around a look-alike, so that windows are placed as in a quiet room.
 AROUND = 2 * YAMNET.sample_rate
 
-# What ESC-50 and others call what resembles crying.
+# Categories of look-alikes by the labels of ESC-50 and other corpora.
 LOOK_ALIKE_LABELS = {
     "cat": "cats",
     "noise/dude_miaowing": "cats",
@@ -79,8 +81,8 @@ ROOM_LABELS = re.compile(
     r"keyboard_typing|mouse_click|brushing_teeth"
 )
 
-# Debian's games are unlabelled. The names of all of their sounds were read, and none names a baby; left out
-# is what may hold children or resembles crying by its name.
+# Debian's games are unlabelled. The names of all their sounds were read, and none suggests a baby; sounds
+# whose names suggest children or a resemblance to crying are excluded.
 LEFT_OUT = re.compile(
     r"child|kid|playground|crowd|cheering|baby|babies|infant|cry|wail|scream|tavern|village|main_square|bark|growl|"
     r"snarl|dog|meow|baa|sheep|cow|moo|gull|bird|hawk|rooster|rabbit|frog|siren|policecar|firetruck|ooh|ouch|death|die",
@@ -90,7 +92,7 @@ SPOKEN = {"debian:fillets-ng-data-nl"}
 
 
 def place_of(clip: Clip) -> tuple[str, str] | None:
-    """Says where a clip without crying belongs: nights or look-alikes, and which kind or category."""
+    """Returns the part (nights or look-alikes) and the kind or category of a clip; None if it is not used."""
     kind, label = clip.extra.get("kind", ""), clip.extra.get("label", "")
     if CRY in clip.labels or clip.extra.get("target") == "ir":
         return None
@@ -114,7 +116,7 @@ def place_of(clip: Clip) -> tuple[str, str] | None:
 
 
 def loud_part(samples: Float32) -> tuple[int, int]:
-    """Returns where the sound of a clip begins and ends.
+    """Returns the first sample of the loud part of a clip, and the sample after its last.
 
     Examples:
         >>> loud_part(np.concatenate([np.zeros(6400), np.ones(3200), np.zeros(640)]).astype(np.float32))
@@ -134,10 +136,10 @@ def rms(samples: Float32) -> float:
 
 
 class Builder:
-    """Makes scenes of the clips of corpora.
+    """Builds scenes of the clips of corpora.
 
     Args:
-        clips: Of all corpora.
+        clips: Clips of all corpora.
     """
 
     def __init__(self, clips: Sequence[Clip]) -> None:
@@ -166,7 +168,7 @@ class Builder:
         self._responses = tuple(self._number(clip) for clip in rooms)
 
     def build(self) -> Benchmark:
-        """Makes all scenes."""
+        """Builds all scenes."""
         scenes: list[Scene] = []
         stages: list[tuple[str, Iterable[Scene]]] = [
             (VALIDATION, self._nights("val", VALIDATION)),
@@ -195,7 +197,7 @@ class Builder:
         return self._known[clip.name]
 
     def _timeline(self, split: str, kind: str) -> list[tuple[int, int]]:
-        """Clips of a kind in a split's nights, and where each begins when they are joined."""
+        """Returns the clips of a kind in a split's nights, and the first sample of each when joined."""
         found: list[tuple[int, int]] = []
         position = 0
         used: dict[str, int] = defaultdict(int)
@@ -234,7 +236,7 @@ class Builder:
         return own[int(self._generator.integers(len(own)))]
 
     def _laid(self, scene: Scene, cry: tuple[int, int, int], at: int, ratio_db: int) -> Scene | None:
-        """Lays a cry over a scene at a ratio to what it covers; None if that is as good as silent."""
+        """Adds a cry to a scene, at a ratio to the covered background; None if that is nearly silent."""
         number, start, stop = cry
         covered = rms(render(scene, self._read.__getitem__)[at : at + stop - start])
         if covered < QUIETEST_BACKGROUND:
@@ -286,7 +288,7 @@ class Builder:
         numbers = [number for kind in KINDS for number, _ in self._timeline("test", kind)]
         wanted = CRYING_PIECES * NIGHT_PIECE
         length = 0
-        # What there is comes again, in another order, until the night is long enough.
+        # The clips are repeated in another order until the night is long enough.
         while length < wanted:
             order += self._generator.permutation(numbers).tolist()
             length = sum(self._ids[number].samples for number in order)
@@ -312,7 +314,7 @@ class Builder:
             laid = self._laid(scene, cry, min(at, scene.samples - (cry[2] - cry[1])), ratio)
             if laid is not None:
                 return laid
-            # Silence has no level that a ratio could refer to.
+            # The background there is nearly silent, so a ratio is undefined; try 5 s later.
             at = (at + 5 * YAMNET.sample_rate) % (scene.samples - LONGEST_CRY)
 
     def _spread(self, samples: int) -> list[int]:
@@ -337,7 +339,7 @@ def _scene(
 def _cut(
     line: Sequence[tuple[int, int]], ids: Sequence[ClipId], first: int, last: int
 ) -> list[tuple[int, int, int]]:
-    """Returns the stretches of joined clips between two samples."""
+    """Returns the parts of joined clips between two samples."""
     found = []
     for number, position in line:
         start, stop = max(0, first - position), min(ids[number].samples, last - position)

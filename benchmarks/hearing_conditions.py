@@ -1,6 +1,6 @@
-"""What a scene sounds like elsewhere: quiet, loud, far away, over a narrow line, through a codec.
+"""Conditions in which scenes are changed: quiet, loud, in a room, low-passed, through a codec.
 
-These are no part of what is kept bit for bit: FFTs and codecs round as their versions do.
+The results are not guaranteed to be bit-identical: FFTs and codecs round differently in different versions.
 """
 
 import shutil
@@ -24,11 +24,11 @@ CODECS = {"Opus, 12 kbit/s": ("libopus", "12k", "ogg"), "AAC, 16 kbit/s": ("aac"
 
 @dataclass(frozen=True)
 class Condition:
-    """A way in which scenes are changed.
+    """A change that is applied to scenes.
 
     Attributes:
-        name: For tables.
-        version: Changes when what comes out does.
+        name: Name in tables.
+        version: Differs if the output differs.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Condition:
 
 
 def conditions(codecs: bool = True) -> list[Condition]:
-    """Lists all conditions.
+    """Returns all conditions.
 
     Args:
-        codecs: Whether to take those that need ffmpeg.
+        codecs: Whether to include those that need ffmpeg.
 
     Raises:
-        RunError: If ffmpeg is needed and not there.
+        RunError: If ffmpeg is needed and not installed.
     """
     found = [Condition(f"{level} dBFS") for level in LEVELS_DBFS]
     found += [Condition("through a room"), Condition("below 4 kHz")]
@@ -53,10 +53,10 @@ def conditions(codecs: bool = True) -> list[Condition]:
 
 
 def ffmpeg_version() -> str:
-    """Returns the first line of what ffmpeg says of itself.
+    """Returns the first line of `ffmpeg -version`.
 
     Raises:
-        RunError: If it is not there.
+        RunError: If ffmpeg is not installed.
     """
     if shutil.which("ffmpeg") is None:
         raise RunError(
@@ -70,21 +70,21 @@ def changed(samples: Float32, condition: Condition, response: Callable[[], Float
     """Applies a condition.
 
     Args:
-        samples: The scene.
-        condition: Which.
-        response: Gives the impulse response of the room, for the condition that needs one.
+        samples: The scene, float32 at 16 kHz.
+        condition: The condition.
+        response: Returns the impulse response of the room, for the condition that needs one.
 
     Raises:
         RunError: If ffmpeg fails.
     """
     if condition.name.endswith("dBFS"):
         level = float(condition.name.removesuffix(" dBFS"))
-        # Sixteen bits, and no more than full scale, as a file or a microphone has.
+        # Rounded to 16 bits and clipped at full scale, like files and microphones.
         scaled = np.round(augment.at_level(samples, level) * 32768)
         return (np.clip(scaled, -32768, 32767) / 32768).astype(np.float32)
     if condition.name == "through a room":
         echo = response()
-        # From the direct sound on, so that nothing comes later than the manifest says.
+        # From the direct sound on, so that onsets stay those of the manifest.
         wet = fftconvolve(samples, echo[int(np.abs(echo).argmax()) :])[: len(samples)].astype(np.float32)
         gain = augment.rms(samples) / max(augment.rms(wet), 1e-12)
         return (wet * np.float32(gain)).astype(np.float32)

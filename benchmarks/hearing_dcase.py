@@ -1,7 +1,7 @@
-"""The two reference implementations of DCASE's metrics, fed with events and scores.
+"""DCASE's metrics, computed by the two reference implementations.
 
-`sed_eval` (Mesaros et al. 2016) gives error rate and F1 of onsets; `sed_scores_eval` (Ebbers et al. 2022) the
-polyphonic sound detection score, which sums up all thresholds.
+`sed_eval` (Mesaros et al. 2016) computes error rate and F1 of onsets; `sed_scores_eval` (Ebbers et al. 2022)
+the polyphonic sound detection score, over all thresholds.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from yamnet_cry.frontend import YAMNET
 CRY = "cry"
 COLLAR_SECONDS = 0.5
 
-#: Share of an event and of a cry that must overlap: close in time, and roughly (DCASE 2021 task 4).
+#: Required share of overlap of events and cries, strict and tolerant (DCASE 2021 task 4).
 PSDS_TOLERANCES = (0.7, 0.1)
 
 Stretches = Sequence[tuple[float, float]]
@@ -25,8 +25,8 @@ def onset_metrics(cries: Sequence[Stretches], events: Sequence[Sequence[Event]])
     """Returns ``error_rate`` and ``f1`` of onsets within 0.5 s, by sed_eval.
 
     Args:
-        cries: Onset and end of each, of each recording.
-        events: Those found in each recording.
+        cries: Onset and end of each cry in seconds, per recording.
+        events: Detected events, per recording.
     """
     import dcase_util
     import sed_eval
@@ -52,11 +52,11 @@ def onset_metrics(cries: Sequence[Stretches], events: Sequence[Sequence[Event]])
 
 
 def psds(cries: Sequence[Stretches], tracks: Sequence[Float64], seconds: float) -> list[float]:
-    """Returns the score at each of `PSDS_TOLERANCES`, up to 100 false alarms an hour.
+    """Returns the score at each of `PSDS_TOLERANCES`, up to 100 false alarms per hour.
 
     Args:
-        cries: Onset and end of each, of each recording.
-        tracks: Scores of each recording's windows. A window stands for the half second in its middle.
+        cries: Onset and end of each cry in seconds, per recording.
+        tracks: Scores of each recording's windows. The score of a window applies to its middle 0.48 s.
         seconds: Length of a recording.
     """
     import sed_scores_eval
@@ -67,7 +67,8 @@ def psds(cries: Sequence[Stretches], tracks: Sequence[Float64], seconds: float) 
     for number, (truth, track) in enumerate(zip(cries, tracks, strict=True)):
         edges = np.arange(len(track) + 1) * YAMNET.patch_hop_seconds + margin
         edges[0], edges[-1] = 0.0, max(seconds, edges[-1])
-        # As float32 it is copied; what pandas 3 would give sed_scores_eval otherwise cannot be written to.
+        # Converted to float32 to force a copy: the array of pandas 3 is read-only, and sed_scores_eval writes
+        # to it.
         frame = create_score_dataframe(track[:, None], edges.round(4), [CRY])
         scores[str(number)] = frame.astype({CRY: np.float32})
         truths[str(number)] = [(onset, min(end, seconds), CRY) for onset, end in truth]

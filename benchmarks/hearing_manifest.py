@@ -1,12 +1,11 @@
-"""The benchmark as a file: which stretch of which clip sounds when, how loud, and what comes out of it.
+"""The benchmark as a file: the clips of each scene with positions and gains, and the hash of the result.
 
-Audio is in no manifest, and none is needed to read one. Whoever has the clips makes every scene again, bit
-for bit, by this rule, in which each operation is one of float32:
+The manifest contains no audio, and none is needed to read it. With the clips, every scene can be rebuilt bit
+for bit by this rule, in float32 arithmetic:
 
-1. A scene is zeros, one a sample.
-2. The stretches of `Scene.background` are copied into it, one after another, from its first sample on.
-3. For each of `Scene.sounds`, in order: its stretch times its gain is added to the samples from `at` on.
-4. All samples are multiplied by `Scene.gain`.
+1. A scene starts as zeros. 2. The parts of clips in `Scene.background` are copied into it, one after another,
+from the first sample on. 3. For each of `Scene.sounds`, in order: its part of a clip times its gain is added
+to the samples from `at` on. 4. All samples are multiplied by `Scene.gain`.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ from yamnet_cry.frontend import YAMNET, Float32
 VERSION = "cry-benchmark v1"
 PATH = Path(__file__).with_name("cry-benchmark-v1.json")
 
-#: The parts of the benchmark; the first one chooses thresholds, the others are measured.
+#: The parts of the benchmark; thresholds are chosen on the first, the others are measured.
 VALIDATION, NIGHTS, MIXTURES, LOOK_ALIKES, CRIES, CRYING_NIGHT = PARTS = (
     "validation nights",
     "nights",
@@ -37,14 +36,14 @@ VALIDATION, NIGHTS, MIXTURES, LOOK_ALIKES, CRIES, CRYING_NIGHT = PARTS = (
 
 @dataclass(frozen=True)
 class ClipId:
-    """A clip that scenes are made of.
+    """A clip of a scene.
 
     Attributes:
-        name: That of the file, within its corpus.
-        group: What is resampled as one: a household, an author, a package.
-        cry: Whether a baby cries in it.
-        samples: Its length at 16 kHz.
-        sha256: Of its samples as little-endian float32.
+        name: Name of the file within its corpus.
+        group: Unit of resampling: a household, an author, a package.
+        cry: Whether it contains crying.
+        samples: Length at 16 kHz.
+        sha256: SHA-256 of the samples as little-endian float32.
     """
 
     name: str
@@ -56,14 +55,14 @@ class ClipId:
 
 @dataclass(frozen=True)
 class Sound:
-    """A stretch of a clip that is laid over a scene's background.
+    """A part of a clip that is added to a scene's background.
 
     Attributes:
         clip: Number of the clip.
-        start: Its first sample.
-        stop: The sample after its last.
-        at: Where it starts in the scene, in samples.
-        gain: What it is multiplied by, a float32.
+        start: First sample in the clip.
+        stop: Sample after the last in the clip.
+        at: First sample in the scene.
+        gain: Factor, a float32.
     """
 
     clip: int
@@ -75,17 +74,17 @@ class Sound:
 
 @dataclass(frozen=True)
 class Scene:
-    """A recording that is made of clips.
+    """A recording composed of clips.
 
     Attributes:
-        name: Unique in the benchmark.
+        name: Unique name.
         part: One of `PARTS`.
-        label: Of a night the kind of sound, of a mixture the ratio in decibels, of a look-alike the category.
-        samples: Its length.
-        background: Number of a clip, first sample, and the sample after the last, of each stretch.
-        sounds: What is laid over it.
-        gain: What all of it is multiplied by, a float32.
-        sha256: Of the result's samples as little-endian float32.
+        label: Kind of a night, ratio of a mixture in decibels, or category of a look-alike.
+        samples: Length.
+        background: Consecutive parts of clips: number of the clip, first sample, and sample after the last.
+        sounds: Sounds added to the background.
+        gain: Factor for the whole scene, a float32.
+        sha256: SHA-256 of the resulting samples as little-endian float32.
     """
 
     name: str
@@ -99,20 +98,20 @@ class Scene:
 
     @property
     def seconds(self) -> float:
-        """Its length in seconds."""
+        """Length in seconds."""
         return self.samples / YAMNET.sample_rate
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """All scenes, and the clips they are made of.
+    """All scenes and their clips.
 
     Attributes:
-        version: Such as ``cry-benchmark v1``.
-        seed: Of everything that was drawn when the scenes were made up.
-        clips: Scenes name them by their number.
-        scenes: In order.
-        responses: Numbers of the clips that are impulse responses of rooms.
+        version: Version, such as ``cry-benchmark v1``.
+        seed: Random seed with which the scenes were built.
+        clips: All clips; scenes refer to them by index.
+        scenes: All scenes, in order.
+        responses: Indices of the clips that are impulse responses of rooms.
     """
 
     version: str
@@ -134,7 +133,7 @@ class Benchmark:
         ]
 
     def clip_at(self, scene: Scene, seconds: float) -> ClipId:
-        """Returns the clip that a scene's background is from at a time; its last one after the end."""
+        """Returns the clip in a scene's background at a time; the last one after the end."""
         ends = np.cumsum([stop - start for _, start, stop in scene.background])
         place = int(np.searchsorted(ends, seconds * YAMNET.sample_rate, side="right"))
         return self.clips[scene.background[min(place, len(ends) - 1)][0]]
@@ -146,11 +145,11 @@ def digest(samples: Float32) -> str:
 
 
 def render(scene: Scene, read: Callable[[int], Float32]) -> Float32:
-    """Makes a scene, see the beginning of this file.
+    """Renders a scene, by the rule in the module's docstring.
 
     Args:
         scene: The scene.
-        read: Decodes the clip of a number: float32 at 16 kHz.
+        read: Decodes the clip with a number: float32 at 16 kHz.
 
     Returns:
         float32 samples of shape (samples,).
@@ -168,7 +167,7 @@ def render(scene: Scene, read: Callable[[int], Float32]) -> Float32:
 
 
 def write(benchmark: Benchmark, path: Path) -> None:
-    """Writes a manifest: a line a clip and a scene, so that changes can be read.
+    """Writes a manifest, with a line for each clip and scene, for readable diffs.
 
     Raises:
         OSError: If it cannot be written.
@@ -198,7 +197,7 @@ def read(path: Path = PATH) -> Benchmark:
     """Reads a manifest.
 
     Raises:
-        CorpusError: If it cannot be read, or is none.
+        CorpusError: If the file cannot be read, or is not a manifest.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -222,11 +221,11 @@ def read(path: Path = PATH) -> Benchmark:
 
 
 class Library:
-    """The clips of a benchmark, where they are on this machine.
+    """The clips of a benchmark on this machine.
 
     Args:
         benchmark: The benchmark.
-        files: Where clips of which name are.
+        files: Paths of clips by name.
     """
 
     def __init__(self, benchmark: Benchmark, files: dict[str, Path]) -> None:
@@ -237,7 +236,7 @@ class Library:
         """Decodes a clip.
 
         Raises:
-            CorpusError: If it is not there, cannot be decoded, or is of another length.
+            CorpusError: If it is missing, cannot be decoded, or has another length.
         """
         from yamnet_cry import audio
 
@@ -256,10 +255,10 @@ class Library:
         return samples
 
     def scene(self, scene: Scene) -> Float32:
-        """Makes a scene, and holds it against its hash.
+        """Renders a scene, and compares it with its hash.
 
         Raises:
-            CorpusError: If a clip is missing, or what comes out is another scene.
+            CorpusError: If a clip is missing, or the hash differs.
         """
         samples = render(scene, self.read)
         if digest(samples) != scene.sha256:
@@ -269,7 +268,7 @@ class Library:
         return samples
 
     def differences(self) -> Iterator[str | None]:
-        """Compares all clips with the manifest, one a step: None, or what is wrong with it."""
+        """Compares all clips with the manifest; yields None or a description of the difference for each."""
         for number, clip in enumerate(self._benchmark.clips):
             if clip.name not in self._files:
                 yield f"missing: {clip.name}"

@@ -1,4 +1,4 @@
-"""From scores to results: what each peer does in every part of the benchmark."""
+"""Computes the results of each peer in every part of the benchmark from its scores."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,10 +28,10 @@ from yamnet_cry.distill import intervals, nights
 from yamnet_cry.distill.event_metrics import alarm_times, bound_errors, judged_alarms, onset_counts
 from yamnet_cry.events import find_events
 
-#: False alarms an hour in the validation nights, for which every peer's threshold is chosen.
+#: Maximum of false alarms per hour in the validation nights, with which every peer's threshold is chosen.
 RATE = 2.0
 
-#: Where the curve of recall against false alarms is read off, an hour.
+#: False alarms per hour at which recall is reported.
 RATES = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 CURVE_POINTS = 40
@@ -40,7 +40,7 @@ SCENES_A_RATIO = 30
 
 
 def condition_scenes(benchmark: Benchmark) -> list[Scene]:
-    """Returns the mixtures that are heard in every condition: the first 30 with a cry at each ratio."""
+    """Returns the mixtures that are scored in every condition: the first 30 with a cry at each ratio."""
     found: dict[str, list[Scene]] = defaultdict(list)
     for scene in benchmark.part(MIXTURES):
         if scene.sounds:
@@ -49,7 +49,7 @@ def condition_scenes(benchmark: Benchmark) -> list[Scene]:
 
 
 def condition_jobs(benchmark: Benchmark, condition: Condition) -> list[Job]:
-    """Returns what to score for a condition; nothing if it needs room responses and there are none."""
+    """Returns the jobs of a condition; empty if it needs room responses and there are none."""
     scenes, rooms = condition_scenes(benchmark), benchmark.responses
     if condition.name != "through a room":
         return [Job(scene, condition) for scene in scenes]
@@ -57,7 +57,7 @@ def condition_jobs(benchmark: Benchmark, condition: Condition) -> list[Job]:
 
 
 def all_jobs(benchmark: Benchmark, conditions: Iterable[Condition]) -> list[Job]:
-    """Returns everything that is scored."""
+    """Returns all jobs."""
     changed = [job for condition in conditions for job in condition_jobs(benchmark, condition)]
     return [*(Job(scene) for scene in benchmark.scenes), *changed]
 
@@ -68,9 +68,9 @@ class Measurer:
 
     Attributes:
         benchmark: The benchmark.
-        scores: By scorer and key of a job.
-        conditions: Those that were scored.
-        peer: Who.
+        scores: Scores by scorer and key of a job.
+        conditions: Conditions that were scored.
+        peer: The peer.
     """
 
     benchmark: Benchmark
@@ -158,7 +158,7 @@ class Measurer:
         }
 
     def mixtures(self) -> dict[str, Any]:
-        """Says which cries in mixtures were found, how soon, and how well events fit them."""
+        """Measures recall, latency, and accuracy of events in mixtures."""
         scenes = self.benchmark.part(MIXTURES)
         jobs = [Job(scene) for scene in scenes]
         tracks = [self._track(job) for job in jobs]
@@ -214,7 +214,7 @@ class Measurer:
         }
 
     def look_alikes(self) -> dict[str, Any]:
-        """Counts sounds like crying that raise an event, by category."""
+        """Counts look-alikes that raise an event, by category."""
         events: dict[str, list[bool]] = defaultdict(list)
         groups: dict[str, set[str]] = defaultdict(set)
         for scene in self.benchmark.part(LOOK_ALIKES):
@@ -238,7 +238,7 @@ class Measurer:
         }
 
     def cries(self) -> dict[str, Any]:
-        """Ranks cries, alone, against look-alikes: by the highest average that could start an event."""
+        """Ranks single cries against look-alikes, by the highest smoothed score that could start an event."""
         cries, others = self.benchmark.part(CRIES), self.benchmark.part(LOOK_ALIKES)
         checked = [scene for scene in others if scene.label != UPLOADS]
         raised = sum(bool(self._alarms(Job(scene))) for scene in cries)
@@ -267,7 +267,7 @@ class Measurer:
         return intervals.over_groups(groups, statistic)
 
     def crying_night(self) -> dict[str, Any]:
-        """Says what became of the cries of a long night, and of the hours between them."""
+        """Measures recall, latency and false alarms in a long night with cries."""
         jobs = [Job(scene) for scene in self.benchmark.part(CRYING_NIGHT)]
         cries = found = false = 0
         latencies: list[float] = []
@@ -294,7 +294,7 @@ class Measurer:
         }
 
     def in_conditions(self) -> dict[str, Any]:
-        """Says how many cries of the same mixtures are found as they are, and in every condition."""
+        """Measures recall of the same mixtures, unchanged and in every condition."""
         plain = [Job(scene) for scene in condition_scenes(self.benchmark)]
         found = {"as they are": self._found(plain)}
         for condition in self.conditions:
@@ -304,14 +304,13 @@ class Measurer:
         return found
 
     def curve(self) -> dict[str, Any]:
-        """Follows recall in mixtures and false alarms in nights over the threshold."""
+        """Measures recall in mixtures and false alarms in nights as functions of the threshold."""
         quiet, hours = self._tracks(NIGHTS), nights.hours_of(self._tracks(NIGHTS))
         jobs = [Job(scene) for scene in self.benchmark.part(MIXTURES) if scene.sounds]
         peaks = np.sort(np.concatenate([nights.peaks(track, self.peer.settings) for track in quiet]))[::-1]
         ranks = np.geomspace(1, min(len(peaks), CURVE_TOP * hours), CURVE_POINTS).astype(int) - 1
         points = []
-        # From where nothing raises an alarm down, each just above a peak: it is the lowest that lets no more
-        # peaks through.
+        # In descending order, each just above a peak: the lowest threshold with the same number of peaks.
         for threshold in map(nights.above, peaks[np.unique(ranks)].tolist()):
             alarms = nights.false_alarms(quiet, threshold, self.peer.settings)
             caught = sum(
@@ -340,7 +339,7 @@ def _spread(errors: Sequence[float]) -> dict[str, float | None]:
 
 
 def contents(benchmark: Benchmark) -> dict[str, Any]:
-    """Says what there is: hours, recordings and groups of every part and kind."""
+    """Returns hours, recordings and groups of every part and kind."""
     found: dict[str, Any] = {}
     for scene in benchmark.scenes:
         used = {clip for clip, _, _ in scene.background} | {sound.clip for sound in scene.sounds}
@@ -368,9 +367,9 @@ def measure(
 
     Args:
         benchmark: The benchmark.
-        scores: By scorer and key of a job, see `hearing_scores.score`.
-        conditions: Those that were scored.
-        peers: Who.
+        scores: Scores by scorer and key of a job, see `hearing_scores.score`.
+        conditions: Conditions that were scored.
+        peers: The peers.
     """
     return {
         "benchmark": benchmark.version,

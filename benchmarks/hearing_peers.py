@@ -1,8 +1,8 @@
-"""Who is measured: adapters that take audio and give a score every 0.48 s, and how events are made of them.
+"""The detectors that are measured: adapters that return a score every 0.48 s, and their rules for events.
 
-An adapter for another detector is a class with three things: `name`, `fingerprint`, which changes when its
-weights do, and `scores`, which takes float32 samples at 16 kHz and returns one row a window: float64 in
-[0, 1], of shape (windows, tracks), where window k is what was heard until 0.96 s + 0.48 s k. For instance:
+An adapter for another detector is a class with three members: `name`; `fingerprint`, which changes when the
+weights change; and `scores`, which takes float32 samples at 16 kHz and returns one row per window: float64 in
+[0, 1], of shape (windows, tracks), where window k uses the audio until 0.96 s + 0.48 s k. For example:
 
     class Loudness:
         name, fingerprint = "loudness", "1"
@@ -11,8 +11,8 @@ weights do, and `scores`, which takes float32 samples at 16 kHz and returns one 
             windows = patch_windows(waveform)
             return np.sqrt(np.mean(windows**2, axis=1))[:, None]
 
-Add it to `Sources.scorers`, and a `Peer` for each of its tracks to `peers`. Thresholds are no part of it:
-each peer gets the one that raises as many false alarms in the validation nights as everyone's does.
+Add it to `Sources.scorers`, and a `Peer` for each of its tracks to `peers`. Adapters have no thresholds: each
+peer gets the lowest one with at most the same number of false alarms in the validation nights.
 """
 
 import contextlib
@@ -40,34 +40,35 @@ Float64 = NDArray[np.float64]
 
 RELEASED, PREVIOUS, REFERENCE, YAMNET, MN04 = "released", "previous", "reference", "yamnet", "mn04"
 
-#: The rule of detectors that judge every window alone.
+#: The rule for detectors that score every window separately.
 USUAL = EventSettings()
 
-#: An event as soon as one window reaches the threshold, and until two seconds below half of it: the maximum.
+#: An event starts with one window above the threshold, and ends after two seconds below half of it
+#: ("maximum").
 ONE_WINDOW = EventSettings(smoothing=1, votes=1, window=1)
 
 
 class Scorer(Protocol):
-    """Audio in, scores out."""
+    """An adapter: takes audio, returns scores."""
 
     name: str
     fingerprint: str
 
     def scores(self, waveform: Float32) -> Float64:
-        """Returns float64 of shape (windows, tracks), see the beginning of this file."""
+        """Returns float64 of shape (windows, tracks), see the module's docstring."""
         ...
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A detector that is measured: a track of scores, and a rule that makes events of it.
+    """A detector that is measured: a track of scores, and a rule for events.
 
     Attributes:
-        name: For tables.
-        scorer: Which of `Sources.scorers`.
-        track: Which of its tracks.
-        settings: The rule.
-        threshold: The one it ships with; None for one chosen on validation.
+        name: Name in tables.
+        scorer: Key in `Sources.scorers`.
+        track: Index of its track.
+        settings: Rule for events.
+        threshold: The shipped threshold; None for one chosen on validation.
     """
 
     name: str
@@ -78,11 +79,11 @@ class Peer:
 
 
 def peers(scorers: Sequence[str], released: CryDetector) -> list[Peer]:
-    """Lists all peers that the scorers allow.
+    """Returns all peers with an available scorer.
 
     Args:
-        scorers: Keys of those that there are.
-        released: The detector that comes with the package.
+        scorers: Keys of the available scorers.
+        released: The detector in the package.
     """
     rule = released.config.events
     every = [
@@ -103,7 +104,7 @@ def peers(scorers: Sequence[str], released: CryDetector) -> list[Peer]:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the models of the peers are, as a process needs it to load them.
+    """Paths of the peers' models, from which each process loads them.
 
     Attributes:
         reference: Model folder of recipe `reference`, if it is measured.
@@ -133,7 +134,7 @@ class Sources:
 
 
 class Detector:
-    """A model folder of this package: its probabilities, as `CryDetector` gives them."""
+    """A model folder of this package: the probabilities of `CryDetector`."""
 
     def __init__(self, folder: str | None) -> None:
         self._detector = CryDetector.from_pretrained(folder)
@@ -149,7 +150,7 @@ class Detector:
 
 
 class Yamnet:
-    """YAMNet, FP32: softmax of classes 19 + 20 over all 521, and the chance of either by its sigmoids.
+    """YAMNet, FP32: softmax of classes 19 + 20 over all 521, and the probability of either by its sigmoids.
 
     Args:
         source: Its weights, a SavedModel, or ``tfhub``.
@@ -160,7 +161,7 @@ class Yamnet:
 
         teacher = teachers.load(source)
         self.name, self.fingerprint = "YAMNet", teacher.fingerprint
-        # LiteRT runs it several times as fast as Keras does; a SavedModel stays what it is.
+        # LiteRT is several times as fast as Keras; a SavedModel is not converted.
         if isinstance(teacher, teachers.YamnetTeacher):
             self._logits = _on_litert(teacher.model)
         else:
@@ -176,15 +177,15 @@ class Yamnet:
 class Mn04:
     """EfficientAT's mn04_as (Schmid et al. 2023, arXiv:2211.04772), FP32, on the last three seconds.
 
-    It was trained on ten seconds, and hears little in less than three: each score is of the 3 s up to the end
-    of the window, digital silence before the recording began. The chance of "Crying, sobbing" or "Baby cry,
-    infant cry", by its sigmoids.
+    It was trained on ten seconds, and is inaccurate on less than three: each score is for the 3 s up to the
+    end of the window, with digital silence before the start of the recording. It is the probability of
+    "Crying, sobbing" or "Baby cry, infant cry", by the sigmoids.
 
     Args:
-        folder: With ``mn04_as_mel.onnx`` (log-mel in, logits out) and ``mel_128x513_32k.npy``.
+        folder: Folder with ``mn04_as_mel.onnx`` (log-mel in, logits out) and ``mel_128x513_32k.npy``.
 
     Raises:
-        TeacherError: If they are not there.
+        TeacherError: If the files are missing.
     """
 
     CONTEXT, HOP = 300, 48  # frames of 10 ms
@@ -201,7 +202,7 @@ class Mn04:
         """See `Scorer`."""
         windows = len(patch_windows(waveform))
         ends = frontend.YAMNET.patch_frames + self.HOP * np.arange(windows)
-        # Silence before the recording, so that the first windows have their context too.
+        # Silence before the recording, as context of the first windows.
         lead = self.CONTEXT - frontend.YAMNET.patch_frames
         length = (lead + int(ends[-1])) * frontend.YAMNET.frame_hop
         padded = np.zeros(length, np.float32)
@@ -238,7 +239,7 @@ def _on_litert(model: "keras.Model") -> Callable[[Float32], Float32]:
 
 
 def patch_windows(waveform: Float32) -> Float32:
-    """Cuts audio into the windows that scores are of: shape (windows, samples)."""
+    """Cuts audio into the windows of the scores: float32 of shape (windows, samples)."""
     padded = frontend.YAMNET.pad(waveform)
     return sliding_window_view(padded, frontend.YAMNET.patch_samples)[:: frontend.YAMNET.patch_hop_samples]
 

@@ -1,4 +1,4 @@
-"""The two pictures: false alarms an hour against cries found, and look-alikes that raise an alarm."""
+"""The two pictures: recall against false alarms per hour, and look-alikes that raise an alarm."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,22 +8,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-# Who is drawn, how, and what it is called there.
+# Colour and label of each peer that is drawn.
 LINES = {
     "this detector": ("tab:blue", "this detector"),
     "recipe reference": ("tab:green", "recipe reference"),
     "YAMNet, softmax, mean": ("tab:orange", "YAMNet, its teacher"),
     "EfficientAT mn04, mean": ("tab:purple", "EfficientAT mn04"),
 }
-TITLE = (
-    "Sounds like crying that raise an alarm (how many there are);\nthresholds of as many alarms on validation"
-)
+TITLE = "Look-alikes that raise an alarm (number of clips);\nthresholds with equal false alarms on validation"
 SHIPPED = "this detector, as shipped"
 MOST_AN_HOUR = 30.0
 
 
 def curve(results: dict[str, Any], path: Path) -> None:
-    """Draws the share of cries found against false alarms an hour.
+    """Draws the share of cries found against false alarms per hour.
 
     Raises:
         OSError: If the file cannot be written.
@@ -35,9 +33,9 @@ def curve(results: dict[str, Any], path: Path) -> None:
         if peer["name"] in LINES:
             colour, label = LINES[peer["name"]]
             points = sorted((point["an_hour"], point["recall"]) for point in peer["curve"])
-            # No alarm at all has no place on a logarithmic axis: it is drawn at its left edge.
+            # Zero is not on a logarithmic axis, so it is drawn at the left edge.
             rates = [max(rate, floor) for rate, _ in points]
-            # The most that is found with no more false alarms.
+            # The highest recall with at most this rate of false alarms.
             best = np.maximum.accumulate([recall for _, recall in points])
             axes.step(rates, best, where="post", color=colour, label=label, linewidth=2)
         elif peer["name"] == SHIPPED:
@@ -54,9 +52,9 @@ def curve(results: dict[str, Any], path: Path) -> None:
         xscale="log",
         xlim=(floor, MOST_AN_HOUR),
         ylim=(0, 1),
-        xlabel="false alarms an hour while nobody cries (better to the left)",
-        ylabel="cries found among other sounds (better at the top)",
-        title="Cries found, and alarms for nothing",
+        xlabel="false alarms per hour without crying (lower is better)",
+        ylabel="cries found among other sounds (higher is better)",
+        title="Cries found against false alarms",
     )
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if tick > floor]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -97,7 +95,7 @@ def look_alikes(results: dict[str, Any], path: Path) -> None:
     axes.set(
         xlim=(0, 0.7),
         ylim=(-0.5, len(categories) - 0.5),
-        xlabel="share that raises an alarm (better to the left); lines are 95 % intervals",
+        xlabel="share that raises an alarm (lower is better); lines are 95 % intervals",
         title=TITLE,
     )
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -107,7 +105,7 @@ def look_alikes(results: dict[str, Any], path: Path) -> None:
 
 
 def draw(results: dict[str, Any], folder: Path) -> Sequence[Path]:
-    """Draws both pictures into a folder, and returns them."""
+    """Draws both pictures into a folder, and returns their paths."""
     paths = folder / "hearing-curve.png", folder / "hearing-look-alikes.png"
     curve(results, paths[0])
     look_alikes(results, paths[1])

@@ -1,4 +1,4 @@
-"""The scores of all peers on all scenes: made once, on all cores, and remembered by model and audio."""
+"""The scores of all peers on all scenes: computed on all cores, and cached by model and audio."""
 
 import multiprocessing
 import os
@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 @dataclass(frozen=True)
 class Job:
-    """A scene to be scored, as it is or in a condition.
+    """A scene to be scored, unchanged or in a condition.
 
     Attributes:
         scene: The scene.
-        condition: If any.
+        condition: The condition; None for the unchanged scene.
         response: Number of the clip with the impulse response, for a condition that needs one.
     """
 
@@ -32,7 +32,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What is the same for the same audio."""
+        """Cache key, which is the same for the same audio."""
         if self.condition is None:
             return self.scene.sha256
         return f"{self.scene.sha256} {self.condition.name} {self.condition.version} {self.response}"
@@ -42,7 +42,7 @@ class Cache:
     """Scores on disk.
 
     Args:
-        folder: Made if it is not there.
+        folder: Folder of the database; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,20 +54,20 @@ class Cache:
         )
 
     def get(self, model: str, audio: str) -> Float64 | None:
-        """Returns the scores of a model on audio, if they are known."""
+        """Returns the cached scores of a model on audio, or None."""
         query = "SELECT tracks, data FROM scores WHERE model = ? AND audio = ?"
         row = self._database.execute(query, (model, audio)).fetchone()
         return None if row is None else np.frombuffer(row[1], "<f8").reshape(-1, row[0])
 
     def put(self, model: str, audio: str, scores: Float64) -> None:
-        """Remembers scores."""
+        """Stores scores."""
         data = scores.astype("<f8").tobytes()
         with self._database:
             row = (model, audio, scores.shape[1], data)
             self._database.execute("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", row)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the database."""
         self._database.close()
 
 
@@ -79,7 +79,7 @@ def default_cache() -> Path:
 
 @dataclass
 class Studio:
-    """Makes scenes and has them scored; one a process.
+    """Renders and scores scenes; one instance per process.
 
     Attributes:
         library: The clips.
@@ -90,7 +90,7 @@ class Studio:
     sources: Sources
 
     def __call__(self, job: Job, scorers: Sequence[str]) -> dict[str, Float64]:
-        """Scores a scene by some of the scorers."""
+        """Scores a scene with some of the scorers."""
         samples = self.library.scene(job.scene)
         if job.condition is not None:
             samples = changed(samples, job.condition, lambda: self.library.read(job.response or 0))
@@ -105,14 +105,14 @@ def score(
     cache_folder: Path,
     workers: int,
 ) -> dict[tuple[str, str], Float64]:
-    """Scores all jobs by all peers.
+    """Scores all jobs with all scorers.
 
     Args:
-        benchmark: That of the jobs.
-        files: Where clips of which name are.
+        benchmark: The benchmark of the jobs.
+        files: Paths of clips by name.
         sources: The peers' models.
-        jobs: What to score.
-        cache_folder: Where scores are remembered.
+        jobs: Scenes to score.
+        cache_folder: Folder of the cache.
         workers: Number of processes.
 
     Returns:
@@ -135,9 +135,9 @@ def score(
                     found[scorer, job.key] = known
             if lacking:
                 missing.append((job, lacking))
-        # The longest first, so that no core is left alone with one at the end.
+        # The longest first, so that all cores finish at about the same time.
         missing.sort(key=lambda each: -each[0].scene.samples)
-        # A hair more, for tqdm warns of sums that come out otherwise in another order.
+        # Slightly more: tqdm warns if the sum exceeds it by rounding, which depends on the order.
         total = sum(job.scene.seconds for job, _ in missing) / 3600 + 1e-6
         form = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} h of audio [{elapsed}<{remaining}]"
         with tqdm(total=total, desc="scores", bar_format=form, disable=not missing) as bar:
@@ -156,9 +156,9 @@ def _scored(
         for job, scorers in missing:
             yield job, studio(job, scorers)
         return
-    # Spawned, for TensorFlow does not survive a fork.
+    # Spawned, because TensorFlow does not support fork.
     context = multiprocessing.get_context("spawn")
-    # Without the models that are loaded here: each process loads its own.
+    # A copy without the loaded models: each process loads them itself.
     sources = replace(studio.sources)
     with ProcessPoolExecutor(workers, context, _start, (studio.library, sources)) as pool:
         futures = {pool.submit(_in_worker, job, scorers): job for job, scorers in missing}

@@ -1,4 +1,4 @@
-"""The report's sections of tables, one for every part of the benchmark."""
+"""The tables of the report, with a section for every part of the benchmark."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,12 +23,12 @@ def percent(values: dict[str, float]) -> str:
 
 
 def seconds(value: float | None, form: str = "{:.1f}") -> str:
-    """Formats seconds, or that there are none."""
+    """Formats seconds, or a dash for None."""
     return DASH if value is None else form.format(value)
 
 
 def contents(results: dict[str, Any]) -> list[str]:
-    """What there is, by part and kind."""
+    """Returns the section on the contents, by part and kind."""
     rows = [
         [part, kind, f"{own['scenes']:,}", f"{own['hours']:.2f}", f"{own['clips']:,}", f"{own['groups']:,}"]
         for part, kinds in results["contents"].items()
@@ -36,20 +36,20 @@ def contents(results: dict[str, Any]) -> list[str]:
         if part not in ("look-alikes", "mixtures") or kind == "all"
     ]
     table = markdown_table(["part", "kind", "recordings", "hours", "clips", "groups"], rows)
-    return ["## What is in it", table]
+    return ["## Contents", table]
 
 
 def nights(peers: Sequence[dict[str, Any]]) -> list[str]:
-    """False alarms an hour."""
+    """Returns the section on false alarms per hour."""
     kinds = list(peers[0]["nights"]["by_kind"])
     header = [
         "",
         "threshold",
         "on validation",
         "false alarms",
-        "an hour",
-        "drawing groups",
-        "groups with any",
+        "per hour",
+        "per hour, interval over groups",
+        "groups with false alarms",
         *kinds,
     ]
     rows = []
@@ -69,19 +69,19 @@ def nights(peers: Sequence[dict[str, Any]]) -> list[str]:
     rates = list(peers[0]["recall_at"])
     curve = [[peer["name"], *(f"{peer['recall_at'][rate]:.0%}" for rate in rates)] for peer in peers[1:]]
     return [
-        "## Nights: false alarms an hour without crying",
+        "## Nights: false alarms per hour without crying",
         markdown_table(header, rows),
-        "In brackets: the exact interval of a Poisson rate, which takes alarms to be independent of each "
-        "other; and, because clips of one author or package are alike, one that draws groups. The kinds "
-        "are alarms an hour, too.",
-        "Share of the cries in mixtures that are found when at most so many false alarms an hour are "
-        "raised in these nights (thresholds chosen on the test audio itself):",
-        markdown_table(["", *(f"{rate} an hour" for rate in rates)], curve),
+        "In brackets: the exact interval of a Poisson rate, which assumes that alarms are independent; and a "
+        "bootstrap interval over groups, because clips of one author or package are similar. The columns of "
+        "kinds are also false alarms per hour.",
+        "Share of the cries in mixtures that are found, by the maximum number of false alarms per hour in "
+        "these nights (thresholds chosen on the test audio):",
+        markdown_table(["", *(f"{rate} per hour" for rate in rates)], curve),
     ]
 
 
 def mixtures(peers: Sequence[dict[str, Any]]) -> list[str]:
-    """Cries found, how soon, and how well events fit them."""
+    """Returns the section on recall, latency and accuracy of events."""
     rows = []
     bounds = []
     for peer in peers:
@@ -120,27 +120,27 @@ def mixtures(peers: Sequence[dict[str, Any]]) -> list[str]:
             [
                 "",
                 *(
-                    f"{ratio.replace('+0', '0')}: found; seconds to the alarm (median, 95 %)"
+                    f"{ratio.replace('+0', '0')}: found; missed; seconds to the alarm, median and 95 %"
                     for ratio in RATIOS
                 ),
-                "false alarms an hour",
+                "false alarms per hour",
                 "onset within 0.5 s: error rate / F1",
                 "PSDS at overlap 0.7, 0.1",
             ],
             rows,
         ),
-        "A cry is found if an alarm is raised from its onset on and until a second after its end; "
-        "seconds are those to the end of the window with which a live detector would have said so. Error "
-        "rate and F1 are those of `sed_eval`, PSDS of `sed_scores_eval`. For orientation, on the "
-        "original audio of DCASE 2017 task 2 (this is other audio): the baseline system's error rate is "
-        "0.80 and its F1 66.8 % on baby cries of the evaluation set. These backgrounds come from the "
-        "nights, so false alarms here are no further evidence.",
-        "How far the bounds of events are off, in seconds (late is positive), for cries that an event "
-        f"overlaps; the truth is where a clip comes within {BELOW_LOUDEST_DB:g} dB of its loudest 20 ms:",
+        "A cry counts as found if an alarm is raised between its onset and one second after its end. Seconds "
+        "are measured from the onset to the end of the window with which a live detector raises the alarm. "
+        "Error rate and F1 are computed by `sed_eval`, PSDS by `sed_scores_eval`. For comparison, on the "
+        "audio of DCASE 2017 task 2, which is different audio, the baseline system has an error rate of "
+        "0.80 and an F1 of 66.8 % on baby cries of the evaluation set. The backgrounds are from the "
+        "nights, so the false alarms here are not independent of those.",
+        "Errors of the bounds of events in seconds (late is positive), for cries that overlap an event; the "
+        f"true bounds are where a clip is within {BELOW_LOUDEST_DB:g} dB of its loudest 20 ms:",
         markdown_table(
             [
-                *("", "start: mean", "median", "median of sizes", "95 % within"),
-                *("end: mean", "median", "median of sizes", "95 % within"),
+                *("", "start: mean", "median", "median absolute", "95th percentile, absolute"),
+                *("end: mean", "median", "median absolute", "95th percentile, absolute"),
             ],
             bounds,
         ),
@@ -148,7 +148,7 @@ def mixtures(peers: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def look_alikes(peers: Sequence[dict[str, Any]]) -> list[str]:
-    """Sounds like crying, and crying alone."""
+    """Returns the sections on look-alikes and single cries."""
     header = ["", "clips", "groups", *(peer["name"] for peer in peers)]
     rows = [
         [category, str(own["clips"]), str(own["groups"])]
@@ -169,12 +169,12 @@ def look_alikes(peers: Sequence[dict[str, Any]]) -> list[str]:
     return [
         "## Look-alikes: share that raises an event",
         markdown_table(header, rows),
-        "In brackets: Wilson's intervals, which take clips to be independent. Many a category holds few "
-        "clips and fewer authors: read it with its interval. `uploads without crying` are recordings "
-        "that parents' phones sent as crying and in which listeners found none. Toddlers and babies that "
-        "do not cry are missing, because none with an open licence is known to be free of crying.",
-        f"The {cries} cries themselves, each alone, against all look-alikes: share that raises an event, "
-        "and ranking by the highest average that could start one (intervals from groups):",
+        "In brackets: Wilson's intervals, which assume that clips are independent. Many categories have few "
+        "clips and fewer authors, so their intervals are wide. `uploads without crying` are recordings "
+        "that parents uploaded as crying and in which listeners heard none. Sounds of toddlers and of babies "
+        "that do not cry are missing, because no openly licensed ones are known to be free of crying.",
+        f"The {cries} cries, each alone, against all look-alikes: share that raises an event, "
+        "and ranking by the highest smoothed score that could start one (intervals over groups):",
         markdown_table(
             ["", "cries that raise an event", "AUC", "average precision", "without uploads"], cry_rows
         ),
@@ -182,7 +182,7 @@ def look_alikes(peers: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def crying_night(peers: Sequence[dict[str, Any]]) -> list[str]:
-    """A long night with a few cries."""
+    """Returns the section on a long night with a few cries."""
     rows = []
     for peer in peers:
         night = peer["crying_night"]
@@ -191,7 +191,7 @@ def crying_night(peers: Sequence[dict[str, Any]]) -> list[str]:
                 *(peer["name"], f"{night['found']} of {night['cries']} ({percent(night['recall'])})"),
                 *(
                     str(night["missed"]),
-                    f"{night['false_alarms']} ({between(night['an_hour'], '{:.1f}')} an hour)",
+                    f"{night['false_alarms']} ({between(night['an_hour'], '{:.1f}')} per hour)",
                 ),
                 *(
                     seconds(night["latency_median"]),
@@ -209,7 +209,7 @@ def crying_night(peers: Sequence[dict[str, Any]]) -> list[str]:
                 "missed",
                 "false alarms",
                 "median seconds to the alarm",
-                "median error of the start, s",
+                "median absolute error of the start, s",
             ],
             rows,
         ),
@@ -221,16 +221,17 @@ def _with_alarms(found: dict[str, Any]) -> str:
 
 
 def conditions(peers: Sequence[dict[str, Any]]) -> list[str]:
-    """The same cries, quiet, loud and far."""
+    """Returns the section on the same cries in all conditions."""
     names = list(peers[0]["conditions"])
     if len(names) < 2:
         return []
     rows = [[peer["name"], *(_with_alarms(peer["conditions"][name]) for name in names)] for peer in peers]
     cries = peers[0]["conditions"][names[0]]["cries"]
     return [
-        "## Quiet, loud, far: share of cries found; false alarms beside them",
+        "## Conditions: share of cries found; number of false alarms",
         markdown_table(["", *names], rows),
-        f"The same {cries} mixtures in every column, as many of each ratio; levels are those of the whole "
-        "recording (RMS), in 16 bits, so that the loudest are clipped. Intervals draw groups, and "
-        "columns share their cries: a difference may be sure though intervals overlap.",
+        f"The same {cries} mixtures in every column, with equal numbers of each ratio. Levels are those of "
+        "the whole recording (RMS), in 16 bits, so the loudest recordings are clipped. Intervals are over "
+        "groups. The columns have the same cries, so differences can be significant although intervals "
+        "overlap.",
     ]

@@ -1,11 +1,10 @@
-"""Lets every program that can run the model hear the same sound, and compares it with Python's detector.
+"""Runs the model in every host on the same audio, and compares the results with the Python detector.
 
     python benchmarks/hosts.py --audio CORPUS [--task-library PYTHON] [--tools FOLDER ...] [--only-times]
 
 Writes hosts.json and hosts.md. TensorFlow's Task Library and tflite_runtime need an old numpy, so PYTHON is
-one of an environment of its own, of Python 3.11 or older: `pip install tflite-support tflite-runtime
-"numpy<2"`. FOLDERs are where the tools of boards are, such as compote, pio and esphome, unless they are on
-PATH.
+the interpreter of a separate environment, of Python 3.11 or older: `pip install tflite-support tflite-runtime
+"numpy<2"`. FOLDERs contain the tools of boards, such as compote, pio and esphome, unless they are on PATH.
 """
 
 import argparse
@@ -50,16 +49,16 @@ class Host:
     """A program that runs the model.
 
     Attributes:
-        name: Of it.
-        takes: What of the model it gets.
-        bytes: The size of that.
-        windows: How many windows it heard; 0 if it could not be run.
-        difference: The largest of their probabilities from the detector's.
-        median: The median difference.
-        milliseconds: What a window takes on one core here, in the fastest of some rounds.
-        check: The tests that compare the two; empty where only this program does.
-        tests: What pytest says of them here.
-        note: What else there is to say.
+        name: Name of the host.
+        takes: Input: the export that it runs.
+        bytes: Size of that export.
+        windows: Number of windows processed; 0 if the host was not run.
+        difference: Largest difference of a window's probability from the detector's.
+        median: Median difference.
+        milliseconds: Time per window on this machine, in the fastest of `ROUNDS` rounds.
+        check: Tests that compare the two; empty if only this program does.
+        tests: Result of these tests.
+        note: Remark for the report.
     """
 
     name: str
@@ -75,7 +74,7 @@ class Host:
 
 
 def chosen(audio: str) -> Waves:
-    """Takes as many recordings with crying as without, of a corpus's test split."""
+    """Returns equal numbers of recordings with and without crying from a corpus's test split."""
     waves, is_cry = firmware_chain.recordings(audio)
     half = RECORDINGS // 2
     found = []
@@ -91,7 +90,7 @@ def floats(wave: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def fastest(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Returns what work gives, and the seconds of its fastest round."""
+    """Returns the result of `work`, and the seconds of its fastest round."""
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -101,13 +100,13 @@ def fastest(work: Callable[[], Any]) -> tuple[Any, float]:
 
 
 class Table:
-    """Collects hosts.
+    """Collects the results of hosts.
 
     Args:
-        detector: Python's.
-        waves: What all of them hear.
+        detector: The Python detector.
+        waves: Recordings for all hosts.
         tools: Folders of the boards' tools.
-        said: What tests have said before, if they are not to be run again.
+        said: Earlier results of tests that are not to be run again.
     """
 
     def __init__(self, detector: CryDetector, waves: Waves, tools: list[Path], said: dict[str, str]) -> None:
@@ -124,7 +123,7 @@ class Table:
         check: str,
         note: str = "",
     ) -> None:
-        """Adds a host: what it heard in how many seconds, beside what it should have."""
+        """Adds a host: its probabilities and seconds, and the expected probabilities."""
         difference = median = milliseconds = None
         windows = 0
         if heard is not None and expected is not None:
@@ -157,17 +156,17 @@ class Table:
 
 
 def whole(detector: CryDetector, waves: Waves) -> NDArray[np.float64]:
-    """What the detector says of recordings, window by window."""
+    """Returns the detector's probabilities of all windows of recordings."""
     return np.concatenate([detector((floats(wave), YAMNET.sample_rate)).probabilities for wave in waves])
 
 
 def alone(detector: CryDetector, windows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What the detector says of windows, each a recording of its own."""
+    """Returns the detector's probabilities of windows, each as a separate recording."""
     return np.array([detector((window, YAMNET.sample_rate)).probabilities[0] for window in windows])
 
 
 def python(table: Table) -> NDArray[np.float64]:
-    """The detector, against which all others are held; against itself as a stream."""
+    """Adds the detector, the reference for all hosts, and its stream."""
     heard = fastest(lambda: whole(table.detector, table.waves))
 
     def streamed() -> NDArray[np.float64]:
@@ -182,14 +181,14 @@ def python(table: Table) -> NDArray[np.float64]:
     size = sum((folder / name).stat().st_size for name in (TFLITE, CONTEXT))
     takes = "INT8 network and context"
     check = "tests/test_streaming.py -k whole"
-    table.add("Python, `CryDetector`", takes, size, heard, heard[0], check, "the measure of the others")
+    table.add("Python, `CryDetector`", takes, size, heard, heard[0], check, "the reference for the others")
     table.add("Python, a stream", takes, size, fastest(streamed), heard[0], check)
     return heard[0]
 
 
 @contextmanager
 def served(*options: str) -> Iterator[str]:
-    """Serves a page by the program."""
+    """Serves a page with `yamnet-cry space`, and yields its URL."""
     command = [sys.executable, "-m", "yamnet_cry", "space", *options, "--port", "0"]
     environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -206,7 +205,7 @@ def served(*options: str) -> Iterator[str]:
 
 
 def gradio(table: Table, expected: NDArray[np.float64], work: Path) -> None:
-    """The Gradio page, as programs call it."""
+    """Adds the Gradio page, called through its API."""
     from gradio_client import Client, handle_file
 
     files = []
@@ -221,7 +220,7 @@ def gradio(table: Table, expected: NDArray[np.float64], work: Path) -> None:
             return np.concatenate([answer["probabilities"] for answer in answers])
 
         heard = fastest(ask)
-    note = "with uploads and spectrogram"
+    note = "including uploads and spectrogram"
     table.add(
         "Gradio page", "a Space", table.hosts[0].bytes, heard, expected, "tests/space/test_endpoints.py", note
     )
@@ -248,7 +247,7 @@ async (values) => {
 
 
 def browser(table: Table, expected: NDArray[np.float64]) -> None:
-    """The page without a server, in Chromium."""
+    """Adds the static page, in Chromium."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium") or shutil.which("google-chrome")
@@ -268,7 +267,7 @@ def browser(table: Table, expected: NDArray[np.float64]) -> None:
 
 
 def frigate_says(model: bytes, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """As Frigate runs a model: two threads, and output 0."""
+    """Runs a model as Frigate does: two threads, and output 0."""
     from ai_edge_litert.interpreter import Interpreter
 
     made = Interpreter(model_content=model, num_threads=2)
@@ -283,7 +282,7 @@ def frigate_says(model: bytes, windows: NDArray[np.float32]) -> NDArray[np.float
 
 
 def mediapipe_says(path: Path, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What MediaPipe's audio classifier says of windows."""
+    """Returns the scores of MediaPipe's audio classifier."""
     from mediapipe.tasks import python as tasks
     from mediapipe.tasks.python import audio
     from mediapipe.tasks.python.components.containers import AudioData
@@ -298,12 +297,12 @@ def mediapipe_says(path: Path, windows: NDArray[np.float32]) -> NDArray[np.float
         next(each.score for each in result.classifications[0].categories if each.index == crying)
         for result in said
     ]
-    # At the end it hears what is left, here nothing, once more.
+    # At the end it also scores the remainder, which is empty here.
     return np.array(scores[: len(windows)])
 
 
 def of_samples(table: Table, old: Path | None, work: Path) -> None:
-    """Hosts of the file that takes samples. They hear each window for itself."""
+    """Adds the hosts of the model that takes samples. They score single windows."""
     path = work / "cry.tflite"
     export.write(table.detector, "waveform", path)
     windows = np.concatenate(
@@ -316,17 +315,17 @@ def of_samples(table: Table, old: Path | None, work: Path) -> None:
     )
     expected = alone(table.detector, windows)
     model, size = path.read_bytes(), path.stat().st_size
-    takes, note = "`--format waveform`", "windows by themselves; float32 beside INT8"
+    takes, note = "`--format waveform`", "single windows; float32 compared with INT8"
     tests = "tests/test_waveform.py -k"
     heard = fastest(lambda: mediapipe_says(path, windows))
     table.add("MediaPipe, audio classifier", takes, size, heard, expected, f"{tests} mediapipe", note)
     heard = fastest(lambda: frigate_says(model, windows))
     frigate = "`--format frigate`"
-    table.add("Frigate, its way on LiteRT", frigate, size, heard, expected, f"{tests} frigate", note)
+    table.add("Frigate's settings on LiteRT", frigate, size, heard, expected, f"{tests} frigate", note)
     given, said = work / "windows.npy", work / "said.npz"
     np.save(given, windows)
     for name, kind, what in (
-        ("Frigate, its way on tflite_runtime", "runtime", frigate),
+        ("Frigate's settings on tflite_runtime", "runtime", frigate),
         ("Task Library, audio classifier", "task", takes),
     ):
         found = None
@@ -339,7 +338,7 @@ def of_samples(table: Table, old: Path | None, work: Path) -> None:
 
 
 def microcontrollers(table: Table, expected: NDArray[np.float64], work: Path) -> None:
-    """The C code on this computer, and the layouts for boards, which none has run."""
+    """Adds the C code on this computer, and the board packages, which were not run on boards."""
     kit = work / "kit"
     export.write(table.detector, "firmware", kit)
     code, _ = firmware.sizes(kit, firmware.TARGETS["Cortex-M4, floating point"], work)
@@ -372,14 +371,14 @@ def microcontrollers(table: Table, expected: NDArray[np.float64], work: Path) ->
 
 
 def main() -> None:
-    """Measures all of them."""
+    """Measures all hosts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--audio", required=True, help="a corpus with manifest.csv")
-    parser.add_argument("--task-library", type=Path, help="a Python that has TensorFlow's Task Library")
+    parser.add_argument("--task-library", type=Path, help="Python interpreter with TensorFlow's Task Library")
     parser.add_argument(
         "--tools", type=Path, nargs="*", default=[], help="folders of compote, pio and esphome"
     )
-    parser.add_argument("--only-times", action="store_true", help="of the tests, keep what they said before")
+    parser.add_argument("--only-times", action="store_true", help="keep the earlier results of the tests")
     options = parser.parse_args()
     path = HERE / "hosts.json"
     before = json.loads(path.read_text(encoding="utf-8"))["hosts"] if options.only_times else []

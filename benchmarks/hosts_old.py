@@ -1,4 +1,4 @@
-"""Hears windows with the Task Library or tflite_runtime, which need an environment of their own.
+"""Scores windows with the Task Library or tflite_runtime, which need a separate environment.
 
 python hosts_old.py runtime|task MODEL WINDOWS SAID
 """
@@ -16,7 +16,7 @@ CRYING, ROUNDS = 19, 3
 
 
 def runtime(path: str, windows: NDArray[np.float32]) -> Hear:
-    """As Frigate runs a model."""
+    """Runs a model as Frigate does."""
     from tflite_runtime.interpreter import Interpreter
 
     made = Interpreter(model_path=path, num_threads=2)
@@ -33,7 +33,7 @@ def runtime(path: str, windows: NDArray[np.float32]) -> Hear:
 
 
 def task(path: str, windows: NDArray[np.float32]) -> Hear:
-    """As applications on Android do."""
+    """Runs a model as Android applications do."""
     from tflite_support.task import audio, core
 
     options = audio.AudioClassifierOptions(core.BaseOptions(file_name=path))
@@ -50,7 +50,7 @@ def task(path: str, windows: NDArray[np.float32]) -> Hear:
 
 
 def main(kind: str, path: str, windows: str, out: str) -> None:
-    """Writes what it said, and the seconds of the fastest round."""
+    """Writes the scores, and the seconds of the fastest round."""
     hear = {"runtime": runtime, "task": task}[kind](path, np.load(windows))
     best = float("inf")
     for _ in range(ROUNDS):

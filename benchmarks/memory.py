@@ -1,10 +1,10 @@
-"""Peak memory of `distill` for N clips and for ten times as many: whole runs of one epoch, a process each.
+"""Peak memory of `distill` for N and 10 N clips, each as a run of one epoch in its own process.
 
     python benchmarks/memory.py --clips 300
 
-Clips are ten seconds of noise that exist only while they are read; the teacher answers at once, with as many
-logits as YAMNet. What is printed is the peak of resident memory, beside the bytes of all spectrograms and
-logits, which a run that held them would need as well.
+Clips are ten seconds of noise, generated when they are read; the teacher is a cheap function with the number
+of logits of YAMNet. Prints the peak of resident memory, and the size of all spectrograms and logits, which a
+run that kept them in memory would need in addition.
 """
 
 import argparse
@@ -25,13 +25,13 @@ SPLITS = ("train",) * 8 + ("val", "test")
 
 
 class Noise:
-    """A clip of noise, louder in the upper bands where there is crying."""
+    """A clip of noise; if labelled as crying, it is louder in the upper bands."""
 
     def __init__(self, number: int, cry: bool) -> None:
         self._number, self._cry = number, cry
 
     def __call__(self) -> tuple[np.ndarray, int]:
-        """Makes its samples."""
+        """Returns float32 samples of shape (samples,), and the sample rate."""
         samples = np.random.default_rng(self._number).standard_normal(SECONDS * RATE).astype(np.float32)
         if self._cry:
             samples[1:] -= samples[:-1]
@@ -39,8 +39,8 @@ class Noise:
 
 
 def run(count: int, folder: Path) -> None:
-    """Distils, and prints how much memory that took at most."""
-    # It is not there on Windows, where the rest of this file is read by mypy too.
+    """Distils, and prints the peak memory as JSON."""
+    # Not available on Windows, where mypy also checks this file.
     import resource
 
     from yamnet_cry.audioset import CRY_TASK
@@ -50,7 +50,7 @@ def run(count: int, folder: Path) -> None:
     from yamnet_cry.frontend import YAMNET
 
     class Teacher:
-        """Hears crying in what is louder in the upper bands."""
+        """Classifies audio that is louder in the upper bands as crying."""
 
         name, fingerprint, labels = "energy", "energy-1", CRY_TASK.labels
         kind: TeacherKind = "independent"
@@ -93,7 +93,7 @@ def run(count: int, folder: Path) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     windows = count * YAMNET.num_patches(SECONDS * RATE)
     data = count * SECONDS * 100 * YAMNET.mel_bands * 4 + windows * len(CRY_TASK.labels) * 4
-    # The system counts in KiB, but that of Apple in bytes.
+    # In KiB, but in bytes on macOS.
     peak = used if sys.platform == "darwin" else used * 1024
     print(json.dumps({"clips": count, "data": data, "peak": peak, "seconds": seconds}))
 
@@ -104,15 +104,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--clips", type=int, default=300, help="how many; the other run has ten times as many"
+        "--clips", type=int, default=300, help="number of clips; the second run has ten times as many"
     )
-    parser.add_argument("--folder", type=Path, help="with room for spectrograms and logits")
+    parser.add_argument("--folder", type=Path, help="folder with space for spectrograms and logits")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
         run(arguments.alone, arguments.folder)
         return
-    print(f"{'clips':>8} {'hours':>7} {'spectrograms and logits':>24} {'peak of memory':>15} {'seconds':>8}")
+    print(f"{'clips':>8} {'hours':>7} {'spectrograms and logits':>24} {'peak memory':>15} {'seconds':>8}")
     for found in peaks(arguments.clips, arguments.folder):
         print(
             f"{found['clips']:8,} {found['clips'] * SECONDS / 3600:7.1f} {found['data'] / 1e6:21,.0f} MB "
@@ -122,11 +122,11 @@ def main() -> None:
 
 
 def peaks(clips: int, folder: Path | None = None) -> Iterator[dict[str, float]]:
-    """Yields what a run with so many clips took, and one with ten times as many.
+    """Yields the results of a run with `clips` clips, and of one with ten times as many.
 
     Args:
-        clips: How many.
-        folder: With room for spectrograms and logits.
+        clips: Number of clips.
+        folder: Folder with space for spectrograms and logits.
     """
     for count in (clips, 10 * clips):
         with TemporaryDirectory(dir=folder) as temporary:

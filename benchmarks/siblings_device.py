@@ -1,4 +1,4 @@
-"""What a sibling's student costs where it runs: time, memory, and whether a microcontroller agrees."""
+"""Cost of a student's inference: time, memory, and agreement of LiteRT and TFLite-Micro."""
 
 import statistics
 import time
@@ -25,7 +25,8 @@ def measure(folder: Path, audio: str) -> dict[str, Any]:
 
     Returns:
         ``milliseconds`` of one core from a window of audio to its logits, median of `ROUNDS`;
-        ``arena_kilobytes`` of TFLite-Micro; and of ``clips`` test clips, its ``same_answers``.
+        ``arena_kilobytes`` of TFLite-Micro; the number of test ``clips``, and of those with ``same_answers``
+        on TFLite-Micro; ``int8_bytes``; and the number of trainable ``parameters``.
     """
     classifier = Classifier.from_pretrained(folder)
     front_end, tflite = classifier.config.front_end, classifier.model
@@ -53,12 +54,12 @@ def measure(folder: Path, audio: str) -> dict[str, Any]:
 
 
 def _same_answer(classifier: Classifier, wave: np.ndarray) -> bool:
-    """Compares the most probable label of the first window, on LiteRT and on TFLite-Micro."""
+    """Returns whether LiteRT and TFLite-Micro predict the same label for the first window."""
     from tflite_micro.python.tflite_micro import runtime
 
     front_end = classifier.config.front_end
     log_mel = front_end.log_mel(front_end.pad(wave))[: front_end.patch_frames]
-    # A new one: what an LSTM keeps is of nothing before.
+    # A new interpreter, so that the state of an LSTM is empty.
     microcontroller = runtime.Interpreter.from_bytes(classifier.model, arena_size=8 * 2**20)
     microcontroller.set_input(classifier.student.quantize(log_mel)[None, ..., None], 0)
     microcontroller.invoke()

@@ -1,4 +1,4 @@
-"""What was measured of the sibling recipes, read from docs/siblings: figures, intervals and pictures."""
+"""Figures, intervals and pictures of the sibling recipes, from the results in docs/siblings."""
 
 import json
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ Runs = dict[str, Any]
 
 
 def results(name: str) -> Runs:
-    """Reads what has been run of a sibling; nothing if nothing has."""
+    """Returns the results of a sibling; empty if it was not run."""
     path = DOCS / f"{name}.json"
     runs: Runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return runs
 
 
 def percent(interval: dict[str, float]) -> str:
-    """Writes a share and its interval.
+    """Formats a share and its interval.
 
     Examples:
         >>> percent({"value": 0.5, "low": 0.25, "high": 0.75})
@@ -38,13 +38,13 @@ def percent(interval: dict[str, float]) -> str:
 
 
 def accuracy(runs: Runs, name: str, model: str = "int8") -> str:
-    """Writes the accuracy of a run, or a dash if it has not been run."""
+    """Formats the accuracy of a run, or a dash if it was not run."""
     models = runs.get(name, {}).get("models", {})
     return percent(models[model]["accuracy"]) if model in models else "-"
 
 
 def of_folds(runs: Runs, names: Sequence[str], model: str = "int8") -> str:
-    """Writes the accuracy over several runs with confusions, with an interval over them."""
+    """Formats the accuracy over several runs, from their confusion matrices, with an interval over runs."""
     tables = [np.array(runs[name]["models"][model]["confusion"]) for name in names if name in runs]
     if len(tables) < len(names) or not tables:
         return "-"
@@ -59,10 +59,10 @@ def of_folds(runs: Runs, names: Sequence[str], model: str = "int8") -> str:
 
 
 def pooled(runs: Runs, variant: str, task: Task) -> dict[str, dict[str, float]]:
-    """Measures the test clips of all folds together, with intervals over their groups.
+    """Evaluates the test clips of all folds together, with intervals over groups.
 
     Returns:
-        The metrics of the task, and ``f1 LABEL`` of each exclusive label; nothing if folds are missing.
+        The metrics of the task, and ``METRIC LABEL`` for each label; empty if folds are missing.
     """
     there = _of_clips(runs, variant, task)
     if there is None:
@@ -88,7 +88,7 @@ def pooled(runs: Runs, variant: str, task: Task) -> dict[str, dict[str, float]]:
 def _of_clips(
     runs: Runs, variant: str, task: Task
 ) -> tuple[list[str], NDArray[np.bool_], NDArray[np.float64]] | None:
-    """Returns groups, labels and answers of the test clips of all folds; None if folds are missing."""
+    """Returns groups, labels and predictions of the test clips of all folds; None if folds are missing."""
     names = [f"{FOLD} {fold}/{variant}" for fold in range(5)]
     if any(name not in runs for name in names):
         return None
@@ -105,14 +105,14 @@ def _of_clips(
 
 
 def confusion_of(runs: Runs, names: Sequence[str]) -> np.ndarray | None:
-    """Adds up the confusions of some runs; None if one is missing."""
+    """Returns the sum of the confusion matrices of some runs; None if one is missing."""
     if not names or any(name not in runs for name in names):
         return None
     return np.sum([runs[name]["models"]["int8"]["confusion"] for name in names], axis=0)
 
 
 def draw_confusions(path: Path, shown: dict[str, np.ndarray | None], labels: Sequence[str]) -> None:
-    """Draws confusions side by side, in percent of each label's clips."""
+    """Draws confusion matrices side by side, in percent of each label's clips."""
     from matplotlib.figure import Figure
 
     there = {title: counts for title, counts in shown.items() if counts is not None}
@@ -133,19 +133,19 @@ def draw_confusions(path: Path, shown: dict[str, np.ndarray | None], labels: Seq
 
 
 def device(runs: Runs, student: str) -> dict[str, Any]:
-    """Returns what was measured of a student where it runs; nothing if it was not."""
+    """Returns the cost of a student's inference; empty if it was not measured."""
     found: dict[str, Any] = runs.get(f"device/{student}", {})
     return found
 
 
 def error_ratio(runs: Runs, variant: str, other: str, task: Task) -> dict[str, float]:
-    """Measures how the error of a variant compares with another's, on the same test clips.
+    """Compares the errors of two variants on the same test clips.
 
-    Both are measured on the same draws of groups, so that what is hard for both does not count as chance.
+    Both are evaluated on the same resampled groups, so that clips that are hard for both do not widen the
+    interval.
 
     Returns:
-        The error, one minus the mean average precision, as a share of the other's; nothing if folds are
-        missing.
+        The ratio of the errors, each one minus the mean average precision; empty if folds are missing.
     """
     ours, theirs = (_of_clips(runs, each, task) for each in (variant, other))
     if ours is None or theirs is None:
@@ -161,7 +161,7 @@ def error_ratio(runs: Runs, variant: str, other: str, task: Task) -> dict[str, f
 
 
 def aed_variants() -> dict[str, str]:
-    """Returns the variants of recipe aed: their names in the results, and their titles."""
+    """Returns the titles of the variants of recipe aed, by their names in the results."""
     taught = {
         f"LSTM/taught, {bits or 32} bits": f"distilled, {bits} bits per weight" if bits else "distilled"
         for bits in AED_BITS
@@ -170,14 +170,14 @@ def aed_variants() -> dict[str, str]:
 
 
 def packed_bytes(runs: Runs, variant: str) -> tuple[int, int]:
-    """Returns the size of a variant of recipe aed when packed, and that of the student in 32 bits."""
+    """Returns the packed size of a variant of recipe aed, and the student's size in 32 bits, in bytes."""
     size = runs[f"{FOLD} 0/{variant}"]["size"]
     full = 4 * int(size["parameters"]["total"])
     return int(size.get("packed_bytes", full)), full
 
 
 def draw_sizes(path: Path, runs: Runs) -> None:
-    """Draws error against size, for all variants of recipe aed that have been run."""
+    """Draws error against size, for all variants of recipe aed with results."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")

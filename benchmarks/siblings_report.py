@@ -39,13 +39,13 @@ TABLE = DOCS / "table.md"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Writes a table in Markdown."""
+    """Returns a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def ser(runs: Runs) -> str:
-    """Writes the report on speech emotion."""
+    """Returns the report on speech emotion."""
     speakers = ("speaker OAF", "speaker YAF")
     emodb = sorted({name.split("/")[0] for name in runs if name.startswith("EmoDB")})
 
@@ -147,7 +147,7 @@ def kws(runs: Runs) -> str:
 
 
 def aed(runs: Runs) -> str:
-    """Writes the report on acoustic events."""
+    """Returns the report on acoustic events."""
     rows, each = [], []
     for variant, title in aed_variants().items():
         found = pooled(runs, variant, AED.task)
@@ -198,7 +198,7 @@ def _ratios(runs: Runs) -> list[str]:
 
 
 def dogs(runs: Runs) -> str:
-    """Writes the report on dogs."""
+    """Returns the report on dogs."""
     rows = []
     for name in ("as recorded", "cleaned"):
         run = runs.get(f"{name}/MelCNN/taught")
@@ -234,7 +234,7 @@ REPORTS: dict[str, Callable[[Runs], str]] = {"ser": ser, "kws": kws, "aed": aed,
 
 
 def summary() -> str:
-    """Writes the table of README.md."""
+    """Returns the table of README.md."""
     measured = json.loads((ROOT / "hub" / METRICS).read_text(encoding="utf-8"))["models"]["int8"]["all"]
     auc = {key: f"{measured['auc'][key]:.3f}" for key in ("value", "low", "high")}
     cost = device(results("cry"), "cry")
@@ -286,7 +286,7 @@ def draw(runs_of: dict[str, Runs]) -> None:
             PICTURES / "siblings-ser.png",
             {
                 "random split": confusion_of(runs, [f"random/{default}"]),
-                "speakers unheard": confusion_of(
+                "unseen speakers": confusion_of(
                     runs, [f"speaker {name}/{default}" for name in ("OAF", "YAF")]
                 ),
             },

@@ -1,13 +1,13 @@
-"""The runs behind docs/siblings: which recipe, with which settings, on which corpus, taught by whom."""
+"""The runs behind docs/siblings: recipe, settings, corpus and teachers of each."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-#: How the names of runs begin whose test clips are measured together.
+#: Prefix of the names of runs whose test clips are evaluated together.
 FOLD = "fold"
-# What commands call the things that a user has: folders that the examples make, and weights.
+# Names of weights in commands; the command line gives their paths.
 WHISPER, MN04 = "WHISPER", "MN04"
 
 
@@ -16,12 +16,12 @@ class Run:
     """One student.
 
     Attributes:
-        name: What it is called in results: parts with slashes between them, of which the first is the split.
-        recipe: Of the package.
-        audio: Corpora: the name of one that the command line gives, and a manifest in it if there is one.
-        teachers: Names of what the command line gives, or of earlier runs.
+        name: Name in results: parts separated by slashes, of which the first is the split.
+        recipe: Recipe of the package.
+        audio: Corpora: names of which the command line gives the paths, optionally with a manifest.
+        teachers: Names of which the command line gives the paths, or of earlier runs.
         settings: Changes of the recipe.
-        seed: Of everything random.
+        seed: Random seed.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Run:
 
     @property
     def student(self) -> str:
-        """What is trained, by the name of its source."""
+        """Name of the student in its source."""
         return self.name.split("/")[1]
 
     @property
     def folder(self) -> str:
-        """The name of its model folder."""
+        """Name of the model folder."""
         return folder_name(self.name)
 
 
@@ -52,7 +52,7 @@ def folder_name(run: str) -> str:
     return re.sub(r"[^\w.]+", "-", run)
 
 
-# The source tries three temperatures and three shares of labels; with labels alone, temperatures are alike.
+# The source has three temperatures and three label weights; with labels only, the temperature has no effect.
 TAUGHT = (
     "T=2 alpha=0.5",
     *(f"T={t} alpha={a}" for a, t in product((0.5, 0), (1, 2, 3)) if (t, a) != (2, 0.5)),
@@ -76,7 +76,7 @@ def _settings(taught: str) -> tuple[str, ...]:
 
 
 def ser() -> Iterator[Run]:
-    """Emotions in speech: what the source tried, on its split and on honest ones."""
+    """Yields runs of speech emotion: the source's configurations, on its split and on unseen speakers."""
     for number, taught in enumerate((TAUGHT[0], LABELS_ALONE, *TAUGHT[1:])):
         for split, audio in TESS_SPLITS.items():
             for recipe, student in STUDENTS.items():
@@ -87,7 +87,7 @@ def ser() -> Iterator[Run]:
 
 
 def _iterative() -> Iterator[Run]:
-    """A Wav2Small teaches a Wav2Tiny, as the source means to try."""
+    """Yields runs in which a Wav2Small teaches a Wav2Tiny, which the source names as future work."""
     for split, audio in TESS_SPLITS.items():
         yield Run(
             f"{split}/Wav2Tiny/iterative",
@@ -99,7 +99,7 @@ def _iterative() -> Iterator[Run]:
 
 
 def _emodb() -> Iterator[Run]:
-    """Each speaker of EmoDB is tested by a student that was taught by the others."""
+    """Yields runs on EmoDB, leave-one-speaker-out."""
     for speaker in EMODB_SPEAKERS:
         for recipe, student in STUDENTS.items():
             yield Run(
@@ -112,19 +112,19 @@ def _emodb() -> Iterator[Run]:
 
 
 def kws() -> Iterator[Run]:
-    """Key words, in five folds by speaker: taught by Whisper, and by labels alone."""
+    """Yields runs of key words, in five folds by speaker: distilled from Whisper, and with labels only."""
     for fold in range(5):
         audio = (f"key-words/fold-{fold}.csv",)
         yield Run(f"{FOLD} {fold}/DS-CNN/taught", "kws", audio, (WHISPER,))
         yield Run(f"{FOLD} {fold}/DS-CNN/{LABELS_ALONE}", "kws", audio)
 
 
-#: Bits of a weight that recipe aed learns with; 0 is for full precision, rounded to 8 bits afterwards.
+#: Bits per weight in training of recipe aed; 0 is full precision, quantised to 8 bits afterwards.
 AED_BITS = (0, 8, 4, 2)
 
 
 def aed() -> Iterator[Run]:
-    """Acoustic events, in five folds by source: with and without a teacher, and with weights of few bits."""
+    """Yields runs of acoustic events, in five folds by source: labels only, distilled, low-bit weights."""
     for fold in range(5):
         audio = (f"events/fold-{fold}.csv",)
         yield Run(f"{FOLD} {fold}/LSTM/{LABELS_ALONE}", "aed", audio)
@@ -133,7 +133,7 @@ def aed() -> Iterator[Run]:
             yield Run(f"{FOLD} {fold}/LSTM/taught, {bits or 32} bits", "aed", audio, (MN04,), settings)
 
 
-#: The labels of mn04 that each label of recipe dogs stands for; mn04 judges whole clips.
+#: The labels of mn04 for each label of recipe dogs; mn04 scores whole clips.
 DOGS_SETTINGS = (
     'teaching.roles=["clips"]',
     "teaching.weights=[0.5]",
@@ -142,7 +142,7 @@ DOGS_SETTINGS = (
 
 
 def dogs() -> Iterator[Run]:
-    """What dogs do, labelled by mn04: from clips as they are, and from cleaned ones."""
+    """Yields runs of dog sounds, labelled by mn04: on clips as recorded, and on cleaned ones."""
     for name, audio in (("as recorded", "dogs"), ("cleaned", "dogs/cleaned.csv")):
         yield Run(f"{name}/MelCNN/taught", "dogs", (audio,), (MN04,), DOGS_SETTINGS)
 

@@ -1,10 +1,9 @@
-"""A day of listening in minutes, with all that may go wrong: shows that `yamnet-cry listen` stays up.
+"""Runs `yamnet-cry listen` on a day of audio in minutes, with injected failures.
 
     python benchmarks/soak.py [--hours 24] [--speed 120] [--seed 0] [--work FOLDER] [--quick]
 
-Writes soak.json, soak.md and docs/pictures/soak.png. The exit code is 1 if anything that the report checks
-does not hold. For Linux, with the right to mount a small file system; needs ffmpeg, mosquitto and what
-the extra ``mqtt`` brings.
+Writes soak.json, soak.md and docs/pictures/soak.png. The exit code is 1 if a check of the report fails. Needs
+Linux, the permission to mount a small file system, ffmpeg, mosquitto and the extra ``mqtt``.
 """
 
 import argparse
@@ -48,26 +47,26 @@ from yamnet_cry import CryDetector
 
 HERE = Path(__file__).parent
 NAMES = ("nursery", "hall")
-# The first part of the run, in which caches fill and every mishap happens for the first time.
+# The first part of the run, in which caches fill and every failure happens for the first time.
 _WARM = 0.2
 _DISK = "8m"
-# Hours by which the clock is set, one after the other.
+# Hours by which the clock is set, in order.
 _JUMPS = (2.0, -5.0, 1.0, -1.0, 26.0, -30.0, 9.5, -2.5)
 _PATIENCE = 120.0
-# Of a file in a traceback, only the name says something to others.
+# Folders in tracebacks, which are removed: they differ between machines.
 _FOLDERS = re.compile(r"(?<=[\s\"'])/(?:[^/\s\"']+/)+")
-# Memory that is free is to be given back at once, so that what is never freed can be seen.
+# Free memory is returned to the system at once, so that leaks become visible.
 _ALLOCATOR = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": "131072",
     "MALLOC_MMAP_THRESHOLD_": "131072",
 }
-# Samples of a packet at real time: as cameras send G.711 and the like, and AAC.
+# Samples of a packet in real time: typical of cameras with G.711, and with AAC.
 _PACKETS = (320, 1_024)
 
 
 def set_clock(file: Path, hours: float) -> None:
-    """Sets the clock to so many hours from the true time."""
+    """Sets the offset of the clock from the true time, in hours."""
     fresh = file.with_suffix(".new")
     fresh.write_text(f"{hours:+.1f}\n")
     os.replace(fresh, file)
@@ -75,7 +74,7 @@ def set_clock(file: Path, hours: float) -> None:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """Makes a file system of a few megabytes."""
+    """Mounts a file system of a few megabytes."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "none", str(folder)]
     if subprocess.run(command, check=False).returncode:
@@ -98,7 +97,7 @@ def fill(folder: Path) -> None:
 
 
 def expected(segments: list[Segment], detector: CryDetector) -> list[list[dict[str, float]]]:
-    """Returns the events of each segment, as the detector hears them in one piece."""
+    """Returns the detector's events of each segment, processed in one piece."""
     return [
         [
             {"start": event.start, "end": event.end}
@@ -109,10 +108,10 @@ def expected(segments: list[Segment], detector: CryDetector) -> list[list[dict[s
 
 
 class Run:
-    """The fast run.
+    """The accelerated run.
 
     Args:
-        options: Of the command line.
+        options: Options of the command line.
         work: An empty folder.
     """
 
@@ -135,8 +134,8 @@ class Run:
         self.full: list[float] = []
 
     def run(self) -> dict[str, Any]:
-        """Runs it; returns what was measured."""
-        print("computing what is to be heard", flush=True)
+        """Runs the command, and returns the measurements."""
+        print("computing the expected events", flush=True)
         detector = CryDetector.from_pretrained()
         heard = {source.name: expected(source.segments, detector) for source in self.sources}
         print("listening", flush=True)
@@ -245,7 +244,7 @@ class Run:
             if room and state.exists():
                 self.state_ages.append(time.time() - state.stat().st_mtime)
             if all(source.over.is_set() for source in self.sources):
-                # Long enough for the last connections, and for the broker to be told.
+                # Long enough for the last connections, and for messages to the broker.
                 for _ in range(8):
                     time.sleep(1)
                     program.look()
@@ -302,7 +301,7 @@ class Run:
 
 
 def _kind(text: str, work: Path) -> str:
-    """A warning without what differs from time to time."""
+    """Returns a warning without its variable parts."""
     text = _FOLDERS.sub("", text.replace(str(work), "WORK"))
     for name in NAMES:
         text = text.replace(name, "SOURCE")
@@ -310,7 +309,7 @@ def _kind(text: str, work: Path) -> str:
 
 
 def _processes_of(words: list[str]) -> int:
-    """Counts ffmpeg processes that name any of the words."""
+    """Counts ffmpeg processes whose command line contains any of the ports."""
     count = 0
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -322,15 +321,15 @@ def _processes_of(words: list[str]) -> int:
 
 
 def main() -> int:
-    """Runs it all; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Shows that `yamnet-cry listen` stays up.")
-    parser.add_argument("--hours", type=float, default=24.0, help="of sound, both sources together")
+    """Runs the benchmark, and returns the exit code."""
+    parser = argparse.ArgumentParser(description="Runs `yamnet-cry listen` with injected failures.")
+    parser.add_argument("--hours", type=float, default=24.0, help="hours of audio of both sources together")
     parser.add_argument("--speed", type=float, default=120.0, help="times real time, both sources together")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, help="a folder for what is temporary")
-    parser.add_argument("--realtime", type=float, default=60.0, help="seconds of the stretch at real time")
+    parser.add_argument("--work", type=Path, help="a folder for temporary files")
+    parser.add_argument("--realtime", type=float, default=60.0, help="seconds of each run in real time")
     parser.add_argument("--quick", action="store_true", help="an hour and a half, and no report")
-    parser.add_argument("--only-real-time", action="store_true", help="measure that stretch alone again")
+    parser.add_argument("--only-real-time", action="store_true", help="repeat only the runs in real time")
     options = parser.parse_args()
     if options.quick:
         options.hours, options.realtime = 1.5, 15.0

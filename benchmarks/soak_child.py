@@ -1,9 +1,10 @@
-"""Runs `yamnet-cry` with shorter patience, and a clock that is set now and then: see soak.py.
+"""Runs `yamnet-cry` with shorter timeouts, and with a clock that can be set: see soak.py.
 
     SOAK_CLOCK=FILE python benchmarks/soak_child.py listen …
 
-FILE holds by how many hours the time of day is wrong. A camera that sends faster than it is heard must wait.
-Nothing else is changed. What counts seconds of sound, as digital silence does, needs no change at all.
+FILE contains the offset of the clock in hours. If a camera sends faster than the program reads, it is
+blocked. Nothing else is changed. Timeouts in seconds of audio, such as that of digital silence, need no
+change.
 """
 
 import os
@@ -16,21 +17,21 @@ from pathlib import Path
 from yamnet_cry.home import clock
 from yamnet_cry.home.reader import Input, Reader
 
-#: What is set instead, by name: in real seconds, but MOST_WAITING, which is in seconds of sound.
+#: Replaced constants by name, in real seconds, except MOST_WAITING, which is in seconds of audio.
 SHORTER = {"NO_SOUND": 2.0, "_OPENING": 4.0, "_HEALTHY": 12.0, "PAUSES": (0.1, 2.0), "MOST_WAITING": 30.0}
 _LOOK_EVERY = 0.2
 
 
 def waiting(opened: Callable[[], Input], most_seconds: float, _overrun: object) -> Reader:
-    """Stands in for `Reader`: a camera that is heard too slowly waits, as a pipe does, and loses nothing."""
+    """Replaces `Reader`: a full queue blocks the camera like a pipe, instead of dropping audio."""
     return Reader(opened, most_seconds, None)
 
 
 class Clock:
-    """A time of day that is wrong by what a file says.
+    """A clock with an offset that is read from a file.
 
     Args:
-        file: It holds hours.
+        file: File with the offset in hours.
     """
 
     def __init__(self, file: Path) -> None:
@@ -38,11 +39,11 @@ class Clock:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def time(self) -> float:
-        """Stands in for `time.time`."""
+        """Replaces `time.time`."""
         return self._true() + self._wrong
 
     def now(self) -> datetime:
-        """Stands in for `yamnet_cry.home.clock.now`."""
+        """Replaces `yamnet_cry.home.clock.now`."""
         return (datetime.now() + timedelta(seconds=self._wrong)).astimezone()
 
     def _follow(self) -> None:
@@ -52,7 +53,7 @@ class Clock:
 
 
 def shorten() -> None:
-    """Sets them, also where they are defaults already."""
+    """Sets the constants, including defaults that were already evaluated."""
     from yamnet_cry.home import station
 
     defaults = station.Station.__init__.__kwdefaults__ or {}
@@ -67,7 +68,7 @@ def shorten() -> None:
 
 if __name__ == "__main__":
     wrong = Clock(Path(os.environ["SOAK_CLOCK"]))
-    # Before any module has taken them.
+    # Before other modules import them.
     time.time, clock.now = wrong.time, wrong.now
     clock.StreamClock.__init__.__defaults__ = (wrong.time,)
     shorten()

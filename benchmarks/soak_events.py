@@ -1,4 +1,4 @@
-"""What a run of the soak told, beside what there was to hear."""
+"""Compares the events that a run of the soak reported with the expected ones."""
 
 import itertools
 from collections import Counter
@@ -9,7 +9,7 @@ from soak_world import ENDINGS, STALL, Hook, Source, Subscriber
 
 
 def delivered(program: Program, hook: Hook, subscriber: Subscriber) -> dict[str, Any]:
-    """Counts what arrived on each way of what was told on stdout."""
+    """Counts the messages of stdout that arrived at each output."""
     told = [message for _, message in program.messages if message["event"] in ("started", "ended")]
     names = Counter((message["id"], message["event"]) for message in told)
     ways = {}
@@ -45,7 +45,7 @@ def delivered(program: Program, hook: Hook, subscriber: Subscriber) -> dict[str,
 def compared(
     program: Program, sources: list[Source], heard: dict[str, list[list[dict[str, float]]]]
 ) -> dict[str, Any]:
-    """Compares what was told with what the detector hears in the same sound, segment by segment."""
+    """Compares reported events with the detector's on the same audio, segment by segment."""
     same = planned = loose = 0
     wrong: list[dict[str, Any]] = []
     ended = {m["id"]: m for _, m in program.messages if m["event"] == "ended"}
@@ -61,7 +61,7 @@ def compared(
             ]
             wanted = list(heard[source.name][number])
             planned += len(wanted)
-            # What is under way when a line breaks need not arrive.
+            # An event in progress when a connection breaks need not arrive.
             if segment.ending == ENDINGS[3]:
                 loose += 1
                 wanted, found = wanted[:-1], found[: len(wanted) - 1]
@@ -84,18 +84,18 @@ def compared(
 def recovery(
     program: Program, sources: list[Source], returned: list[float], subscriber: Subscriber
 ) -> dict[str, Any]:
-    """Says how many seconds after their return cameras were heard, and the broker was told.
+    """Returns the seconds from the restart of cameras to their sound, and of the broker to its next message.
 
     Args:
-        program: What was run.
+        program: The program.
         sources: Its cameras.
-        returned: When the broker came back, each time.
-        subscriber: Of the broker.
+        returned: Times of the broker's restarts.
+        subscriber: Subscriber of the broker.
     """
     recovered: dict[str, list[float]] = {"killed": [], STALL: []}
     for source in sources:
         hears = [at for at, m in program.messages if m["event"] == "hearing" and m["source"] == source.name]
-        # After the last one there is nothing to be heard again.
+        # No sound follows the last one.
         for segment in source.segments[:-1]:
             after = [at - segment.restored for at in hears if at >= segment.restored]
             recovered[STALL if segment.ending == STALL else "killed"].append(_soonest(after))
@@ -116,7 +116,7 @@ def _alike(found: list[dict[str, Any]], wanted: list[dict[str, float]]) -> bool:
 
 
 def _unpaired(told: list[dict[str, Any]]) -> int:
-    """Counts what is out of the order of started, ended, started, ended, each pair of one id."""
+    """Counts messages that violate the order of started and ended, in pairs with the same id."""
     wrong = 0
     current: str | None = None
     for message in told:
@@ -127,7 +127,7 @@ def _unpaired(told: list[dict[str, Any]]) -> int:
 
 
 def _out_of_order(messages: list[dict[str, Any]], told: list[dict[str, Any]]) -> int:
-    """Counts messages that came, for the first time, before one that was told earlier."""
+    """Counts messages that first arrived before one that was reported earlier."""
     place = {(m["id"], m["event"]): number for number, m in enumerate(told)}
     seen = list(dict.fromkeys((m["id"], m["event"]) for m in messages))
     numbers = [place[key] for key in seen if key in place]

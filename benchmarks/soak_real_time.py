@@ -1,4 +1,4 @@
-"""What listening takes of a core at real time: the command as it is, and nothing goes wrong."""
+"""Measures the CPU load of `yamnet-cry listen` in real time, unmodified and without failures."""
 
 import os
 import signal
@@ -26,13 +26,13 @@ def listen_options(sources: dict[str, str], hook: Hook, broker: Broker, disk: Pa
 
 
 def real_time(work: Path, names: tuple[str, ...], seconds: float, packet: int) -> dict[str, Any]:
-    """Measures it.
+    """Measures the CPU load.
 
     Args:
-        work: A folder.
-        names: Of the cameras.
-        seconds: How long to measure.
-        packet: Samples that a camera sends at a time.
+        work: Folder to create.
+        names: Names of the cameras.
+        seconds: Duration of the measurement.
+        packet: Samples per packet of a camera.
     """
     work.mkdir()
     segment = Segment([("noise", 40, 1), ("cry", 20, 2)] * (2 + int(seconds) // 30), "", "", 0.0)
@@ -75,7 +75,7 @@ def real_time(work: Path, names: tuple[str, ...], seconds: float, packet: int) -
 
 
 def _detector_percent(wave: np.ndarray[Any, np.dtype[np.int16]]) -> float:
-    """Returns what the detector alone takes of a core for sound in packets of 20 ms."""
+    """Returns the detector's CPU load alone, in percent of a core, for audio in packets of 20 ms."""
     listener = CryDetector.from_pretrained().listener(RATE)
     blocks = np.split(wave[: 60 * RATE], 60 * 50)
     began = time.process_time()

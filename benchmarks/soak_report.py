@@ -1,4 +1,4 @@
-"""Writes soak.md and docs/pictures/soak.png from soak.json, and says what must hold.
+"""Writes soak.md and docs/pictures/soak.png from soak.json, and defines the checks.
 
 python benchmarks/soak_report.py
 """
@@ -13,7 +13,7 @@ from yamnet_cry.files import write_whole
 HERE = Path(__file__).parent
 PICTURE = HERE.parent / "docs" / "pictures" / "soak.png"
 
-#: Megabytes by which memory may grow, and seconds in which what comes back must be heard.
+#: Maximum growth of memory in megabytes, and maximum seconds from a restart to sound.
 MOST_GROWTH, SOONEST = 5.0, 5.0
 
 
@@ -216,7 +216,7 @@ def text(result: dict[str, Any]) -> str:
 
 
 def draw(series: dict[str, list[float]]) -> None:
-    """Draws memory, open files and sources that are heard."""
+    """Draws memory, open files and the number of sources with sound."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""What a program takes and says, written down while it runs: memory, files, children, seconds of a core."""
+"""Records a program's output and resources while it runs: memory, open files, children, CPU seconds."""
 
 import json
 import os
@@ -15,18 +15,18 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Sample:
-    """A program and its children at a moment.
+    """Resources of a program and its children at one time.
 
     Attributes:
-        at: By `time.monotonic`.
-        resident: Bytes of memory of the program itself.
-        files: Its open file descriptors.
-        threads: Its threads.
-        children: Its children that live.
-        zombies: Its children that have ended, and were not waited for.
-        own: Seconds of a core that it took itself.
-        ffmpeg: Those of its children, whether they live or have ended.
-        hearing: How many sources it says it hears.
+        at: Time, by `time.monotonic`.
+        resident: Resident memory of the program alone, in bytes.
+        files: Number of open file descriptors.
+        threads: Number of threads.
+        children: Process ids of running children.
+        zombies: Process ids of zombies.
+        own: CPU seconds of the program alone.
+        ffmpeg: CPU seconds of its children, running or ended.
+        hearing: Number of sources with sound, by its messages.
     """
 
     at: float
@@ -41,12 +41,12 @@ class Sample:
 
 
 def _stat(pid: int) -> list[str]:
-    # The name may hold anything; what follows its last bracket does not.
+    # The process name may contain anything, so fields are read after its closing bracket.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def sample(pid: int, hearing: int) -> Sample:
-    """Looks at a program."""
+    """Samples a program."""
     own = _stat(pid)
     living: list[int] = []
     zombies: list[int] = []
@@ -77,16 +77,16 @@ def sample(pid: int, hearing: int) -> Sample:
 
 
 class Program:
-    """A command whose lines are kept with the moment at which they came.
+    """A running command whose output is recorded with times.
 
     Args:
-        command: What to run.
-        environment: Of it.
+        command: Command line.
+        environment: Environment variables.
 
     Attributes:
-        messages: Moment and object of each line of stdout.
-        warnings: Moment and text of each line of stderr.
-        samples: One a second, from `watch` on.
+        messages: Time and decoded JSON of each line of stdout.
+        warnings: Time and text of each line of stderr.
+        samples: One for each call of `look`.
     """
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
@@ -115,13 +115,13 @@ class Program:
         (self._deaf.add if message["event"] == "deaf" else self._deaf.discard)(message["source"])
 
     def look(self) -> Sample:
-        """Takes a sample."""
+        """Takes and returns a sample."""
         found = sample(self.process.pid, 2 - len(self._deaf))
         self.samples.append(found)
         return found
 
     def end(self, number: int, seconds: float) -> int:
-        """Sends it a signal; returns its exit code."""
+        """Sends a signal, and returns the exit code."""
         self.process.send_signal(number)
         code = self.process.wait(seconds)
         for thread in self._threads:

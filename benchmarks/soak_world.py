@@ -1,4 +1,4 @@
-"""What happens to a program that listens: cameras, a broker and a web server, and all their mishaps."""
+"""The environment of the soak: cameras, a broker and a web server, and their failures."""
 
 import json
 import random
@@ -30,35 +30,36 @@ from yamnet_cry.demo import nursery
 
 Int16 = NDArray[np.int16]
 
-#: Samples of a packet when time runs fast: a tenth of a second.
+#: Samples of a packet in the accelerated run: a tenth of a second.
 PACKET = 1_600
-#: Seconds of sound in one scene with crying.
+#: Seconds of one scene with crying.
 SCENE = 20
 _NOISE_SECONDS = 60
 _BLOCK = 5 * PACKET
-# A connection that is closed in good order still brings what was sent; this long it has for that.
+# Seconds for the client to receive the remaining data before a connection is closed normally.
 _DRAINED = 0.5
 _PATIENCE = 60.0
 
-#: How a connection may end, and what may be in the server's place for a while.
-ENDINGS = ("closed", "closed while it cries", "broken off", "broken off while it cries")
-OUTAGES = ("nobody", "garbage", "somebody who says nothing")
+#: How a connection may end, and what replaces the server until it restarts.
+ENDINGS = ("closed", "closed during crying", "reset", "reset during crying")
+OUTAGES = ("nothing", "a server that sends garbage", "a silent server")
 STALL = "stalled"
 
 
 @dataclass
 class Segment:
-    """What one connection brings, and how it ends.
+    """The audio of one connection, and how it ends.
 
     Attributes:
-        pieces: Kind (noise, cry, zeros), seconds, and seed, one after the other.
+        pieces: Kind (noise, cry, zeros), seconds, and seed of consecutive pieces.
         ending: One of `ENDINGS`, or `STALL`.
         outage: One of `OUTAGES`.
-        away: For how many seconds the server is then away.
-        begun: When it began, by `time.monotonic`.
-        finished: Whether all of it was sent.
-        stopped: When its sound ended.
-        restored: When the server was there again.
+        away: Seconds until the server restarts.
+        begun: Start of the connection, by `time.monotonic`.
+        finished: Whether all audio was sent.
+        stopped: End of the audio, by `time.monotonic`.
+        restored: Restart of the server, by `time.monotonic`.
+        done: Set when the audio has ended.
     """
 
     pieces: list[tuple[str, int, int]]
@@ -73,11 +74,11 @@ class Segment:
 
     @property
     def seconds(self) -> int:
-        """How much sound there is."""
+        """Length of the audio in seconds."""
         return sum(seconds for _, seconds, _ in self.pieces)
 
     def parts(self) -> Iterator[Int16]:
-        """Makes its sound, piece by piece."""
+        """Yields the audio piece by piece: int16 of shape (samples,)."""
         for kind, seconds, seed in self.pieces:
             if kind == "cry":
                 yield _scene(seed)[: seconds * RATE]
@@ -98,7 +99,7 @@ def _scene(seed: int) -> Int16:
 
 @cache
 def _noise() -> NDArray[np.float64]:
-    """A minute of a quiet room: noise of which each sample remembers the last ones, at about -50 dBFS."""
+    """Returns a minute of a quiet room: low-pass filtered noise at about -50 dBFS."""
     white = np.random.default_rng(0).standard_normal(_NOISE_SECONDS * RATE)
     soft = np.convolve(white, np.ones(8) / 8, mode="same")
     return 32_767 * 0.003 * soft / soft.std()
@@ -125,8 +126,8 @@ def plan(hours: float, kills: int, stalls: int, seed: int) -> list[Segment]:
                 ("cry", SCENE, chance.randrange(24)),
             ]
             left -= quiet + SCENE
-        # Some seconds after the crying begins, or long after it has ended.
-        if "cries" in ending:
+        # The connection ends some seconds after the start of crying, or long after its end.
+        if "crying" in ending:
             pieces[-1] = ("cry", 9, pieces[-1][2])
         else:
             pieces.append(("noise", 240, chance.randrange(999)))
@@ -138,12 +139,12 @@ def plan(hours: float, kills: int, stalls: int, seed: int) -> list[Segment]:
 
 
 class Source(threading.Thread):
-    """A camera that lives through its segments, and is away in between.
+    """A camera that serves its segments, with outages in between.
 
     Args:
-        name: Its name.
-        segments: What it brings.
-        speed: How many times real time.
+        name: Name of the camera.
+        segments: Audio and failures.
+        speed: Multiple of real time.
     """
 
     def __init__(self, name: str, segments: list[Segment], speed: float) -> None:
@@ -156,18 +157,18 @@ class Source(threading.Thread):
         self._killed, self._ended = threading.Event(), threading.Event()
 
     def run(self) -> None:
-        """Lives."""
+        """Serves all segments."""
         camera = self._camera()
         for number, segment in enumerate(self.segments):
             segment.done.wait()
             if segment.ending == STALL:
-                # Whoever listens must notice by itself; the server is there all the time.
+                # The client must detect this by itself; the server is not restarted.
                 segment.restored = segment.stopped
                 continue
-            if "broken" not in segment.ending:
+            if "reset" not in segment.ending:
                 time.sleep(_DRAINED)
             self._killed.set()
-            camera.kill(reset="broken" in segment.ending)
+            camera.kill(reset="reset" in segment.ending)
             self._killed = threading.Event()
             if number < len(self.segments) - 1:
                 self._away(segment)
@@ -179,7 +180,7 @@ class Source(threading.Thread):
         camera.kill()
 
     def close(self) -> None:
-        """Ends it after its last segment."""
+        """Stops the camera after its last segment."""
         self._ended.set()
         self.join()
 
@@ -245,7 +246,7 @@ class Source(threading.Thread):
 
 
 class Broker:
-    """A mosquitto that keeps what it must over its ends, on one port."""
+    """A mosquitto broker on a fixed port, whose state persists across restarts."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -257,7 +258,7 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
-        """Starts it; returns when it was there, by `time.monotonic`."""
+        """Starts the broker; returns the time when it accepts connections, by `time.monotonic`."""
         self._process = subprocess.Popen([PROGRAM, "-c", self._config], stderr=subprocess.DEVNULL)
         end = time.monotonic() + _PATIENCE
         while True:
@@ -270,18 +271,18 @@ class Broker:
                 time.sleep(0.02)
 
     def end(self, number: int = signal.SIGKILL) -> None:
-        """Ends it."""
+        """Stops the broker with a signal."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait()
 
 
 class Subscriber:
-    """Keeps every event that the broker publishes; a durable session, so that the broker keeps them too.
+    """Records every event that the broker publishes, in a durable session, so that the broker queues them.
 
     Attributes:
         events: Arrival, by `time.monotonic`, and message.
-        online: When `listen` said that it is there.
+        online: Times when `listen` reported that it is online.
     """
 
     def __init__(self, port: int) -> None:
@@ -303,17 +304,18 @@ class Subscriber:
                 self.events.append((time.monotonic(), {**message, "event": message["event_type"]}))
 
     def close(self) -> None:
-        """Ends it."""
+        """Disconnects."""
         self._client.disconnect()
         self._client.loop_stop()
 
 
 class Hook:
-    """A web server that takes messages, unless it is `ill`: then it says so.
+    """A web server that accepts messages, or answers 503 while it is `ill`.
 
     Attributes:
-        bodies: What it took.
-        refused: How often it said so.
+        bodies: Accepted messages.
+        refused: Number of rejected requests.
+        ill: Whether to reject requests.
     """
 
     def __init__(self) -> None:
@@ -339,13 +341,13 @@ class Hook:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Ends it."""
+        """Stops the server."""
         self._server.shutdown()
         self._server.server_close()
 
 
 def spread(count: int, seconds: float, offset: float) -> list[float]:
-    """Moments of a run, evenly apart, none near its ends.
+    """Returns evenly spaced times of a run, none near its ends.
 
     Examples:
         >>> spread(2, 100.0, 0.5)
@@ -355,10 +357,10 @@ def spread(count: int, seconds: float, offset: float) -> list[float]:
 
 
 class Mishaps(threading.Thread):
-    """Does things at their moments.
+    """Injects failures at given times.
 
     Args:
-        due: Seconds after the beginning, what it is, and how it is done.
+        due: Seconds from the start, name and function of each failure.
     """
 
     def __init__(self, due: list[tuple[float, str, Callable[[], object]]]) -> None:
@@ -368,7 +370,7 @@ class Mishaps(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Does them."""
+        """Injects the failures."""
         began = time.monotonic()
         for moment, what, act in self._due:
             if self._stopped.wait(max(0.0, began + moment - time.monotonic())):
@@ -377,6 +379,6 @@ class Mishaps(threading.Thread):
             self.done.append((time.monotonic(), what))
 
     def stop(self) -> None:
-        """Does no more."""
+        """Stops injecting failures."""
         self._stopped.set()
         self.join()

@@ -1,10 +1,10 @@
-"""Measures how fast detection and the teacher pass are, and writes speed.md beside this file.
+"""Measures the speed of detection and of the teacher pass, and writes speed.md beside this file.
 
     python benchmarks/speed.py [--teacher PATH] [--mn04 FOLDER]
 
-Everything runs in turn, several rounds in one session, and the median counts; ratios hold better between
-machines and moments than seconds do. All of it runs on one core, except where it says otherwise (Linux only:
-it binds itself to a core).
+All tasks run in turn, for several rounds in one session, and the median is reported; ratios vary less between
+machines and runs than seconds. Everything runs on one core unless stated otherwise (Linux only, because of
+the CPU affinity).
 """
 
 import argparse
@@ -42,7 +42,7 @@ SCORE_ONE = "from yamnet_cry import CryDetector; print(CryDetector.from_pretrain
 
 
 def hour_of_noise() -> np.ndarray:
-    """An hour of noise that swells and fades: no decoder or FFT has an easy time with it."""
+    """Returns an hour of noise whose level changes every minute, a hard case for decoders and FFTs."""
     generator = np.random.default_rng(0)
     minute = generator.standard_normal(60 * YAMNET.sample_rate).astype(np.float32)
     loudness = np.exp(generator.uniform(-7, -2, HOUR // 60)).astype(np.float32)
@@ -51,7 +51,7 @@ def hour_of_noise() -> np.ndarray:
 
 @contextmanager
 def cores(number: int) -> Iterator[None]:
-    """Binds this process, its threads and its children to so many cores."""
+    """Binds this process, its threads and its children to a number of cores."""
     every = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(every)[:number])
     try:
@@ -61,7 +61,7 @@ def cores(number: int) -> Iterator[None]:
 
 
 def measure(tasks: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Times all tasks in turn, round after round, after one round that does not count."""
+    """Times all tasks in turn, round after round, after one round of warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for number in range(ROUNDS + 1):
         for name, task in tasks.items():
@@ -73,7 +73,7 @@ def measure(tasks: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
 
 
 def teacher_rate(path: str) -> float:
-    """Windows a second of the teacher pass, features and all, on every core: median of the rounds."""
+    """Returns windows per second of the teacher pass on all cores, including features: median of rounds."""
     from yamnet_cry.distill import teachers
 
     teacher = teachers.load(path)
@@ -86,9 +86,9 @@ def teacher_rate(path: str) -> float:
 
 
 def peak_megabytes(code: str, folder: str) -> float:
-    """Runs code in a process of its own and returns the most memory it held, by Linux's account.
+    """Runs code in a new process and returns its peak memory in MiB, from /proc.
 
-    The account of getrusage starts with what the process held that started it.
+    The peak of getrusage would include the memory of the parent process.
     """
     report = "; print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     result = subprocess.run(
@@ -98,9 +98,9 @@ def peak_megabytes(code: str, folder: str) -> float:
 
 
 def table(seconds: dict[str, list[float]], audio_seconds: dict[str, float], against: str) -> list[str]:
-    """Rows of a table: times real time, and how often the first fits into the others."""
+    """Returns a table: times real time, and time relative to the task `against`."""
     speed = {name: audio_seconds[name] / statistics.median(times) for name, times in seconds.items()}
-    rows = ["| | times real time | against `detector` |", "| --- | --- | --- |"]
+    rows = ["| | times real time | time, relative to the first row |", "| --- | --- | --- |"]
     for name, times in seconds.items():
         low, high = audio_seconds[name] / max(times), audio_seconds[name] / min(times)
         ratio = speed[against] / speed[name]
@@ -109,11 +109,11 @@ def table(seconds: dict[str, list[float]], audio_seconds: dict[str, float], agai
 
 
 def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]:
-    """Times an hour, whole and in parts."""
+    """Times an hour, as a whole and in parts."""
     places = {suffix: Path(folder) / f"hour.{suffix}" for suffix in ("wav", "flac")}
     for path in places.values():
         soundfile.write(path, wave, YAMNET.sample_rate, subtype="PCM_16")
-    # The parts work by the pieces that the detector makes.
+    # The parts process the same pieces as the detector.
     pieces = list(whole_patches(audio.blocks((wave, YAMNET.sample_rate))))
     spectrograms = [YAMNET.log_mel(piece) for piece in pieces]
     block = wave[: 60 * YAMNET.sample_rate]
@@ -138,14 +138,16 @@ def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]
         "decoding WAV alone": lambda: sum(map(len, audio.blocks(places["wav"]))),
         "decoding FLAC alone": lambda: sum(map(len, audio.blocks(places["flac"]))),
         FRONT_END: lambda: [len(YAMNET.log_mel(piece)) for piece in pieces],
-        "its FFTs: `numpy.fft.rfft` of as many frames": lambda: [
+        "its FFTs: `numpy.fft.rfft` of the same number of frames": lambda: [
             np.fft.rfft(frames, out=spectra) for _ in range(steps)
         ],
         "its mel bands: one product with the whole matrix": lambda: [
             np.matmul(magnitudes, YAMNET.mel_matrix(), out=products) for _ in range(steps)
         ],
         STUDENT: lambda: [len(student.logits(spectrogram)) for spectrogram in spectrograms],
-        "its network: LiteRT's `invoke` as often": lambda: [interpreter.invoke() for _ in range(windows)],
+        "its network: LiteRT's `invoke` for each window": lambda: [
+            interpreter.invoke() for _ in range(windows)
+        ],
     }
     lengths = dict.fromkeys(tasks, float(HOUR)) | {streamed: 60.0}
     with cores(1):
@@ -158,22 +160,21 @@ def detection(folder: str, wave: np.ndarray, detector: CryDetector) -> list[str]
     return [
         *table(seconds, lengths, WHOLE),
         "",
-        "How close the parts are to their floors: the front end takes "
-        f"{front_end / (fft + mel):.2f} times its FFTs and mel bands (the FFT is numpy's, in float64: "
-        f"{fft / front_end:.0%} of the front end), the "
-        f"student {network / invoke:.2f} times the work of LiteRT, and the whole "
-        f"{medians[WHOLE] / (fft + mel + invoke):.2f} times all three.",
+        "Overhead of the parts: the front end takes "
+        f"{front_end / (fft + mel):.2f} times as long as its FFTs and mel bands (the FFT is numpy's, in "
+        f"float64: {fft / front_end:.0%} of the front end), the student {network / invoke:.2f} times as long "
+        f"as LiteRT, and the whole {medians[WHOLE] / (fft + mel + invoke):.2f} times as long as all three.",
         "",
-        f"A stream in blocks of 10 ms costs {medians[streamed] / 60:.2%} of a core.",
+        f"A stream in blocks of 10 ms takes {medians[streamed] / 60:.2%} of a core.",
         "",
-        "With a second core, decoding and front end work ahead of the student:",
+        "With a second core, decoding and front end run in parallel to the student:",
         "",
         *table(measure(both), dict.fromkeys(both, float(HOUR)), WHOLE),
     ]
 
 
 def latency(detector: CryDetector) -> list[str]:
-    """Times a single window, from samples to the verdict, and one update of a stream."""
+    """Times a single window, from samples to the result."""
     window = hour_of_noise()[: YAMNET.patch_samples]
     times = []
     with cores(1):
@@ -183,11 +184,11 @@ def latency(detector: CryDetector) -> list[str]:
             if number >= 200:
                 times.append(1e3 * (time.perf_counter() - started))
     median, late = statistics.median(times), statistics.quantiles(times, n=100)[98]
-    return ["", f"One window, from samples to verdict: {median:.2f} ms (99 % within {late:.2f} ms)."]
+    return ["", f"One window, from samples to the result: {median:.2f} ms (99 % within {late:.2f} ms)."]
 
 
 def comparison(weights: str, mn04: str | None, wave: np.ndarray, detector: CryDetector) -> list[str]:
-    """Times the peers on the same minute, and weighs what they install."""
+    """Times the peers on the same minute, and measures the size of their installations."""
     import peers
 
     minute = wave[: 60 * YAMNET.sample_rate]
@@ -205,13 +206,13 @@ def comparison(weights: str, mn04: str | None, wave: np.ndarray, detector: CryDe
         seconds = measure(tasks)
     return [
         "",
-        "## Beside other ways",
+        "## Comparison with other classifiers",
         "",
-        "On the same minute:",
+        "On the same minute of audio:",
         "",
         *table(seconds, dict.fromkeys(tasks, 60.0), WHOLE),
         "",
-        "What they install, dependencies and all, and how long a process takes to import them:",
+        "Size of the installation with all dependencies, and time to import it in a new process:",
         "",
         "| | MB on disk | s |",
         "| --- | --- | --- |",
@@ -220,8 +221,8 @@ def comparison(weights: str, mn04: str | None, wave: np.ndarray, detector: CryDe
 
 
 def growth(folder: str, wave: np.ndarray) -> list[str]:
-    """Times whole processes from a second to a day, and their memory."""
-    rows = ["", "## From a second to a day", "", "Whole processes, `yamnet-cry detect`:", ""]
+    """Measures time and memory of whole processes, for recordings of a second to a day."""
+    rows = ["", "## From a second to a day", "", "Whole processes, from the import to the result:", ""]
     rows += ["| recording | seconds | peak memory, MB |", "| --- | --- | --- |"]
     for name, seconds in (("1 s", 1), ("1 min", 60), ("1 h", HOUR), ("24 h", 24 * HOUR)):
         path = Path(folder) / "some.wav"
@@ -251,15 +252,15 @@ def growth(folder: str, wave: np.ndarray) -> list[str]:
         for workers in (1, 2)
     }
     seconds_of = measure(tasks)
-    rows += ["", "Four files of an hour each:", ""]
+    rows += ["", "`yamnet-cry detect` on four files of an hour each:", ""]
     return rows + table(seconds_of, dict.fromkeys(tasks, 4.0 * HOUR), "1 worker")
 
 
 def main() -> None:
     """Measures, and writes the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--teacher", help="YAMNet's weights, to compare with it and to time the teacher pass")
-    parser.add_argument("--mn04", help="folder of EfficientAT's mn04_as, to compare with it")
+    parser.add_argument("--teacher", help="YAMNet's weights, for the comparison and the teacher pass")
+    parser.add_argument("--mn04", help="folder of EfficientAT's mn04_as, for the comparison")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         wave = hour_of_noise()
@@ -268,8 +269,8 @@ def main() -> None:
         lines = [
             "# Speed",
             "",
-            "Written by `python benchmarks/speed.py --teacher WEIGHTS --mn04 FOLDER`: 16 kHz mono audio, "
-            f"one core but where it says otherwise, median of {ROUNDS} interleaved rounds (slowest and "
+            "Generated by `python benchmarks/speed.py --teacher WEIGHTS --mn04 FOLDER`: 16 kHz mono audio, "
+            f"one core unless stated otherwise, median of {ROUNDS} interleaved rounds (slowest and "
             "fastest in brackets).",
             "",
             f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
@@ -284,7 +285,7 @@ def main() -> None:
         lines += latency(detector)
         lines += [
             "",
-            f"A whole process, from its start to the score of a 10 s clip: {statistics.median(cold):.2f} s "
+            f"A new process, from its start to the score of a 10 s clip: {statistics.median(cold):.2f} s "
             f"({min(cold):.2f}\N{EN DASH}{max(cold):.2f}).",
         ]
         if arguments.teacher:
@@ -292,7 +293,7 @@ def main() -> None:
         lines += growth(folder, wave)
     if arguments.teacher:
         rate = teacher_rate(arguments.teacher)
-        lines += ["", f"Teacher pass (YAMNet in Keras): {rate:,.0f} windows a second."]
+        lines += ["", f"Teacher pass (YAMNet in Keras): {rate:,.0f} windows per second."]
     text = "\n".join(lines) + "\n"
     write_whole(Path(__file__).with_suffix(".md"), text)
     print(text)

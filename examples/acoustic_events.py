@@ -3,15 +3,15 @@
     python examples/acoustic_events.py events --corpus my-corpus --corpus open-sounds --guns CDDA-Soundpacks
     yamnet-cry distill --recipe aed --audio events/fold-0.csv --teacher mn04 --out model
 
-`--corpus` names folders with a manifest.csv that has columns target and label, as examples/open_sounds.py and
-examples/debian_sounds.py write it; it may be repeated. A clip of target `cry` is a crying one; dogs are
-labelled so, or of category `dogs`; gunshots are told by the words in their names, and everything else that
-is known not to cry is `none`, of which one clip in so many is taken, as `--none-in` says. `--guns` names the
-CC-Sounds of github.com/Fris0uman/CDDA-Soundpacks (the licence of each sound stands in the credits.md beside
-it). No clip is longer than ten seconds.
+`--corpus` is a folder with a manifest.csv with columns target and label, as examples/open_sounds.py and
+examples/debian_sounds.py write it; it may be repeated. Clips with target `cry` are crying; clips with label
+`dog` or category `dogs` are dogs; gunshots are recognised by words in their labels. All other clips with
+target `not_cry` are `none`, of which one in N is used (`--none-in N`). `--guns` is the folder CC-Sounds of
+github.com/Fris0uman/CDDA-Soundpacks (the licence of each sound is in the credits.md beside it). Clips are cut
+to ten seconds.
 
-Gunshots are few. So groups of clips are dealt to five folds, evenly for every label: of `fold-0.csv` to
-`fold-4.csv`, each tests one fold, takes the next for validation and trains on the others.
+There are few gunshots, so groups of clips are assigned to five folds, stratified by label: each of
+`fold-0.csv` to `fold-4.csv` tests one fold, validates on the next and trains on the others.
 """
 
 import argparse
@@ -50,7 +50,7 @@ _CDDA = re.compile(r"(?:handguns|machineguns|generic|shotguns)/|rifle")
 
 @dataclass(frozen=True)
 class Found:
-    """A clip: where it is, what is heard, and what else its manifest says."""
+    """A clip: its file, label, and further columns of its manifest."""
 
     path: Path
     label: str
@@ -60,7 +60,7 @@ class Found:
 
 
 def label_of(row: dict[str, str]) -> str:
-    """Says what is heard in a clip, by its row; empty if nobody knows."""
+    """Returns the label of a clip by its row; empty if it is unknown."""
     if row["target"] == "cry":
         return CRYING
     if row.get("category") == "dogs" or row["label"] == "dog":
@@ -71,7 +71,7 @@ def label_of(row: dict[str, str]) -> str:
 
 
 def of_corpus(folder: Path, none_in: int) -> Iterator[Found]:
-    """Lists the clips of a corpus that count."""
+    """Yields the clips of a corpus that are used."""
     with (folder / MANIFEST).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             label = label_of(row)
@@ -82,7 +82,7 @@ def of_corpus(folder: Path, none_in: int) -> Iterator[Found]:
 
 
 def of_guns(folder: Path) -> Iterator[Found]:
-    """Lists the gunshots of CDDA-Soundpacks: of one kind of weapon they are alike, and a group."""
+    """Yields the gunshots of CDDA-Soundpacks, grouped by kind of weapon, because these are similar."""
     for path in sorted(folder.rglob("fire_gun/**/*.ogg")):
         if not _CDDA.search(path.as_posix()):
             continue
@@ -95,9 +95,9 @@ def _number(name: str) -> int:
 
 
 def folds(found: list[Found]) -> dict[str, int]:
-    """Deals groups to folds: of each label one after the other, in the order of their hashes.
+    """Assigns the groups of each label to folds in turn, in the order of their hashes.
 
-    A group of several labels goes with the rarest.
+    A group with several labels counts as the rarest.
     """
     counts = Counter(clip.label for clip in found)
     rarest: dict[str, str] = {}
@@ -136,16 +136,14 @@ def _file(number: int) -> str:
 
 
 def main() -> None:
-    """Writes the corpus, and says what is in it."""
+    """Writes the corpus, and prints its contents."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to create")
     parser.add_argument(
         "--corpus", type=Path, action="append", default=[], metavar="DIR", help="may be repeated"
     )
-    parser.add_argument("--guns", type=Path, metavar="DIR", help="CDDA-Soundpacks")
-    parser.add_argument(
-        "--none-in", type=int, default=4, metavar="N", help="of other clips, one in N is taken"
-    )
+    parser.add_argument("--guns", type=Path, metavar="DIR", help="folder of CDDA-Soundpacks")
+    parser.add_argument("--none-in", type=int, default=4, metavar="N", help="use one in N of the other clips")
     arguments = parser.parse_args()
     if arguments.out.exists():
         parser.error(f"{arguments.out} already exists; choose another folder, or move it away first")

@@ -1,20 +1,20 @@
 """Makes a corpus of ordinary sounds from Debian's packages: music, speech in many languages, effects.
 
-A student hears of the world only what its corpus holds, and crying is mistaken for what was never heard.
+A student takes sounds that are missing from its corpus for crying more often; these add ordinary ones.
 Everything in Debian's main section may be used and redistributed; each package's copyright file is kept
 beside its clips. Needs `apt-get` and `dpkg-deb` (any Debian or Ubuntu, or a container of one) and about
-4 GB of downloads, which are deleted again.
+4 GB of downloads, which are deleted afterwards.
 
     python examples/debian_sounds.py sounds
     yamnet-cry distill --audio my-corpus --audio sounds --teacher yamnet-weights --out model
 
-Nobody has labelled these sounds. Music and prompts read by adults are taken as `not_cry`; everything else
-is `unknown`, so that the teacher alone judges it (games do have crying babies in them). Packages in
-`HELD_OUT` are validation audio, all of it `unknown`, so that calibration and metrics stay those of the
-labelled corpus; all others are training audio.
+The sounds are unlabelled. Music and prompts read by adults get the target `not_cry`; everything else gets
+`unknown`, so that only the teacher labels it (some games contain crying babies). Packages in `HELD_OUT` are
+validation audio, all of it `unknown`, so that calibration and metrics use the labelled corpus only; all
+others are training audio.
 
-Packages in `TEST` (1 GB) are for benchmarks/hearing.py, and no training may use them, so they are made only
-on request:
+Packages in `TEST` (1 GB) are for benchmarks/hearing.py and must not be used for training, so they are
+included only on request:
 
     python examples/debian_sounds.py test-sounds --split test
 """
@@ -91,7 +91,8 @@ tecnoballz-data titanion-data trackballs-data unknown-horizons xmoto-data zaz-da
 """.split()
 TEST = {*TEST_SPEECH, *TEST_MUSIC, *TEST_MIXED}
 
-#: Sounds of test packages that training audio has too, under other names; found by comparing all sounds.
+#: Sounds of test packages that training packages contain too, under other names; found by comparing all
+#: sounds.
 SHARED = {
     "asterisk-core-sounds-it-wav/beeperr.wav",
     "blockout2/empty.wav",
@@ -110,10 +111,11 @@ SHARED = {
 
 COLUMNS = ("file", "target", "split", "group", "source", "licence", "origin", "kind", "label")
 
-# Ends of archives in which games keep their music.
+# Suffixes of archives in which games store their music.
 PACKED = (".pk3", ".zip")
 
-# Enough of everything, and of nothing so much that it drowns the rest. Songs change more than other sounds.
+# Limits, so that no package dominates the corpus. Songs vary more than other sounds, so more pieces are
+# taken.
 FILES_PER_PACKAGE = 200
 PIECES_PER_FILE = 2
 PIECES_PER_SONG = 6
@@ -121,11 +123,11 @@ SECONDS_PER_PIECE = 10.0
 SHORTEST_SECONDS = 0.25
 SILENCE = 1e-3
 
-# Test audio is taken whole, for the benchmark wants hours in one piece; but no file for longer than this.
+# Test files are used whole, because the benchmark needs hours of continuous audio, but with a limit per file.
 TEST_SECONDS_PER_PIECE = 30.0
 TEST_PIECES_PER_FILE = 20
 
-# What a file of a package with all kinds of sound is, by words in its path; long ones are music.
+# The kind of a file in a package with mixed sounds, by words in its path; other long files are music.
 KINDS = {
     "speech": re.compile(r"voice|speech|speak|alphabet|words|taunt|announce", re.IGNORECASE),
     "music": re.compile(r"music|song|track|theme|bgm|moh/|menu|credits|intro", re.IGNORECASE),
@@ -138,14 +140,14 @@ ROOM_SECONDS = 4.0
 
 
 def download(package: str, folder: Path) -> Path:
-    """Fetches a package's file, of whichever version this system's package sources offer."""
+    """Downloads a package, in the version that this system's package sources offer."""
     subprocess.run(["apt-get", "download", "-qq", package], cwd=folder, check=True, capture_output=True)
     (found,) = folder.glob(f"{package}_*.deb")
     return found
 
 
 def contents(package_file: Path, package: str) -> tuple[dict[str, bytes], bytes]:
-    """Reads from a package a choice of its audio files, by name, and its copyright file."""
+    """Reads a selection of a package's audio files, by name, and its copyright file."""
     unpacked = subprocess.run(
         ["dpkg-deb", "--fsys-tarfile", package_file], check=True, capture_output=True
     ).stdout
@@ -159,7 +161,7 @@ def contents(package_file: Path, package: str) -> tuple[dict[str, bytes], bytes]
                 packed = zipfile.ZipFile(BytesIO(_read(archive, members[name])))
                 found |= {f"{name}/{inner}": partial(packed.read, inner) for inner in packed.namelist()}
         names = [name for name in found if Path(name).suffix.lower() in audio.SUFFIXES]
-        # By hash, so that the choice is spread over folders and the same on every machine.
+        # By hash, so that the selection is spread over folders and the same on every machine.
         names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
         chosen = {name: found[name]() for name in names[:FILES_PER_PACKAGE]}
         notice = members.get(f"./usr/share/doc/{package}/copyright")
@@ -172,7 +174,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def pieces(data: bytes, most: int) -> Iterator[Float32]:
-    """Decodes a file and cuts pieces from it, evenly spread; silence and clicks are left out."""
+    """Decodes a file and yields evenly spaced pieces of it; skips silence and very short sounds."""
     waveform = audio.read(BytesIO(data))
     length = int(SECONDS_PER_PIECE * YAMNET.sample_rate)
     count = min(most, max(1, len(waveform) // length))
@@ -184,7 +186,7 @@ def pieces(data: bytes, most: int) -> Iterator[Float32]:
 
 
 def consecutive_pieces(data: bytes) -> Iterator[Float32]:
-    """Decodes a file and cuts consecutive pieces from it, but for a short rest."""
+    """Decodes a file and yields consecutive pieces of it, without a short remainder."""
     waveform = audio.read(BytesIO(data))
     length = int(TEST_SECONDS_PER_PIECE * YAMNET.sample_rate)
     for start in range(0, TEST_PIECES_PER_FILE * length, length):
@@ -195,7 +197,7 @@ def consecutive_pieces(data: bytes) -> Iterator[Float32]:
 
 
 def kind_of(package: str, origin: str, seconds: float) -> str:
-    """Says what a sound is: ``speech``, ``music``, ``room`` or ``effect``.
+    """Returns the kind of a sound: ``speech``, ``music``, ``room`` or ``effect``.
 
     Examples:
         >>> kind_of("freecol", "./usr/share/freecol/audio/intro.ogg", 60.0)
@@ -216,7 +218,7 @@ def kind_of(package: str, origin: str, seconds: float) -> str:
 def add(package: str, target: str, out: Path, seen: set[bytes]) -> list[dict[str, str]]:
     """Adds a package's sounds to the corpus, and returns their rows of the manifest.
 
-    Packages share sounds; what is ``seen`` is left out, or training audio could be in validation too.
+    Packages share sounds; those in ``seen`` are skipped, because training audio could be in validation too.
     """
     with tempfile.TemporaryDirectory() as folder:
         files, notice = contents(download(package, Path(folder)), package)
@@ -230,7 +232,7 @@ def add(package: str, target: str, out: Path, seen: set[bytes]) -> list[dict[str
             continue
         try:
             cut = list(consecutive_pieces(data) if split == "test" else pieces(data, most))
-        except AudioError:  # a format that libsndfile does not know, or a file without sound
+        except AudioError:  # a format that libsndfile does not support, or an empty file
             continue
         for part, piece in enumerate(cut):
             content = hashlib.sha256(piece.tobytes()).digest()
@@ -256,26 +258,26 @@ def split_of(package: str) -> str:
 def _is_wanted(package: str, names: list[str] | None, split: str | None) -> bool:
     if names and package not in names:
         return False
-    # A plain run makes what the released model was trained on.
+    # Without options, the corpus is that of the released model.
     return split_of(package) == split if split else bool(names) or package not in TEST
 
 
 def main() -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("out", type=Path, help="folder to create")
     parser.add_argument(
         "--split",
         choices=["train", "val", "test"],
-        help="take only packages of this split; without it train and val",
+        help="use only packages of this split (default: train and val)",
     )
-    parser.add_argument("--package", action="append", help="take only this one; may be repeated")
+    parser.add_argument("--package", action="append", help="use only this package; may be repeated")
     arguments = parser.parse_args()
     out: Path = arguments.out
     if out.exists():
         print(f"{out} already exists; choose another folder, or delete it first", file=sys.stderr)
         return 2
-    # Test audio comes last, so that what it shares with others that are named is left out of it.
+    # Test packages come last, so that sounds they share with other packages are skipped in them.
     names = [*sorted((*SPEECH, *MUSIC, *EFFECTS)), *sorted(TEST)]
     wanted = [name for name in names if _is_wanted(name, arguments.package, arguments.split)]
     rows: list[dict[str, str]] = []
@@ -285,7 +287,7 @@ def main() -> int:
         try:
             rows += add(package, target, out, seen)
         except (OSError, subprocess.CalledProcessError) as error:
-            # Later releases of Debian drop packages; the others still help.
+            # Later releases of Debian lack some packages; the corpus is useful without them.
             print(f"{package} is left out ({error})", file=sys.stderr)
     if not rows:
         print("no package could be had; is this Debian, and are its package lists fresh?", file=sys.stderr)

@@ -1,21 +1,22 @@
-"""Makes a corpus of what dogs do, labelled by a teacher instead of people, for recipe dogs.
+"""Makes a corpus of dog sounds, labelled by a teacher instead of people, for recipe dogs.
 
     python examples/dogs.py dogs --clips DIR --teacher mn04
     yamnet-cry distill --recipe dogs --audio dogs --teacher CLAP --out model
     yamnet-cry distill --recipe dogs --audio dogs --teacher mn04 --out model \
         --set 'teaching.roles=["clips"]' --set teaching.weights=[0.5] --set 'teaching.prompts=PROMPTS'
 
-`--clips` names a folder with one folder of clips for each of `bark`, `whine` and any other name, such as
-github.com/w-rosales/dog-bark-detection has them (no licence is stated: for yourself alone). The teacher is
-what `yamnet-cry distill --teacher` takes. CLAP needs nothing else, and of EfficientAT's taggers the labels
-that mean barking and whining are known here; `--print-prompts` prints them for the command above. Clips that
-cannot be read, or come twice, are named and left out.
+`--clips` is a folder with one folder of clips for each of `bark`, `whine` and any other name, as in
+github.com/w-rosales/dog-bark-detection (which states no licence: for private use only). `--teacher` is as for
+`yamnet-cry distill`. CLAP needs no further options. For EfficientAT's taggers, `--print-prompts` prints the
+labels that mean barking and whining, for the command above. Unreadable and duplicate clips are reported and
+skipped.
 
-`manifest.csv` in OUT has the teacher's answer as label, and `names.csv` the name of the clip's folder: what
-people say. Clips whose numbers are near come from one recording; twenty in a row are a group.
+The label in `manifest.csv` is the teacher's prediction, and in `names.csv` the human label: the name of the
+clip's folder. Clips with close numbers come from one recording, so twenty consecutive ones form a group.
 
-With `--cleaner htdemucs.onnx`, see separate.py, voices are taken out of all training and validation clips
-first: `cleaned.csv` has these, as the teacher hears them, and the same test clips as `manifest.csv`.
+With `--cleaner htdemucs.onnx` (see separate.py), the voices of all training and validation clips are
+separated first: `cleaned.csv` lists these, with the teacher's labels, and the same test clips as
+`manifest.csv`.
 """
 
 import argparse
@@ -44,7 +45,7 @@ NAMES, CLEANED = "names.csv", "cleaned.csv"
 COLUMNS = ("file", "label", "split", "group", "source")
 RATE, SECONDS = 16_000, 10
 
-#: The labels of AudioSet that each of the recipe's stands for.
+#: The AudioSet labels of each label of the recipe.
 AUDIOSET_PROMPTS = ("Bark;Bow-wow;Yip", "Whimper (dog);Howl", "")
 
 _IN_A_GROUP = 20
@@ -52,12 +53,12 @@ _IN_A_GROUP = 20
 
 @dataclass(frozen=True)
 class Sound:
-    """A clip, and by what it is known.
+    """A clip.
 
     Attributes:
         path: The file.
-        named: What people call it: a label of the recipe.
-        group: Of clips that may be of one recording.
+        named: Human label, one of the recipe's.
+        group: Group of clips that may be from one recording.
     """
 
     path: Path
@@ -66,7 +67,7 @@ class Sound:
 
 
 def found(folder: Path) -> list[Sound]:
-    """Lists the clips of a folder of folders."""
+    """Returns the clips of a folder with one subfolder per label."""
     bark, whine, other = DOGS.task.labels
     listed = []
     for path in sorted(folder.glob("*/*")):
@@ -80,17 +81,17 @@ def found(folder: Path) -> list[Sound]:
 
 
 def teacher_of(source: str) -> teachers.Teacher:
-    """Loads a teacher that tells the recipe's labels apart."""
+    """Loads a teacher for the recipe's labels."""
     sentences = DOGS.teaching.prompts
     try:
         return teachers.load(source, YAMNET, DOGS.task.labels, AUDIOSET_PROMPTS)
     except TeacherError:
-        # CLAP takes sentences; of anything else this says what is wrong with it.
+        # CLAP needs sentences; for anything else this raises the right error.
         return teachers.load(source, YAMNET, DOGS.task.labels, sentences)
 
 
 def read(sounds: list[Sound]) -> tuple[list[Sound], list[Float32]]:
-    """Reads the clips that can be read, at most ten seconds of each, and each recording once."""
+    """Reads at most ten seconds of each clip; skips unreadable clips and duplicates."""
     kept, waves = [], []
     known: dict[bytes, Sound] = {}
     for sound in tqdm(sounds, desc="clips", unit="clip"):
@@ -109,7 +110,7 @@ def read(sounds: list[Sound]) -> tuple[list[Sound], list[Float32]]:
 
 
 def answers_of(teacher: teachers.Teacher, waves: list[Float32]) -> list[str]:
-    """Asks the teacher what each clip is."""
+    """Returns the teacher's label of each clip."""
     answers = []
     for wave in tqdm(waves, desc="labels", unit="clip"):
         (rows,) = teacher.logits([YAMNET.pad(wave)])
@@ -121,7 +122,7 @@ def write(sounds: list[Sound], teacher: teachers.Teacher, out: Path, cleaner: Se
     """Writes clips and manifests.
 
     Returns:
-        The teacher's answers.
+        The teacher's labels.
     """
     sounds, waves = read(sounds)
     split_of = corpus.split_groups((sound.group, (sound.named,)) for sound in sounds)
@@ -157,13 +158,13 @@ def _file(number: int) -> str:
 
 
 def main() -> None:
-    """Writes the corpus, and says how often the teacher agrees with people."""
+    """Writes the corpus, and prints how often the teacher agrees with the human labels."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="folder to make")
-    parser.add_argument("--clips", type=Path, metavar="DIR", help="a folder of folders of clips")
-    parser.add_argument("--teacher", metavar="PATH", help="that labels them")
+    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="folder to create")
+    parser.add_argument("--clips", type=Path, metavar="DIR", help="a folder with a folder of clips per label")
+    parser.add_argument("--teacher", metavar="PATH", help="teacher that labels the clips")
     parser.add_argument(
-        "--cleaner", type=Path, metavar="FILE", help="htdemucs.onnx, to take voices out first"
+        "--cleaner", type=Path, metavar="FILE", help="htdemucs.onnx, to separate voices first"
     )
     parser.add_argument("--print-prompts", action="store_true", help="print teaching.prompts for mn04")
     arguments = parser.parse_args()

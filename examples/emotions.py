@@ -8,13 +8,13 @@
 TESS (the Toronto Emotional Speech Set, Pichora-Fuller and Dupuis 2020, doi:10.5683/SP2/E8H2MF, CC BY-NC-ND
 4.0): 2,800 clips, seven emotions, two actresses who say the same 200 words in each; download and unpack it.
 EmoDB (the Berlin Database of Emotional Speech, Burkhardt et al. 2005): 535 clips, seven emotions, ten
-speakers. Clips are known by their names, in whatever folders. Neither may be passed on by everybody: what
-this writes is for yourself.
+speakers. Clips are recognised by their file names, in any folder. Redistribution of both is restricted: keep
+the output to yourself.
 
-OUT gets the clips at 16 kHz, those of TESS cut to their first two seconds as in the work that recipe ser
-follows; `manifest.csv`, in which clips are dealt to splits at random, so that speakers, and of TESS their
-words, are in all of them; and `speaker-NAME.csv` for each speaker, who is in the test split alone. There the
-next speaker is for validation; of TESS, with two speakers, an eighth of the other's words is.
+OUT contains the clips at 16 kHz, those of TESS cut to their first two seconds as in the work that recipe ser
+follows; `manifest.csv`, with random splits, so that all splits contain the same speakers and, for TESS, the
+same words; and for each speaker `speaker-NAME.csv`, in which the test split is this speaker. There the next
+speaker is for validation; for TESS, with two speakers, an eighth of the other speaker's words.
 """
 
 import argparse
@@ -55,14 +55,14 @@ _LETTERS = {
 
 @dataclass(frozen=True)
 class Spoken:
-    """A clip: who says what, and how.
+    """A clip of speech.
 
     Attributes:
         path: The file.
-        name: By which it is known, in whatever folder and however often.
-        speaker: Who speaks.
-        text: What is said.
-        emotion: How it is said.
+        name: Unique name, the same for all copies of a clip.
+        speaker: Name of the speaker.
+        text: Word or sentence.
+        emotion: Label.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class Spoken:
 
 
 def tess(folder: Path) -> Iterator[Spoken]:
-    """Finds the clips of TESS."""
+    """Yields the clips of TESS."""
     for path in sorted(folder.rglob("*.wav")):
         if match := _TESS.search(path.stem):
             speaker, word, emotion = match[1][0].upper() + "AF", match[2].lower(), match[3].lower()
@@ -82,7 +82,7 @@ def tess(folder: Path) -> Iterator[Spoken]:
 
 
 def emodb(folder: Path) -> Iterator[Spoken]:
-    """Finds the clips of EmoDB."""
+    """Yields the clips of EmoDB."""
     for path in sorted(folder.rglob("*.wav")):
         if match := _EMODB.fullmatch(path.stem):
             yield Spoken(path, path.stem, match[1], match[2], _LETTERS[match[3]])
@@ -95,10 +95,10 @@ CORPORA: dict[str, tuple[Callable[[Path], Iterator[Spoken]], float | None]] = {
 
 
 def at_random(clips: list[Spoken]) -> dict[str, tuple[str, str]]:
-    """Deals clips: of each speaker and emotion 70 % to train, 10 % to val, 20 % to test.
+    """Splits the clips of each speaker and emotion: 70 % to train, 10 % to val, 20 % to test.
 
     Returns:
-        Split and group of each clip, by its name.
+        Split and group of each clip, by name.
     """
     alike = defaultdict(list)
     for clip in clips:
@@ -111,7 +111,7 @@ def at_random(clips: list[Spoken]) -> dict[str, tuple[str, str]]:
 
 
 def by_speaker(clips: list[Spoken], tested: str) -> dict[str, tuple[str, str]]:
-    """Deals clips so that one speaker is tested whom nothing was learnt from; as `at_random` returns it."""
+    """Splits the clips so that one speaker is only in the test split; returns the same as `at_random`."""
     speakers = sorted({clip.speaker for clip in clips})
     checked = speakers[(speakers.index(tested) + 1) % len(speakers)]
     dealt = {}
@@ -133,13 +133,13 @@ def write(kind: str, folder: Path, out: Path) -> dict[str, int]:
     """Writes clips and manifests.
 
     Returns:
-        The clips of each speaker.
+        The number of clips of each speaker.
 
     Raises:
         SystemExit: If there are no clips, or one cannot be read.
     """
     find, seconds = CORPORA[kind]
-    # Some copies hold everything twice.
+    # Some copies of the corpora contain every clip twice.
     clips = list({clip.name: clip for clip in find(folder)}.values())
     if not clips:
         sys.exit(f"{folder} holds no clips of {kind}: none is named like one")
@@ -166,11 +166,11 @@ def write(kind: str, folder: Path, out: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    """Writes the corpus, and says what is in it."""
+    """Writes the corpus, and prints its contents."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("corpus", choices=CORPORA, help="what FOLDER holds")
+    parser.add_argument("corpus", choices=CORPORA, help="corpus in FOLDER")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the corpus as downloaded")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to create")
     arguments = parser.parse_args()
     if arguments.out.exists():
         parser.error(f"{arguments.out} already exists; choose another folder, or move it away first")

@@ -1,12 +1,13 @@
-"""Fine-tunes the released student on recordings of yours, and writes an INT8 detector.
+"""Fine-tunes the released student on your own recordings, and writes an INT8 detector.
 
     pip install "yamnet-cry[distill]"
     python examples/fine_tune.py RECORDINGS my-detector
 
-RECORDINGS holds a folder a class, ``cry/`` and ``not_cry/``, in each a folder a household or day; or a
-``manifest.csv``, see the README. Only the last layer learns, which takes a minute and few recordings; the
-calibration stays. The model comes from the package; ``--model user/model`` starts from a repository on the
-Hugging Face Hub, of which ``keras.models.load_model("hf://user/model")`` gives the same Keras model.
+RECORDINGS contains a folder for each class, ``cry/`` and ``not_cry/``, with a subfolder for each household or
+day; or a ``manifest.csv``, see the README. Only the last layer is trained, which takes a minute and few
+recordings; the calibration does not change. By default the model is that of the package; ``--model
+user/model`` starts from a repository on the Hugging Face Hub, from which
+``keras.models.load_model("hf://user/model")`` loads the same Keras model.
 """
 
 import argparse
@@ -26,13 +27,13 @@ from yamnet_cry.model import folder as model_folder
 
 
 def label_loss(is_cry: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
-    """Binary cross-entropy of the detector's own score: softmax[19] + softmax[20]."""
+    """Binary cross-entropy of the detector's score: softmax[19] + softmax[20]."""
     score = ops.sum(ops.take(ops.softmax(logits), CRY_CLASSES, axis=-1), axis=-1, keepdims=True)
     return keras.losses.binary_crossentropy(is_cry, score)
 
 
 def patches_and_labels(clips: list[Clip]) -> tuple[np.ndarray, np.ndarray]:
-    """Every log-mel patch of labelled clips, with the label of its clip."""
+    """Returns every log-mel patch of labelled clips, and the label of its clip."""
     of_clip = [YAMNET.patches(YAMNET.log_mel(YAMNET.pad(clip.read()))) for clip in clips]
     labels = [
         np.full((len(patches), 1), "cry" in clip.labels, np.float32)
@@ -42,7 +43,7 @@ def patches_and_labels(clips: list[Clip]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fine_tune(student: keras.Model, clips: list[Clip], epochs: int) -> None:
-    """Trains the last layer on the split ``train``; of all epochs, the best on ``val`` counts."""
+    """Trains the last layer on the split ``train``; keeps the epoch with the lowest loss on ``val``."""
     for layer in student.layers:
         layer.trainable = layer.name == "logits"
     student.compile(keras.optimizers.Adam(1e-3), label_loss)
@@ -60,7 +61,7 @@ def main() -> None:
     """Fine-tunes, quantises and compares."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("recordings", help="folder with cry/ and not_cry/, or with manifest.csv")
-    parser.add_argument("out", type=Path, help="model folder to make")
+    parser.add_argument("out", type=Path, help="model folder to create")
     parser.add_argument("--model", help="model folder or repository to start from")
     parser.add_argument("--epochs", type=int, default=30)
     arguments = parser.parse_args()

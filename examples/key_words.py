@@ -1,20 +1,20 @@
-"""Makes a corpus of key words in five folds, for recipe kws, where Speech Commands cannot be had whole.
+"""Makes a corpus of key words in five folds, for recipe kws, without the full Speech Commands dataset.
 
     python examples/key_words.py key-words --test speech_commands_test_set_v0.02 --words WORDS
     yamnet-cry distill --recipe kws --audio key-words/fold-0.csv --teacher whisper-base --out words
 
-Who has Speech Commands (Warden 2018, CC-BY-4.0) needs none of this, and gets the official split:
+With the full Speech Commands dataset (Warden 2018, CC-BY-4.0) this is not needed, and the split is official:
 
     yamnet-cry distill --recipe kws --audio speech_commands_v0.02 --out words
 
-`--test` names the official test set: a folder for each of ten words, `_unknown_` and `_silence_`. `--words`
-names folders with a folder of further clips for some words; it may be repeated. Clips are known by the name
-of their speaker, `XXXXXXXX_nohash_N.wav`. Further clips of speakers of the test set are left out, and of
-words other than the ten, one clip in ten becomes `unknown`, as in the work that recipe kws follows.
+`--test` is the official test set: a folder for each of ten words, `_unknown_` and `_silence_`. `--words` is a
+folder with subfolders of further clips for some words; it may be repeated. Speakers are recognised by the
+file name, `XXXXXXXX_nohash_N.wav`. Further clips of speakers of the test set are skipped. For words other
+than the ten, one clip in ten is used as `unknown`, as in the work that recipe kws follows.
 
-OUT gets all clips and `fold-0.csv` to `fold-4.csv`: speakers of the test set are dealt to five folds, of
-which a manifest tests one, takes the next for validation, and trains on the others and on all further clips.
-So every clip of the test set is tested once, by a student that never heard its speaker.
+OUT contains all clips and `fold-0.csv` to `fold-4.csv`: the speakers of the test set are assigned to five
+folds; each manifest tests one fold, validates on the next, and trains on the others and on all further clips.
+So every clip of the test set is tested once, by a student that was not trained on its speaker.
 """
 
 import argparse
@@ -45,9 +45,9 @@ class Word:
 
     Attributes:
         path: The file.
-        label: What is said.
-        speaker: Who says it; the file's name where nobody speaks.
-        tested: Whether it is of the official test set.
+        label: The word.
+        speaker: Name of the speaker; the file's name for clips without speech.
+        tested: Whether it is in the official test set.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class Word:
 
 
 def of_test_set(folder: Path) -> list[Word]:
-    """Lists the official test set."""
+    """Returns the clips of the official test set."""
     listed = []
     for path in sorted(folder.glob("*/*.wav")):
         match = _SPEAKER.search(path.name)
@@ -73,7 +73,7 @@ def of_test_set(folder: Path) -> list[Word]:
 
 
 def further(folder: Path, tested: set[str]) -> list[Word]:
-    """Lists clips of speakers who are not tested."""
+    """Returns further clips, without those of speakers of the test set."""
     listed = []
     for path in sorted(folder.glob("*/*.wav")):
         match = _SPEAKER.match(path.name)
@@ -113,12 +113,12 @@ def write(words: list[Word], out: Path) -> None:
 
 
 def main() -> None:
-    """Writes the corpus, and says what is in it."""
+    """Writes the corpus, and prints its contents."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to create")
     parser.add_argument("--test", type=Path, required=True, metavar="DIR", help="the official test set")
     parser.add_argument(
-        "--words", type=Path, action="append", default=[], metavar="DIR", help="further clips"
+        "--words", type=Path, action="append", default=[], metavar="DIR", help="folder of further clips"
     )
     arguments = parser.parse_args()
     if arguments.out.exists():

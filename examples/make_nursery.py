@@ -1,4 +1,4 @@
-"""Writes a synthesised nursery at night, in which a baby cries: something to try the detector on.
+"""Writes a synthesised recording of a nursery with a crying baby, to try the detector on.
 
 python examples/make_nursery.py            # writes nursery.wav
 yamnet-cry detect nursery.wav

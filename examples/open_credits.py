@@ -1,4 +1,4 @@
-"""Readers of what repositories say of their sounds: licence and author of each file, for open_sources.py."""
+"""Parsers of the credits of repositories: licence and author of each sound file, for open_sources.py."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Files(Protocol):
-    """The files of a source, as far as they are needed to read its credits."""
+    """The files of a source, for reading its credits."""
 
     @property
     def paths(self) -> list[str]:
@@ -18,12 +18,12 @@ class Files(Protocol):
         """Returns a file's text."""
 
 
-#: Licence and author of each file; the author is empty where nobody is named.
+#: Licence and author of each file; the author is empty if none is named.
 Credits = dict[str, tuple[str, str]]
 
 
 def fits(stem: str, pattern: str) -> bool:
-    """Says whether a file name is of a pattern such as ``ar_burst_0[1-2]`` or ``bat*``.
+    """Returns whether a file name matches a pattern such as ``ar_burst_0[1-2]`` or ``bat*``.
 
     Examples:
         >>> fits("bat_01", "bat*"), fits("balloon_pop", "balloon_inflate")
@@ -36,7 +36,7 @@ def fits(stem: str, pattern: str) -> bool:
 
 
 def credits_of_mod_sounds(files: Files) -> Credits:
-    """Reads the table of sources.md: name patterns in the manner of a shell, author, licence."""
+    """Reads the table of sources.md: shell-style name pattern, author, licence."""
     found: Credits = {}
     rows = re.findall(
         r"^\|\s*\[(.+?)\]\[[^\]]*\]\s*\|([^|]+)\|([^|]+)\|", files.text("sources.md"), re.MULTILINE
@@ -52,7 +52,7 @@ def credits_of_mod_sounds(files: Files) -> Credits:
 
 
 def credits_of_petz(files: Files) -> Credits:
-    """Reads LICENSE.MD: a paragraph a file, with author and licence."""
+    """Reads LICENSE.MD: one paragraph per file, with author and licence."""
     found: Credits = {}
     for paragraph in re.split(r"-{8,}", files.text("petz/sounds/LICENSE.MD")):
         author = re.search(r"author:\s*(.+)", paragraph, re.IGNORECASE)
@@ -66,7 +66,7 @@ def credits_of_petz(files: Files) -> Credits:
 
 
 def credits_of_voxelibre(files: Files) -> Credits:
-    """Reads LICENSE-media.md: authors, below each his files; what it does not mention is CC0."""
+    """Reads LICENSE-media.md: authors, and below each their files; files that are not listed are CC0."""
     rows: list[tuple[str, str, str]] = []
     author = licence = ""
     text = files.text("mods/ENTITIES/mobs_mc/LICENSE-media.md").split("## Sounds")[-1]
@@ -86,7 +86,7 @@ def credits_of_voxelibre(files: Files) -> Credits:
 
 
 def credits_of_redeclipse(files: Files) -> Credits:
-    """Reads ambience/readme.txt, which is written as Debian's copyright files are."""
+    """Reads ambience/readme.txt, which has the format of Debian's copyright files."""
     rows = re.findall(
         r"^Files: (.+)\nCopyright: (.+(?:\n .+)*)\nLicense: (\S+)",
         files.text("ambience/readme.txt"),
@@ -102,12 +102,12 @@ def credits_of_redeclipse(files: Files) -> Credits:
 
 
 def credits_of_noixer(files: Files) -> Credits:
-    """Reads the users of Freesound from file names; README.md says that all is CC0."""
+    """Reads the users of Freesound from file names; according to README.md all files are CC0."""
     return {path: ("CC0", path.split("__")[1]) for path in files.paths if path.count("__") > 1}
 
 
 def credits_of_noisekun(files: Files) -> Credits:
-    """Reads the table of README.md, whose titles are much like the file names."""
+    """Reads the table of README.md, whose titles resemble the file names."""
     rows = re.findall(
         r"^\| \[([^\]]+)\]\S+ +\| \[([^\]]+)\]\S+ +\| (CC[^|]+)", files.text("README.md"), re.MULTILINE
     )
@@ -148,28 +148,28 @@ def credits_of_precise(files: Files) -> Credits:
 
 
 def credits_of_cc_sounds(files: Files) -> Credits:
-    """Reads the tables of the credits.md of every folder."""
+    """Reads the tables in the credits.md of every folder."""
     found: Credits = {}
     for table in (path for path in files.paths if path.endswith("/credits.md")):
         rows = re.findall(
             r"^\|\s*([\w.-]+\.ogg)\s*\|([^|]+)\|\s*\*\*([^|*]+)\*\*", files.text(table), re.MULTILINE
         )
         for name, author, licence in rows:
-            # One table says "CC 0".
+            # One table writes "CC 0".
             found[str(Path(table).parent / name)] = (licence.strip().replace("CC 0", "CC0"), author.strip())
     return found
 
 
 def credits_of_stations(files: Files) -> Credits:
-    """Reads the attributions.yml of every folder; only what comes from Freesound counts.
+    """Reads the attributions.yml of every folder; uses only sounds from Freesound.
 
-    What is taken over from other games is left out: who recorded it is not said, and some of it is not free.
+    Sounds from other games are skipped: their authors are not named, and some are not free.
     """
     found: Credits = {}
     for listing in (path for path in files.paths if path.endswith("/attributions.yml")):
         for entry in re.split(r"^\ufeff?- *(?=files)", files.text(listing), flags=re.MULTILINE)[1:]:
             names, _, rest = entry.partition("license:")
-            # The address, for the words beside it are often those of another entry.
+            # From the URL, because the text beside it often belongs to another entry.
             user = re.search(r"source:.*freesound\.org/people/([^/\"\s]+)", rest)
             licence = re.match(r"\s*\"?([\w. -]+)", rest)
             if user and licence:
@@ -179,7 +179,7 @@ def credits_of_stations(files: Files) -> Credits:
 
 
 def credits_of_doggy_daycare(files: Files) -> Credits:
-    """Reads licenses.md: lists of files, below each author and licence."""
+    """Reads licenses.md: lists of files, each followed by author and licence."""
     found: Credits = {}
     for entry in files.text("licenses.md").split("Files:")[1:]:
         author, licence = (re.search(rf"^{key}: (.+)$", entry, re.MULTILINE) for key in ("Author", "License"))

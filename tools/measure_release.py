@@ -1,10 +1,9 @@
-"""Measures the released model in hub/ again, and writes its figures, plot and cards anew.
+"""Evaluates the released model in hub/ again, and rewrites its metrics, plot and cards.
 
     python tools/measure_release.py CORPUS --teacher PATH
 
-`yamnet-cry distill` measures a model when it makes it. Here it is measured beside the release before it, or
-again after a change of how models are measured. The weights stay, and so does everything that was said of the
-training.
+`yamnet-cry distill` evaluates a model once, after training. Run this to compare it with the previous release,
+or after a change of the evaluation. The weights and the records of the training do not change.
 """
 
 import argparse
@@ -24,7 +23,7 @@ from yamnet_cry.model import context_keras
 from yamnet_cry.model import folder as model_folder
 from yamnet_cry.model.runtime import embedding_scale
 
-#: The release before this one, measured beside it.
+#: The previous release, evaluated on the same clips.
 PREVIOUS = HUB.parent / "tests" / "release_0_1_0"
 
 
@@ -33,9 +32,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("corpus", nargs="+", help="the labelled corpus that the model was measured on")
+    parser.add_argument("corpus", nargs="+", help="the labelled corpus that the model was evaluated on")
     parser.add_argument("--teacher", required=True, help="as for distill")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="of the teacher's logits")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="cache of the teacher's logits")
     arguments = parser.parse_args()
     config, tflite, quantized = model_folder.load(HUB)
     every = sources.load(*arguments.corpus, task=config.task)

@@ -1,9 +1,9 @@
-"""Draws the pictures of README.md and of the documentation that show the detector at work.
+"""Draws the pictures of README.md and of the documentation that show the detector's output.
 
-    python tools/pictures.py                 # of the synthesised nursery
-    python tools/pictures.py --audio CORPUS  # of real recordings, too
+    python tools/pictures.py                 # the synthesised nursery
+    python tools/pictures.py --audio CORPUS  # real recordings too
 
-`CORPUS` is this project's own (MODEL_CARD.md says what it holds). Only clips of its test split are used.
+`CORPUS` is this project's corpus (described in MODEL_CARD.md). Only clips of its test split are used.
 """
 
 import argparse
@@ -41,7 +41,7 @@ CRIES, NIGHT_MINUTES = 12, 60
 
 
 def main() -> None:
-    """Draws them."""
+    """Draws the pictures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +57,8 @@ def main() -> None:
     save(student(result), arguments.out / "student.png")
     save(events(detector, result), arguments.out / "events.png")
     if arguments.audio:
-        # What people uploaded as crying and others took out again is no sound of an ordinary night.
+        # Without clips that were uploaded as crying and later rejected: they are not sounds of an ordinary
+        # night.
         clips = [
             clip
             for clip in labelled(sources.load(arguments.audio), "test")
@@ -68,13 +69,13 @@ def main() -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a picture, without the program's name in it."""
+    """Saves a picture, without matplotlib's name in the metadata."""
     figure.savefig(path, dpi=120, metadata={"Software": None})
     print(f"wrote {path}")
 
 
 def front_end(wave: Float32) -> Figure:
-    """Draws a waveform, its log-mel spectrogram, and the first patches that are cut from that."""
+    """Draws a waveform, its log-mel spectrogram, and the first patches of that."""
     start, seconds = 7.0, 2.4
     part = wave[int(start * SAMPLE_RATE) : int((start + seconds) * SAMPLE_RATE)]
     log_mel = YAMNET.log_mel(part)
@@ -113,7 +114,7 @@ def front_end(wave: Float32) -> Figure:
 
 
 def student(result: Detection) -> Figure:
-    """Draws what the student gives for each window: AudioSet's classes, and the score of crying."""
+    """Draws the student's output for each window: AudioSet's classes, and the score of crying."""
     assert result.logits is not None
     logits = result.logits.dequantized()
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -161,7 +162,7 @@ def events(detector: CryDetector, result: Detection) -> Figure:
 
 
 def context(detector: CryDetector, clips: Sequence[Clip]) -> Figure:
-    """Draws the scores of windows alone beside the probabilities of the context network."""
+    """Draws the scores of single windows and the probabilities of the context network."""
     figure = Figure(figsize=INCHES, layout="constrained")
     panes: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
     other, cry = (most_alike(detector, clips, cry=cry) for cry in (False, True))
@@ -188,7 +189,7 @@ def context(detector: CryDetector, clips: Sequence[Clip]) -> Figure:
 
 
 def most_alike(detector: CryDetector, clips: Sequence[Clip], *, cry: bool) -> Clip:
-    """Returns a clip whose windows alone are high, and which the context network judges rightly."""
+    """Returns the clip with the highest single-window score that the context network classifies correctly."""
     best, height = clips[0], -1.0
     for clip in clips:
         if ("cry" in clip.labels) == cry:
@@ -199,7 +200,7 @@ def most_alike(detector: CryDetector, clips: Sequence[Clip], *, cry: bool) -> Cl
 
 
 def night(detector: CryDetector, clips: Sequence[Clip]) -> Figure:
-    """Draws an hour of the sounds of the test split, in which babies cry now and then."""
+    """Draws an hour of sounds of the test split with some cries."""
     generator = np.random.default_rng(SEED)
     wave, cries = evening(clips, generator)
     result = detector((wave, SAMPLE_RATE))
@@ -230,10 +231,10 @@ def night(detector: CryDetector, clips: Sequence[Clip]) -> Figure:
 def evening(
     clips: Sequence[Clip], generator: np.random.Generator
 ) -> tuple[Float32, list[tuple[float, float]]]:
-    """Joins sounds with pauses of room noise, and lays cries over them.
+    """Joins sounds with pauses of room noise, and adds cries.
 
     Returns:
-        Samples, and the start and end of each cry in seconds.
+        float32 samples of shape (samples,), and the start and end of each cry in seconds.
     """
     others = [clip for clip in clips if "cry" not in clip.labels]
     samples = NIGHT_MINUTES * 60 * SAMPLE_RATE
@@ -258,7 +259,7 @@ def evening(
 
 
 def room_noise(samples: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Returns noise as of a quiet room, at -60 dBFS, more of it at low frequencies."""
+    """Returns the noise of a quiet room, at -60 dBFS, stronger at low frequencies."""
     spectrum = np.fft.rfft(generator.standard_normal(samples))
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 100))
     noise = np.fft.irfft(spectrum, samples)

@@ -1,10 +1,10 @@
-"""Makes a release: looks whether everything agrees, tags the commit and pushes the tag.
+"""Makes a release: checks that versions, documents and benchmarks agree, tags the commit and pushes the tag.
 
     python tools/release.py [--dry-run] [--remote NAME]
-    python tools/release.py --notes  # what the changelog says of this version
+    python tools/release.py --notes  # the changelog's section of this version
 
 Pushing the tag starts .github/workflows/release.yml, which builds and tests the wheel, publishes it, and
-pushes model and pages to the Hub. The exit code is 1 if anything disagrees; then nothing is done.
+pushes model and pages to the Hub. If a check fails, nothing is done and the exit code is 1.
 """
 
 import argparse
@@ -18,14 +18,14 @@ import update_documents
 
 ROOT = Path(__file__).parents[1]
 
-# What is measured of the model, and must not be older than it.
+# Measurements of the model, which must not be older than the model.
 MODEL, BENCHMARKS = "hub/model_int8.tflite", ("hub/metrics.json", "benchmarks/hearing.json")
 
 _SECTION = re.compile(r"^## (?P<name>\S+)(?: - (?P<date>\d{4}-\d{2}-\d{2}))?$", re.MULTILINE)
 
 
 def git(*arguments: str, root: Path = ROOT) -> str:
-    """Runs git, and returns what it printed."""
+    """Runs git, and returns its output."""
     result = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
     return result.stdout.strip()
 
@@ -37,7 +37,7 @@ def version(root: Path = ROOT) -> str:
 
 
 def section(name: str, root: Path = ROOT) -> tuple[str | None, str]:
-    """Returns the date and the text of a version in the changelog; an empty text if it is not there."""
+    """Returns the date and the text of a version in the changelog; an empty text if it has no section."""
     text = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     found = list(_SECTION.finditer(text))
     for here, after in zip(found, [*found[1:], None], strict=True):
@@ -47,7 +47,7 @@ def section(name: str, root: Path = ROOT) -> tuple[str | None, str]:
 
 
 def elsewhere(remote: str, root: Path = ROOT) -> list[str]:
-    """Says that a remote is not the repository that pyproject.toml names; an empty list if it is.
+    """Checks that a remote is the repository that pyproject.toml names; returns a problem, or an empty list.
 
     Args:
         remote: Name of the remote.
@@ -63,7 +63,7 @@ def elsewhere(remote: str, root: Path = ROOT) -> list[str]:
 
 
 def problems(root: Path = ROOT) -> list[str]:
-    """Says what keeps a commit from being released; an empty list if nothing does.
+    """Returns the problems that block a release; an empty list if there are none.
 
     Args:
         root: A checkout.
@@ -102,9 +102,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--remote", default="origin", help="where the tag is pushed (default: origin)")
-    parser.add_argument("--notes", action="store_true", help="print what the changelog says of this version")
+    parser.add_argument("--dry-run", action="store_true", help="print the steps, and do nothing")
+    parser.add_argument("--remote", default="origin", help="remote to push the tag to (default: origin)")
+    parser.add_argument("--notes", action="store_true", help="print the changelog's section of this version")
     options = parser.parse_args()
     name = f"v{version()}"
     if options.notes:

@@ -1,4 +1,4 @@
-"""Takes the pictures of the web page that README.md shows, with Chromium.
+"""Takes the screenshots of the web page that README.md shows, with Chromium.
 
 python tools/screenshots.py
 """
@@ -12,12 +12,12 @@ from playwright.sync_api import sync_playwright
 from yamnet_cry.space import build, serve
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
-# No wider than it takes to be read where README.md shows them.
+# Just wide enough to be readable at the size in README.md.
 SIZES = {"space-desktop": (720, 1130), "space-phone": (390, 844)}
 
 
 def main() -> None:
-    """Serves the page, lets it hear an example, and looks at it."""
+    """Serves the page, runs it on an example, and takes the screenshots."""
     page = build()
     _, address, _ = serve(page, quiet=True, prevent_thread_lock=True)
     program = shutil.which("chromium") or shutil.which("google-chrome")

@@ -1,7 +1,7 @@
-"""A hook of MkDocs: reports beside ``docs`` become pages, and links to other files lead to the repository.
+"""A hook of MkDocs: adds reports outside ``docs`` as pages, and links other files to the repository.
 
-Documents are written to be read in the repository, with links relative to their own file. They also make the
-site.
+Documents have links relative to their own file, so that they work in the repository. The hook rewrites them
+for the site.
 """
 
 import posixpath
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 REPORTS = ("firmware", "hearing", "hosts", "soak", "speed")
 
-# Where each file from outside ``docs`` lies on the site.
+# The page on the site of each file outside ``docs``.
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -34,7 +34,7 @@ _FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages from outside ``docs``."""
+    """Adds the pages of files outside ``docs``."""
     for path, page in PAGES.items():
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=_without_front_matter(text)))
@@ -42,7 +42,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) -> str:
-    """Makes links and pictures relative to the page as it lies on the site."""
+    """Makes links and pictures relative to the page's path on the site."""
     here = page.file.src_uri
     origin = next((path for path, name in PAGES.items() if name == here), f"docs/{here}")
 
@@ -56,13 +56,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) 
 
 
 def resolved(target: str, origin: str, here: str, repository: str) -> str:
-    """Returns where a link leads to on the site.
+    """Returns the target of a link on the site.
 
     Args:
-        target: The link, as it is written, without a fragment.
-        origin: Path of the file that it stands in, from the root of the repository.
+        target: The link as written, without a fragment.
+        origin: Path of the file with the link, from the root of the repository.
         here: Path of its page, from the root of the site.
-        repository: Address of the repository, for what is no page.
+        repository: URL of the repository, for files that are not pages.
 
     Examples:
         >>> resolved("../README.md", "docs/home.md", "home.md", "https://example.org/r")

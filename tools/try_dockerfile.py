@@ -1,8 +1,8 @@
-"""Follows the Dockerfile where there is no Docker, in a folder that becomes the root of the file system.
+"""Tests the Dockerfile without Docker, in a chroot.
 
-It does what each instruction says, stage by stage, runs the result as its user, with nothing but its volumes
-and /tmp writable, and checks that a signal stops it. Needs root, on Linux, and a base to begin with, which
-stands for the image that FROM names:
+It executes each instruction, stage by stage, runs the result as its user, with only its volumes and /tmp
+writable, and checks that a signal stops it. Needs Linux, root, and a root file system in place of the image
+in FROM:
 
     mmdebstrap --variant=minbase --include=ca-certificates,python3-venv,tzdata bookworm base.tar
     python tools/try_dockerfile.py base.tar
@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# Whatever makes apt and pip work on this machine, besides their environment.
+# Files that apt and pip need on this machine, besides environment variables.
 _NETWORK = ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 _PASSED = re.compile(r"PIP_(?!FIND_LINKS)\w+|\w+_proxy", re.IGNORECASE)
 _PATIENCE = 60.0
@@ -31,11 +31,11 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction.
+    """One instruction of a Dockerfile.
 
     Attributes:
         name: In capitals.
-        text: What follows it, in one line.
+        text: Its arguments, in one line.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Instruction:
 
     @property
     def words(self) -> list[str]:
-        """What follows, as a program would get it."""
+        """The arguments in exec form."""
         return json.loads(self.text) if self.text.startswith("[") else ["sh", "-c", self.text]
 
 
 def instructions(dockerfile: str) -> list[Instruction]:
-    r"""Reads a Dockerfile.
+    r"""Parses a Dockerfile.
 
     Examples:
         >>> instructions("FROM a\n# why\nRUN b && \\\n    c\n")
@@ -61,7 +61,7 @@ def instructions(dockerfile: str) -> list[Instruction]:
 
 
 def context(folder: Path) -> list[Path]:
-    """Returns the files that Docker would be sent, by the patterns that this project's .dockerignore uses."""
+    """Returns the files of the build context, for the kinds of patterns in this project's .dockerignore."""
     patterns = [
         line
         for line in (folder / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -87,13 +87,13 @@ def _ignored(path: Path, patterns: list[str]) -> bool:
 
 @dataclass
 class Stage:
-    """An image that is being made.
+    """An image that is being built.
 
     Attributes:
         root: Its file system.
-        environment: Of what runs in it.
-        user: Who runs.
-        said: What other instructions say, by their names.
+        environment: Environment variables of its processes.
+        user: User of its processes.
+        said: Arguments of other instructions, by name.
     """
 
     root: Path
@@ -102,25 +102,25 @@ class Stage:
     said: dict[str, list[str]] = field(default_factory=dict)
 
     def command(self, words: list[str]) -> list[str]:
-        """Returns the command line that runs something in it."""
+        """Returns the command line that runs a program in the image."""
         return ["chroot", f"--userspec={self.user}", str(self.root), *words]
 
     def run(self, words: list[str], *, check: bool = True) -> int:
-        """Runs something in it, and returns its exit code."""
+        """Runs a program in the image, and returns its exit code."""
         return subprocess.run(self.command(words), env=self.variables(), check=check).returncode
 
     def start(self, words: list[str]) -> "subprocess.Popen[bytes]":
-        """Starts something in it that goes on."""
+        """Starts a program in the image, and does not wait for it."""
         return subprocess.Popen(self.command(words), env=self.variables())
 
     def variables(self) -> dict[str, str]:
-        """Returns the environment of what runs in it."""
+        """Returns the environment variables of its processes."""
         here = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
         return {"PATH": "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", **here, **self.environment}
 
 
 def build(dockerfile: str, base: Path, folder: Path) -> Stage:
-    """Makes every stage of a Dockerfile in a folder, and returns the last one."""
+    """Builds every stage of a Dockerfile in a folder, and returns the last one."""
     stages: dict[str, Stage] = {}
     stage = Stage(folder)
     for each in instructions(dockerfile):
@@ -148,7 +148,7 @@ def build(dockerfile: str, base: Path, folder: Path) -> Stage:
 def _unpacked(base: Path, root: Path) -> Path:
     root.mkdir()
     subprocess.run(["tar", "-xf", base, "-C", root, "--exclude=./dev/*"], check=True)
-    # Device files cannot be made everywhere.
+    # Device files cannot be created everywhere, so they are mounted.
     for device in ("null", "zero", "random", "urandom"):
         (root / "dev" / device).touch()
         subprocess.run(["mount", "--bind", f"/dev/{device}", root / "dev" / device], check=True)
@@ -156,7 +156,7 @@ def _unpacked(base: Path, root: Path) -> Path:
     for name in _NETWORK:
         if Path(name).exists():
             shutil.copy(name, root / name[1:])
-    # Debian calls it otherwise than the images of Python.
+    # Debian names it differently from Python's images.
     (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
     return root
 
@@ -175,7 +175,7 @@ def _copy(text: str, stages: dict[str, Stage], stage: Stage) -> None:
 
 
 def try_out(stage: Stage) -> None:
-    """Runs what was made as Docker would: root read-only, its user, a source that is not there, SIGTERM."""
+    """Runs the image as Docker would: read-only root, its user, an unreachable source, SIGTERM."""
     config = stage.root / "config"
     config.mkdir()
     (config / "sources.toml").write_text('[sources.nursery]\naddress = "rtsp://127.0.0.1:9/away"\n')
@@ -196,7 +196,7 @@ def try_out(stage: Stage) -> None:
             assert process.poll() is None, f"it ended with {process.returncode}"
             assert time.monotonic() < end, "no state was written"
             time.sleep(0.1)
-        # No camera is there, and it says so.
+        # The camera is unreachable, so the health check must fail.
         assert stage.run(stage.said["HEALTHCHECK"], check=False) == 1, "the health check does not notice"
         process.send_signal(signal.SIGTERM)
         assert process.wait(_PATIENCE) == 0, f"SIGTERM ended it with {process.returncode}"
@@ -205,9 +205,9 @@ def try_out(stage: Stage) -> None:
 
 
 def main() -> None:
-    """Builds it, and tries it out."""
+    """Builds the image, and tests it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("base", type=Path, help="a tar file with a root that has Python")
+    parser.add_argument("base", type=Path, help="tar file of a root file system with Python")
     base = parser.parse_args().base
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -220,7 +220,7 @@ def main() -> None:
 
 
 def _mounts(folder: Path) -> list[str]:
-    """Returns what is mounted below a folder, the latest last; it must not be deleted with it."""
+    """Returns the mounts below a folder, the latest last; unmount them before the folder is deleted."""
     lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     return [place for line in lines if (place := line.split()[1]).startswith(f"{folder}/")]
 

@@ -1,9 +1,9 @@
-"""Writes what README.md and MODEL_CARD.md say of models, from hub/, docs/siblings and benchmarks/.
+"""Writes the figures in README.md and the model cards, from hub/, docs/siblings and benchmarks/.
 
     python tools/update_documents.py
 
-Run it after a new model has been put into hub/, or after benchmarks/hearing.py or siblings_report.py; a test
-compares the documents with it.
+Run it after replacing the model in hub/, and after benchmarks/hearing.py or siblings_report.py; a test
+compares the documents with its output.
 """
 
 import json
@@ -21,7 +21,7 @@ HEARING = ROOT / "benchmarks" / "hearing.json"
 SIBLINGS = ROOT / "docs" / "siblings" / "table.md"
 SIBLINGS_PAGE = SIBLINGS.with_name("index.md")
 
-# The rows of the yardstick's table that README.md shows.
+# The rows of the benchmark's table that README.md shows.
 SHOWN = (
     "**this detector, as shipped**",
     "**release 0.1.0, as shipped**",
@@ -37,7 +37,7 @@ BEGIN, END = "<!-- results: written by tools/update_documents.py -->", "<!-- end
 
 
 def documents() -> dict[Path, str]:
-    """Returns the text that each document should have."""
+    """Returns the expected text of each document."""
     config, *_ = model_folder.load(HUB)
     recipe, metrics = (
         json.loads((HUB / name).read_text(encoding="utf-8"))
@@ -59,7 +59,7 @@ def documents() -> dict[Path, str]:
 
 
 def _shown(short: dict[str, str]) -> str:
-    """Returns the rows of the table that README.md shows, and what they were measured on."""
+    """Returns the table's rows for README.md, and a description of the audio."""
     head, rows = short["table"].splitlines()[:2], short["table"].splitlines()[2:]
     shown = [row for name in SHOWN for row in rows if row.startswith(f"| {name} |")]
     audio, *_ = short["introduction"].split(" The first row")
