@@ -144,7 +144,7 @@ def _ranking(own: dict[str, Any], other: dict[str, Any]) -> str:
     apart = any(theirs[figure]["low"] > ours[figure]["high"] for figure in theirs if "precision" in figure)
     ahead = other["recall_at"]["1"] - own["recall_at"]["1"]
     return (
-        "- Average precision of mn04: before, 0.90 against 0.75 of this detector; now "
+        "- Average precision of mn04: before, 0.90 against 0.75 of release 0.1.0; now "
         f"{'; '.join(pairs)}. Its advantage is {'confirmed' if apart else 'not confirmed'} on single cries "
         "(mn04 gets 3 s here, and got whole clips before). In mixtures, at one false alarm per hour in the "
         f"nights, it finds {other['recall_at']['1']:.0%} of the cries against "
