@@ -18,7 +18,7 @@ EPOCHS = 4
 
 
 def corpus() -> Windows:
-    """Clips of three windows: loud in the upper bands where the teacher hears crying."""
+    """Clips of three windows: loud in the upper bands where the teacher predicts crying."""
     generator = np.random.default_rng(0)
     labels = [("cry",), ("not_cry",)]
     splits = ["train"] * 27 + ["val"] * 12

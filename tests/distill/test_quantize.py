@@ -85,7 +85,7 @@ def test_a_converter_that_fails(model, monkeypatch):
 
 
 def test_multiply_accumulates_are_those_of_the_tflite_graph(released):
-    """Counted a second time, from the shapes of the released graph's tensors."""
+    """Counts them independently from the shapes of the released graph's tensors."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(released / TFLITE))
