@@ -1,4 +1,4 @@
-"""A full disk, without one: the operating system lets no file of this process grow any further."""
+"""Simulates a full disk: the operating system limits the size of this process's files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import pytest
 
 @contextmanager
 def full_after(size: int) -> Iterator[None]:
-    """Lets no file grow past a size in bytes; what fits is written, as on a full disk."""
+    """Limits files to a size in bytes; the part of a write that fits is written, as on a full disk."""
     resource = pytest.importorskip("resource", reason="POSIX limits")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

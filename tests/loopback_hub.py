@@ -1,7 +1,7 @@
-"""A Hugging Face Hub on loopback, in memory: enough of its HTTP protocol for the unmodified client.
+"""A Hugging Face Hub on loopback, in memory, with enough of its HTTP protocol for the unmodified client.
 
-Repositories, branches, tags, pull requests, private ones, and both routes that large files take (LFS, and Xet
-into a local store). It can die in the middle of a request, as servers do. Set ``HF_ENDPOINT`` to its address.
+It has repositories, private ones too, branches, tags, pull requests, and both routes of large files (LFS, and
+Xet into a local store). It can crash in the middle of a request. Set ``HF_ENDPOINT`` to its address.
 """
 
 import base64
@@ -28,7 +28,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass(frozen=True)
 class Blob:
-    """A file: regular, or large and known by its SHA-256. What went into Xet has no content here."""
+    """A file: regular, or large and stored by its SHA-256. Files in the Xet store have no content here."""
 
     size: int
     sha256: str
@@ -78,7 +78,7 @@ def as_json(content: object, status: int = 200, **headers: str) -> Answer:
 
 
 def xet_hashes(store: Path) -> dict[str, str]:
-    """SHA-256 to Xet hash of all files in a local Xet store, from its shards (xet-core, mdb_shard)."""
+    """Maps SHA-256 to Xet hash for all files in a local Xet store, from its shards (xet-core, mdb_shard)."""
 
     def as_hex(raw: bytes) -> str:
         return "".join(f"{word:016x}" for word in struct.unpack("<4Q", raw))
@@ -104,8 +104,8 @@ class LoopbackHub:
     Attributes:
         repositories: By kind and id, such as ``("models", "user/model")``.
         log: Method and path of every request.
-        dies_at: Method and start of a path; at the first such request the server dies half-way.
-        meanwhile: Called before every commit, to be somebody else at work.
+        dies_at: Method and start of a path; at the first such request the server crashes half-way.
+        meanwhile: Called before every commit, to simulate concurrent changes.
     """
 
     def __init__(self, xet_store: Path | None = None) -> None:
@@ -119,7 +119,7 @@ class LoopbackHub:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self.server.server_port}"
-        # Large files lie with another host: the client follows redirects to the same one too early.
+        # Large files are on another host name: the client follows redirects to the same host too early.
         self.storage = f"http://localhost:{self.server.server_port}"
 
     def __enter__(self) -> "LoopbackHub":
@@ -131,7 +131,7 @@ class LoopbackHub:
         self.server.server_close()
 
     def add(self, repo_id: str, files: dict[str, bytes], *, private: bool = False) -> Repository:
-        """Makes a repository of a model, with files on main."""
+        """Creates a model repository with files on main."""
         repository = self.repositories["models", repo_id] = Repository(private)
         blobs = {name: blob(content, large=name.endswith(LARGE)) for name, content in files.items()}
         self.large |= {each.sha256: each.content or b"" for each in blobs.values() if each.large}
@@ -144,7 +144,7 @@ class LoopbackHub:
         assert oid is not None, f"no revision {revision}"
         return repository.commits[oid]
 
-    # What it answers.
+    # Responses.
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         parts = urlsplit(target)
@@ -215,7 +215,7 @@ class LoopbackHub:
         operation, _, argument = rest.partition("/")
         if operation.startswith("xet-"):
             address = f"local://{self.xet_store}"
-            # The same twice: uploads read the body, downloads the headers.
+            # Sent twice: uploads read the body, downloads the headers.
             content = {"casUrl": address, "accessToken": "token", "exp": 4102444800}
             names = ("X-Xet-Cas-Url", "X-Xet-Access-Token", "X-Xet-Token-Expiration")
             return as_json(content, **dict(zip(names, map(str, content.values()), strict=True)))
@@ -335,7 +335,7 @@ class LoopbackHub:
 
 
 class Machine:
-    """Somebody's computer, of which the Hub knows the user."""
+    """A computer whose user is logged in to the Hub."""
 
     def __init__(self, server: LoopbackHub, home: Path, **environment: str) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
@@ -373,7 +373,7 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *arguments: object) -> None:
-            """Stays quiet."""
+            """Logs nothing."""
 
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

@@ -1,4 +1,4 @@
-"""Sounds that the small model of the tests tells apart."""
+"""Sounds that the tests' small model distinguishes."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The shape of the house: floors, sizes, and what a light import leaves out."""
+"""The architecture: layers of modules, their sizes, and the packages a light import does not load."""
 
 import ast
 import re
@@ -137,7 +137,7 @@ FLOORS = [
 ]
 
 
-# The rooms of docs/architecture.md: what is no package of its own belongs to one of these.
+# The rooms of docs/architecture.md: modules that are not in a subpackage belong to one of these.
 ROOMS = {
     "values": {
         *("errors", "fields", "files", "native_notes", "ahead", "demo", "mel", "frontend", "patches", "task"),
@@ -152,7 +152,7 @@ def modules() -> dict[str, Path]:
     return {
         ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
         for path in sorted(PACKAGE.rglob("*.py"))
-        # What a firmware kit takes along is code of ESPHome's, not of the package.
+        # The files that a firmware kit includes are ESPHome's code, not the package's.
         if not path.is_relative_to(PACKAGE / "firmware" / "boards")
     }
 
@@ -256,13 +256,13 @@ def test_light_imports_stay_light(statement):
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["labelling", "scoring"])
 def test_workers_of_a_cluster_load_only_what_they_need(module):
-    # A teacher brings its own; there is a process for every core.
+    # A teacher loads its own packages; there is a process for every core.
     heavy = ["tensorflow", "keras", "librosa", "datasets", "sklearn", "scipy", "matplotlib"]
     _stays_without(heavy, f"import yamnet_cry.distill.{module}")
 
 
 def _stays_without(heavy, statement):
-    """Checks that a statement loads none of some modules, in a process of its own."""
+    """Checks in a separate process that a statement loads none of the given modules."""
     code = f"import sys; {statement}; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

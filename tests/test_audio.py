@@ -59,7 +59,7 @@ def test_every_format(tmp_path, name, subtype, tolerance):
 def test_mp3(tmp_path):
     soundfile.write(tmp_path / "a.mp3", tone(16_000, 2.0), 16_000)
     wave = audio.read(tmp_path / "a.mp3")
-    # MP3 delays by a part of a frame, so only level and length can be compared.
+    # MP3 delays by part of a frame, so only level and length can be compared.
     assert abs(len(wave) - 32_000) < 3_000
     assert np.sqrt(np.mean(wave[4_000:-4_000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), abs=0.01)
 
@@ -219,7 +219,7 @@ def test_a_disk_that_fails_while_it_is_read():
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
 @pytest.mark.parametrize("as_path", [True, False])
 def test_named_pipes(tmp_path, as_path):
-    """As the shell makes them of <(...)."""
+    """Named pipes such as the shell makes for <(...)."""
     os.mkfifo(tmp_path / "pipe")
     content = wav(payload=np.arange(16_000, dtype="<i2").tobytes())
     with ThreadPoolExecutor(1) as executor:

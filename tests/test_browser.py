@@ -1,4 +1,4 @@
-"""What the page in the browser is made of, and which models it refuses; tests/space has the page itself."""
+"""The data of the page in the browser, and the models it refuses; tests/space tests the page itself."""
 
 import dataclasses
 import socket
@@ -22,7 +22,7 @@ def release(released: Path) -> tuple[Any, ...]:
 
 
 def changed(model: bytes, change: Callable[[Any], object]) -> bytes:
-    """Takes a model apart, lets its graph be changed, and puts it together again."""
+    """Unpacks a model, changes its graph, and packs it again."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -43,7 +43,7 @@ def set_option(number: int, **values: int) -> Callable[[Any], None]:
 
 def set_input(number: int, place: int, tensor: int) -> Callable[[Any], None]:
     def change(graph: Any) -> None:
-        # Arrays lie in the file's own bytes, which are read-only.
+        # Arrays are views of the file's bytes, which are read-only.
         inputs = graph.operators[number].inputs = graph.operators[number].inputs.copy()
         inputs[place] = tensor
 
@@ -57,7 +57,7 @@ def test_layers_follow_each_other(release):
     assert found[0]["input"] == [96, 64, 1]
     assert found[-1]["output"] == [1, 1, context.inputs]
     assert all(one["output"] == other["input"] for one, other in pairwise(found))
-    # What tells classes apart comes after the embeddings.
+    # The layer that computes the classes' logits follows the embeddings.
     assert len(network.layers(model, 521)) == len(found) + 1
     assert network.layers(changed(model, set_option(0, fusedActivationFunction=3)), 48)[0]["highest"] == 255
 
@@ -73,7 +73,7 @@ def test_layers_follow_each_other(release):
     ],
 )
 def test_networks_that_the_page_cannot_compute(release, monkeypatch, change, message):
-    # What is no network at all was refused before.
+    # Without the check that refuses invalid networks first.
     monkeypatch.setattr(network, "check", lambda model: None)
     with pytest.raises(ExportError, match=message):
         network.layers(changed(release[1], change), 521)

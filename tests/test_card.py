@@ -22,7 +22,7 @@ def test_the_licence_is_that_of_the_run(parts):
     assert "license: mit" in front_matter(card.render(config, recipe, metrics))
     own = card.render(config, {**recipe, "license": "cc-by-4.0"}, metrics)
     assert "license: cc-by-4.0" in front_matter(own)
-    # Folders of older versions say nothing of it.
+    # Folders of older versions have no licence field.
     del recipe["license"]
     assert not [line for line in front_matter(card.render(config, recipe, metrics)) if "license" in line]
 

@@ -1,4 +1,4 @@
-"""Models of other sounds than crying: heard, saved, copied, and refused where only crying is known."""
+"""Models of sounds other than crying: run, saved, copied, and refused where crying is required."""
 
 import copy
 import io

@@ -220,7 +220,7 @@ def test_distill_explains_what_it_cannot_do(synthetic_corpus, small_teacher, tmp
 
 @pytest.mark.slow
 def test_the_program_is_quiet_on_stderr(crying):
-    """LiteRT's own notes do not reach the user, the errors of Python do."""
+    """LiteRT's messages do not reach the user, Python's errors do."""
     program = str(Path(sys.executable).with_name("yamnet-cry"))
     good = subprocess.run([program, "detect", crying], capture_output=True, text=True, check=True)
     assert good.stderr == ""
@@ -229,7 +229,7 @@ def test_the_program_is_quiet_on_stderr(crying):
 
 
 def test_the_base_install_explains_what_distilling_needs(tmp_path):
-    """Without the extra, told apart by hiding it from the import system."""
+    """The extra's packages are hidden from the import system."""
     code = (
         "import importlib.util as u, sys; find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name in ('keras', 'tensorflow') else find(name, *a)\n"

@@ -1,4 +1,4 @@
-"""yamnet-cry classify, and what other commands say of models of other sounds than crying."""
+"""yamnet-cry classify, and other commands' messages about models of sounds other than crying."""
 
 import json
 import shutil
@@ -107,7 +107,7 @@ def test_it_says_how_far_it_is(sounds, small_model, monkeypatch):
     monkeypatch.setattr(status.Progress, "PAUSE", 0.0)
     monkeypatch.setattr(status.StatusLine, "show", lambda _, text: shown.append(text))
     assert run("classify", sounds, "--model", small_model).exit_code == 0
-    # Two of five seconds are those of the first recording.
+    # The first recording has two of the five seconds.
     shares = [int(text.partition(" %")[0].split()[-1]) for text in shown]
     assert shares == sorted(shares)
     assert 20 < shares[0] <= 48
@@ -124,7 +124,7 @@ def test_it_ends_cleanly_when_it_is_stopped(sounds, small_model, monkeypatch, nu
         return heard(self, source, **named)
 
     monkeypatch.setattr(Classifier, "__call__", stopped_in_the_second)
-    # Whoever started the tests may have them ignore it, as a shell does in the background.
+    # The process that started the tests may ignore the signal, as a shell does for background jobs.
     before = signal.signal(number, signal.SIG_DFL)
     try:
         result = run("classify", sounds, "--model", small_model)
@@ -192,7 +192,7 @@ def test_the_firmware_kit_is_for_crying_alone(small_model, tmp_path):
 
 @pytest.mark.slow
 def test_an_hour_leaves_a_line(small_model, tmp_path):
-    """As a program of its own, which says nothing on stderr."""
+    """In a separate process, with nothing on stderr."""
     soundfile.write(tmp_path / "hour.wav", np.zeros(16_000 * 3_600, np.int16), 16_000)
     command = [sys.executable, "-m", "yamnet_cry", "classify", tmp_path / "hour.wav", "--model", small_model]
     result = subprocess.run(command, capture_output=True, text=True, check=True)

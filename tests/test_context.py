@@ -1,4 +1,4 @@
-"""The context network: exact, causal, the same in pieces; what it refuses."""
+"""The context network: exact, causal, the same in pieces; inputs it refuses."""
 
 import io
 import zipfile
@@ -36,7 +36,7 @@ def heard(windows: int, width: int = 6, seed: int = 1) -> np.ndarray:
 
 
 def by_definition(context: Context, embeddings: np.ndarray) -> np.ndarray:
-    """Window by window, in whole numbers and loops."""
+    """The outputs, computed window by window with integers and loops."""
     rows = [[int(value) for value in row] for row in embeddings]
     for layer in context.layers:
         taps, _, outputs = layer.weights.shape
@@ -104,7 +104,7 @@ def arrays_of(context: Context) -> dict[str, np.ndarray]:
 
 
 def claiming(before: str, after: str) -> bytes:
-    """A network whose list of dilations claims to be something else."""
+    """A network file in which a text of the dilations' array header is replaced."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(a_context().to_bytes())) as archive, zipfile.ZipFile(file, "w") as other:
         for entry in archive.infolist():
@@ -167,6 +167,6 @@ def test_too_wide_networks_are_refused():
 
 
 def test_sums_stay_within_32_bits():
-    # The C code has no more; at the limits of what is read, the largest sum there can be.
+    # The C code has 32 bits; this is the largest possible sum at the limits of the file format.
     assert TAPS * 128 * 127 * LARGEST_STEP < 2**31
     assert LARGEST_STEP * STEP > 31

@@ -1,4 +1,4 @@
-"""The corpus of ordinary sounds, from real packages that hold synthetic sounds."""
+"""The corpus of ordinary sounds, built from real packages with synthetic sounds."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ RATE = 16_000
 
 @pytest.fixture
 def packages(tmp_path, monkeypatch):
-    """Builds packages, and an apt-get that hands them out."""
+    """Builds packages, and an apt-get stand-in that downloads them."""
     store, programs = tmp_path / "store", tmp_path / "bin"
     store.mkdir()
     programs.mkdir()
@@ -138,7 +138,7 @@ def test_test_packages_are_taken_whole(packages, tmp_path, monkeypatch):
     with (tmp_path / "all" / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
     own = {row["file"]: row for row in rows if row["split"] == "test"}
-    # A hundred seconds are three pieces of thirty, and a rest too short to keep.
+    # A hundred seconds give three pieces of thirty; the remainder is too short to keep.
     assert sorted((row["label"], row["kind"]) for row in own.values()) == [
         ("intro", "music"),
         ("intro", "music"),
@@ -146,7 +146,7 @@ def test_test_packages_are_taken_whole(packages, tmp_path, monkeypatch):
         ("wind", "room"),
     ]
     assert len({name.split("__")[0] for name in own}) == 2
-    # What training has is in no test audio.
+    # No test audio is in training.
     assert [row["file"] for row in rows if row["split"] == "train"] == ["lmms-common/0000.flac"]
     assert run(monkeypatch, tmp_path / "test", *wanted, "--split", "test") == 0
     with (tmp_path / "test" / "manifest.csv").open() as file:
@@ -161,7 +161,7 @@ def test_what_test_packages_are(packages, tmp_path, monkeypatch):
     assert run(monkeypatch, tmp_path / "out", "--split", "test") == 0
     with (tmp_path / "out" / "manifest.csv").open() as file:
         found = {(row["label"], row["kind"], row["target"]) for row in csv.DictReader(file)}
-    # What training has too is left out, also where training audio is not built beside it.
+    # Sounds that are also in training are left out, even if training audio is not built in the same run.
     assert found == {
         ("advance", "music", "not_cry"),
         ("ma3", "speech", "not_cry"),

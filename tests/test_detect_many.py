@@ -89,7 +89,7 @@ def test_a_table_has_a_row_for_every_event_and_every_quiet_recording(night, tmp_
 def test_work_goes_on_where_it_stopped(night, tmp_path):
     table, pictures = tmp_path / "events.csv", tmp_path / "labels"
     assert run(night / "a.wav", "--csv", table).exit_code == 0
-    # A killed run may leave the beginning of a row.
+    # A killed run may leave a partial row.
     with table.open("a") as file:
         file.write(str(night / "late"))
     again = run(night, "--csv", table)
@@ -99,7 +99,7 @@ def test_work_goes_on_where_it_stopped(night, tmp_path):
     assert more.exit_code == 0
     assert more.stderr.startswith("1 of 2 recordings are already done")
     assert [row["file"] for row in rows(table)] == [str(night / "a.wav"), str(night / "late/b.flac")]
-    # A file that is asked for and not there is made, but rows are not written twice.
+    # A requested file that is missing is written, but rows are not written twice.
     assert run(night, "--labels", pictures, "--skip-done").exit_code == 0
     (pictures / "a.wav.txt").unlink()
     last = run(night, "--labels", pictures, "--skip-done")
@@ -192,7 +192,7 @@ def test_what_is_done_is_not_written_again(night, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("option", ["--labels", "--vtt", "--plot"])
 def test_no_file_is_overwritten_unasked(night, tmp_path, option):
-    """Such as a recording, by somebody who takes the option for a flag."""
+    """For example a recording, by a user who thinks the option is a flag."""
     theirs = tmp_path / "diary.png"
     theirs.write_text("mine")
     result = run(option, theirs, night / "a.wav")
@@ -213,7 +213,7 @@ def test_no_recording_is_ever_overwritten(night, tmp_path):
             assert (result.exit_code, result.stdout) == (2, "")
             assert path.read_bytes() == content
         assert f"{option} would overwrite the recording {target}" in result.stderr
-    # Files in folders, of which one is a recording of the same run.
+    # An output in a folder that is also a recording of the same run.
     (night / "late" / "c.wav.txt").write_bytes(content)
     several = (night / "late" / "c.wav.txt", night / "c.wav")
     (night / "c.wav").write_bytes(content)
@@ -340,7 +340,7 @@ def test_recordings_on_several_drives(night, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
 def test_names_that_are_no_text(night, tmp_path):
-    """They come out as the bytes that they are; line breaks in names are no ends of rows."""
+    """Outputs have the names' bytes unchanged; line breaks in names do not end rows."""
     late = os.fsencode(night / "late")
     names = [b"caf\xe9.wav", b"a\nb.wav", "a\u2028b.wav".encode(), b"a\rb.wav"]
     for name in names:

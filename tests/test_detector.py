@@ -77,7 +77,7 @@ def test_windows_and_their_times(detector, samples, windows):
 
 def test_eight_threads_that_share_a_detector_get_the_answers_of_one(detector):
     wave = nursery()
-    # Each some recordings of their own, whole and as streams, of other lengths and rates at the same time.
+    # Each thread has its own recording, of a different length and rate, whole and as a stream.
     sources = [(wave[number * 8_000 :], 16_000 + 2_000 * number) for number in range(8)]
     alone = [detector(source) for source in sources]
 
@@ -229,7 +229,7 @@ def test_detectors_can_be_copied_and_sent_to_other_processes(detector):
 
 
 def test_events_of_the_nursery(detector):
-    """The baby cries from 0:06 to 0:14, with pauses for breath."""
+    """The crying lasts from 0:06 to 0:14, with pauses for breath."""
     result = detector((nursery(), 16_000))
     assert result.events
     assert result.events == find_events(result.probabilities, 0.5, detector.config.events)
@@ -239,7 +239,7 @@ def test_events_of_the_nursery(detector):
 
 
 def noisy_room(seconds: int) -> np.ndarray:
-    """A room with a toy that sounds like the nursery's baby, faintly, now and then."""
+    """A room in which a toy occasionally sounds faintly like the nursery's baby."""
     generator = np.random.default_rng(0)
     wave = generator.standard_normal(seconds * 16_000).astype(np.float32) * 0.001
     for start in range(5, seconds - 10, 25):
@@ -311,12 +311,12 @@ def test_memory_does_not_grow_with_the_recording(detector):
         tracemalloc.stop()
         return highest
 
-    # How much two threads hold at once varies by a tenth; samples or log-mel kept would be many times that.
+    # The peak of two threads varies by a tenth; keeping samples or log-mel would multiply it.
     assert peak(48) < 1.4 * peak(12)
 
 
 def test_real_recordings(detector, shared):
-    """Two clips of the test split each, of different sources, chosen by their order in the manifest."""
+    """The first 40 clips of each kind in the test split, in the manifest's order."""
     import csv
 
     with (shared / "audio/manifest.csv").open(newline="") as file:

@@ -1,4 +1,4 @@
-"""What is written down agrees with what was measured, and with what the programs say."""
+"""The documents agree with the measurements and with the programs' output."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def test_front_matter_is_what_the_hub_reads():
 
 
 def test_figures_in_the_guides_are_those_of_the_release():
-    """Numbers that stand in sentences, where no program writes them."""
+    """Checks numbers within sentences, which no program writes."""
     from yamnet_cry import CryDetector
 
     detector = CryDetector.from_pretrained()

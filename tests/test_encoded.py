@@ -1,4 +1,4 @@
-"""Encoded audio is recognised, raw samples never are."""
+"""Encoded audio is recognised; raw samples are never taken for it."""
 
 import io
 import shutil
@@ -23,7 +23,7 @@ def written(kind: str, subtype: str | None = None, rate: int = 16_000) -> bytes:
 
 
 def adts(length: int, frames: int) -> bytes:
-    """AAC at 44.1 kHz, one channel, with noise for content."""
+    """AAC frames at 44.1 kHz, one channel, filled with noise."""
     header = bytes(
         [0xFF, 0xF1, 0x50, 0x40 | length >> 11, length >> 3 & 0xFF, (length & 7) << 5 | 0x1F, 0xFC]
     )

@@ -22,11 +22,11 @@ SETTINGS = st.builds(
 
 
 def spans(events: list[Event], windows: int) -> list[tuple[int, int]]:
-    """First and last window of each event, of events without smoothing, in a track of so many windows."""
+    """First and last window of each event found without smoothing in a track of `windows` windows."""
     length = (windows - 1) * YAMNET.patch_hop_seconds + YAMNET.patch_seconds
     found = []
     for event in events:
-        # An event ends in the middle of its last window, but at the end of a track that ends with it.
+        # An event ends in the middle of its last window, or at the track's end if it lasts until then.
         middle = YAMNET.patch_seconds if event.end > length - 0.01 else YAMNET.patch_seconds / 2
         found.append(
             (
@@ -88,7 +88,7 @@ def test_events_of_any_track(track, settings, threshold, padding):
 
 @given(TRACKS, SETTINGS, st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_the_trigger_is_the_highest_threshold_with_an_event(track, settings, threshold):
-    """To the last bit, for `Detection.is_cry` and its probability must agree."""
+    """To the last bit, because `Detection.is_cry` and its probability must agree."""
     level = trigger(track, settings).max() if track else -1.0
     assert bool(find_events(track, threshold, settings)) == (level >= threshold)
     if track:
@@ -106,7 +106,7 @@ def test_events_end_where_the_recording_ends():
 def test_a_padded_last_window_does_not_end_an_event():
     settings = EventSettings(smoothing=1, votes=1, window=1)
     ends = {seconds: find_events([0.9, 0.1], 0.5, settings, seconds)[0].end for seconds in (1.0, 1.43, 1.44)}
-    # Of 1.44 s, the last window is whole, and quiet.
+    # In 1.44 s, the last window is whole, and quiet.
     assert ends == {1.0: 1.0, 1.43: 1.43, 1.44: 0.48}
     assert find_events([0.9, 0.1, 0.1], 0.5, settings, seconds=1.5)[0].end == 0.48
 
@@ -133,7 +133,7 @@ def test_thresholds_that_are_none(value):
 
 @given(TRACKS, SETTINGS)
 def test_a_higher_threshold_finds_no_more_crying(track, settings):
-    # An event that ends within the windows of a vote would take the lower threshold's votes away.
+    # An event that ends within the windows of a vote would reset the lower threshold's votes.
     assume(settings.hold_seconds >= (settings.window - 2) * 0.48)
     low, high = (sum(e.seconds for e in find_events(track, t, settings)) for t in (0.4, 0.8))
     assert high <= low + 1e-9

@@ -1,4 +1,4 @@
-"""What exporting needs besides the base install."""
+"""Requirements of exporting beyond the base install."""
 
 import sys
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_the_kit_makes_the_input_of_one_front_end_alone(tmp_path):
     with pytest.raises(ExportError, match=message):
         kit.contents(config, released.model, released.context)
     assert not list(tmp_path.iterdir())
-    # The network alone is for whoever makes its input.
+    # The network alone can be exported: the user computes its input.
     header, _ = kit.model_array(config, b"ab").values()
     assert '"spectrum": "power"' in header
     assert "front end" not in kit.model_array(released.config, b"ab")[kit.MODEL_FILES[0]]

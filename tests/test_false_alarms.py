@@ -21,7 +21,7 @@ def sigmoid(x):
 
 
 def room(hours: float, rate: float, scale: float, seed: int) -> np.ndarray:
-    """A quiet track with single loud windows, whose log-odds rise exponentially above -3, at a known rate."""
+    """A quiet track with single loud windows at a known rate, log-odds exponentially distributed above -3."""
     generator = np.random.default_rng(seed)
     track = np.full(int(hours * 7500), 1e-5)
     places = generator.choice(len(track) // 4, generator.poisson(hours * rate), replace=False) * 4
@@ -39,7 +39,7 @@ def test_an_event_starts_where_the_trigger_says(track, settings, threshold):
 
 
 def test_the_rate_is_extrapolated_from_ten_minutes():
-    """True rate at 0.9, which ten minutes almost never show: 120 * exp(-(2.197 + 3) / 1) = 0.66 an hour."""
+    """True rate at 0.9, rarely seen in ten minutes: 120 * exp(-(2.197 + 3) / 1) = 0.66 per hour."""
     truth = 120 * np.exp(-(np.log(9) + 3))
     estimates = [Tail(room(1 / 6, 120, 1.0, seed), PLAIN).rate(0.9) for seed in range(60)]
     assert 0.5 < np.median(estimates) / truth < 2.0
@@ -65,7 +65,7 @@ def test_a_quiet_room_changes_nothing():
 
 
 def test_where_events_run_into_one_the_tail_is_taken_where_most_of_them_are():
-    """A minute of a context network's track: its log-odds wander, far below any alarm."""
+    """A minute of a context network's track: its log-odds vary slowly, far below any alarm."""
     generator = np.random.default_rng(0)
     steps = generator.normal(0, 1, 200)
     track = sigmoid(-10 + np.convolve(steps, np.ones(4) / 2, "same"))
@@ -99,7 +99,7 @@ FRAGILE = EventRecall(10, 5, (0.0, 0.5, 0.9, 1.0), (1.0, 0.9, 0.8, 0.0))
 
 
 def heard(track: np.ndarray, threshold: float = 0.5) -> Detection:
-    """A result with these window probabilities, in which every window sounds like a cat (76 in AudioSet)."""
+    """A result with these window probabilities, whose logits are highest for Cat (76 in AudioSet)."""
     logits = np.zeros((len(track), 521), np.int8)
     logits[:, 76] = 100
     quantized = QuantizedLogits(logits, 0.1, 0)
@@ -107,7 +107,7 @@ def heard(track: np.ndarray, threshold: float = 0.5) -> Detection:
 
 
 def loud_room() -> np.ndarray:
-    """Ten minutes with a dozen sounds as sure as crying can be."""
+    """Ten minutes with thirteen sounds of probability 0.97."""
     track = np.full(1_250, 1e-5)
     track[400::70] = 0.97
     return track
@@ -127,7 +127,7 @@ def test_a_room_that_costs_too_much_is_refused_and_its_sounds_are_named():
     assert "of crying clips still raise an event (90 % before). Expected: at least 80 %. 3:12.0" in message
     assert "sounds like Cat 98 %" in message
     assert "If that is a baby, record the room again without crying, or accept" in message
-    # Thirteen were counted in ten minutes.
+    # Thirteen in ten minutes are 78 per hour.
     assert message.endswith("78 false alarms per hour to keep 80 % of crying clips")
 
 
@@ -182,7 +182,7 @@ def test_any_room_is_fitted_or_refused(track, threshold, rate):
 
 
 def test_real_rooms(shared):
-    """Of rooms made from training and validation clips, one would leave few cries to be found."""
+    """Rooms made from training and validation clips; at one, few cries would still be detected."""
     import rooms
 
     from yamnet_cry.distill import sources

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and nothing of anybody else's is touched."""
+"""Files appear whole or not at all, and files of others are not touched."""
 
 import os
 import stat
@@ -74,7 +74,7 @@ def test_folders_and_devices_are_not_replaced(tmp_path):
 
 
 def test_what_is_named_like_the_target_is_left_alone(tmp_path):
-    """Folders and files of the user's, with the endings that temporary ones often have."""
+    """The user's folders and files whose names end like those of temporary files."""
     theirs = [tmp_path / f"{name}{end}" for name in ("kit", "room", "cry") for end in (".new", ".tmp")]
     for folder in theirs:
         folder.mkdir()

@@ -140,7 +140,7 @@ def test_centred_power_is_librosas(samples, frame_length):
     front_end = dataclasses.replace(KEYWORDS, frame_length=frame_length)
     wave = noise(samples)
     with warnings.catch_warnings():
-        # Of waveforms shorter than an FFT.
+        # librosa warns of waveforms shorter than an FFT.
         warnings.simplefilter("ignore")
         mel = librosa.feature.melspectrogram(
             y=wave,
@@ -258,7 +258,7 @@ def test_copies_stay_small():
 
 @pytest.mark.parametrize("front_end", [YAMNET, EVENTS, KEY_WORDS, WAV2SMALL], ids=lambda each: each.name)
 def test_no_product_wakes_a_second_thread(front_end):
-    """OpenBLAS does small products alone; benchmarks/soak.py measures what a thread that spins would cost."""
+    """OpenBLAS computes small products in one thread; benchmarks/soak.py measures a spinning thread's CPU."""
     parts = frontend.mel_parts(front_end)
     assert all(weights.size <= frontend.SINGLE_THREAD_WEIGHTS for _, _, weights in parts)
     bands = np.concatenate([np.arange(front_end.mel_bands)[own] for _, own, _ in parts])

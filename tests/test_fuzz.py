@@ -1,4 +1,4 @@
-"""Damaged and hostile input is used or refused, and nothing else; benchmarks/fuzz.py tries 10,000 inputs."""
+"""Damaged and hostile input is either used or refused; benchmarks/fuzz.py tries 10,000 inputs."""
 
 import fuzz
 import numpy as np
@@ -20,7 +20,7 @@ def test_damage_is_refused_or_harmless(number, seed):
 @pytest.mark.parametrize("case", CASES, ids=[name for name, _, _, _ in CASES])
 def test_what_is_damaged_was_whole(case):
     name, data, read, _ = case
-    # A pipe cannot be of the one encoding that is not PCM.
+    # Pipes do not support the one encoding that is not PCM.
     assert fuzz.attempt(read, data) == ("refused" if name == "WAV IMA_ADPCM through a pipe" else "used")
 
 

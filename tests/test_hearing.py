@@ -1,4 +1,4 @@
-"""The benchmark of hearing: scenes bit for bit, and all of it on a small synthetic world."""
+"""The hearing benchmark: scenes bit for bit, and the whole benchmark on a small synthetic corpus."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def colour(seconds: float, generator: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """A corpus with a little of everything that the benchmark is made of."""
+    """A corpus with a few clips of every kind that the benchmark uses."""
     folder = tmp_path_factory.mktemp("world")
     generator = np.random.default_rng(1)
     rows = []
@@ -222,7 +222,7 @@ def test_all_of_it_end_to_end(world, built, tmp_path, monkeypatch, capsys):
     assert shipped["nights"]["false_alarms"] == 0
     assert shipped["nights"]["hours"] == pytest.approx(16 * 12 / 3600)
     assert shipped["mixtures"]["cries"] == 6
-    # Softer than hiss as loud at all frequencies, a synthesised cry is hard to hear.
+    # A synthesised cry is hard to detect below the level of white noise.
     by_ratio = shipped["mixtures"]["by_ratio"]
     assert sum(ratio["found"] for ratio in by_ratio.values()) == shipped["mixtures"]["found"] >= 1
     assert by_ratio["-6 dB"]["found"] <= by_ratio["+6 dB"]["found"]
@@ -277,7 +277,7 @@ def test_peers_give_a_score_for_every_window(shared):
     windows = len(hearing_peers.patch_windows(wave))
     assert shapes == {"released": (windows, 1), "yamnet": (windows, 2), "mn04": (windows, 1)}
     mn04 = sources.scorers["mn04"]
-    # Scores look back only: what comes later changes none of them.
+    # Scores are causal: later audio does not change them.
     assert np.allclose(mn04.scores(wave)[:4], mn04.scores(wave[: 3 * YAMNET.sample_rate])[:4], atol=1e-3)
 
 
@@ -333,7 +333,7 @@ def test_conditions_do_what_their_names_say():
     for level in (-60, -20):
         assert 20 * np.log10(hearing_build.rms(changed(f"{level} dBFS"))) == pytest.approx(level, abs=0.1)
     assert np.abs(changed("-6 dBFS")).max() <= 1.0
-    # A response that is a single late pulse is the direct sound, and changes nothing.
+    # A room response of a single late pulse has only direct sound, and changes nothing.
     assert np.allclose(changed("through a room"), wave, atol=1e-5)
     spectrum = np.abs(np.fft.rfft(changed("below 4 kHz"))) ** 2
     assert spectrum[len(spectrum) // 2 :].sum() < 1e-3 * spectrum.sum()

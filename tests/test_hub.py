@@ -61,7 +61,7 @@ def loading(repo_id: str = "user/model", **arguments: object) -> str:
 
 
 def error_of(result: subprocess.CompletedProcess[str]) -> str:
-    """The last line of a traceback, that is the message a user reads."""
+    """The last line of a traceback, which is the message a user reads."""
     assert result.returncode != 0
     return result.stderr.strip().splitlines()[-1].removeprefix("yamnet_cry.errors.")
 
@@ -114,7 +114,7 @@ def test_a_revision_that_is_not_there(loopback, tmp_path):
 
 
 def test_a_repository_that_is_not_there(loopback, tmp_path):
-    for token in ({}, {"HF_TOKEN": TOKEN}):  # to strangers the Hub says 401
+    for token in ({}, {"HF_TOKEN": TOKEN}):  # without a token the Hub returns 401
         result = in_fresh_process(loopback.address, tmp_path, loading("user/other"), **token)
         assert error_of(result) == (
             "ModelError: user/other could not be downloaded (HTTP 404): no such repository on the Hub "
@@ -152,7 +152,7 @@ def test_a_hub_that_dies_in_the_middle_of_a_download(loopback, tmp_path, name):
         loopback.dies_at = f"GET /user/model/resolve/{commit}/{CONFIG}"
     result = in_fresh_process(loopback.address, tmp_path, loading())
     assert error_of(result).startswith("ModelError: user/model"), result.stderr
-    # Half a file is in the cache, but nothing loads it: not without network, nor when the Hub is back.
+    # Half a file is in the cache, but it is never loaded, neither offline nor when the Hub is back.
     offline = in_fresh_process(loopback.address, tmp_path, loading(local_files_only=True))
     assert "ModelError" in error_of(offline)
     loopback.dead, loopback.dies_at = False, None
@@ -210,7 +210,7 @@ def test_keras_itself_loads_the_repository(loopback, tmp_path):
     code = "import keras; m = keras.models.load_model('hf://user/model'); print(m.name, m.output_shape)"
     result = in_fresh_process(loopback.address, tmp_path, code)
     assert result.stdout.strip() == "ds_cnn (None, 521)", result.stderr
-    # With all three files that Keras itself pushes.
+    # Including all three files that Keras itself pushes.
     assert {CONFIG, KERAS_METADATA, KERAS_WEIGHTS} <= set(downloads(loopback))
 
 

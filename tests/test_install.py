@@ -1,4 +1,4 @@
-"""The base install as a stranger gets it: a fresh virtual environment, a wheel, three lines of Python."""
+"""The base install as a new user gets it: a fresh virtual environment, a wheel, three lines of Python."""
 
 import email
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "librosa", "datasets", "gradio", "sklearn", "torch")
 
 
-# Where virtual environments have their programs.
+# The folder of programs in virtual environments.
 BIN = "Scripts" if os.name == "nt" else "bin"
 
 
@@ -75,7 +75,7 @@ def test_the_package_index_can_show_the_readme(environment):
     ] == []
     version = metadata.parent.name.removeprefix("yamnet_cry-").removesuffix(".dist-info")
     for target in targets:
-        # What is linked is there, in the release that is shown.
+        # Linked files exist, at the version of the release.
         if found := re.match(rf"https://.+?/yamnet-cry/yamnet-cry/(?:blob/)?v{version}/([^#]+)", target):
             assert (ROOT / found[1]).exists(), target
 

@@ -28,14 +28,14 @@ from yamnet_cry.results import clock, duration
 
 PROGRAM = (sys.executable, "-m", "yamnet_cry", "listen")
 
-# Who started the tests may ignore Ctrl-C and hanging up, as nohup does for a program in the background.
+# The process that started the tests may ignore SIGINT and SIGHUP, as nohup does for background programs.
 UNIGNORED = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "if hasattr(signal, 'SIGHUP'): signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     "from yamnet_cry.cli import run; run()"
 )
 
-# Long enough for any machine: no test waits so long for anything that it expects.
+# Timeout in seconds, long enough for any machine; reached only if a test fails.
 PATIENCE = 600
 
 
@@ -113,7 +113,7 @@ def test_every_update_as_json(wav):
     kinds = [line["event"] for line in lines if line["event"] not in ("update", "state")]
     assert kinds == ["started", "ended"]
     lines = [line for line in lines if line["event"] != "state"]
-    # An event follows the update with which it became known.
+    # An event follows the update that detected it.
     assert lines[lines.index(next(u for u in updates if u["crying"])) + 1]["event"] == "started"
 
 
@@ -130,7 +130,7 @@ def test_a_signal_within_an_event_ends_it(within_an_event, tmp_path, name):
     script, log = tmp_path / "hook.py", tmp_path / "log"
     script.write_text(
         "import os, sys, time\n"
-        "time.sleep(0.2)\n"  # still at work when the signal comes
+        "time.sleep(0.2)\n"  # still running when the signal arrives
         "with open(sys.argv[1], 'a') as log:\n"
         "    print(os.environ['YAMNET_CRY_EVENT'], os.environ.get('YAMNET_CRY_INTERRUPTED'), file=log)\n"
     )
@@ -178,7 +178,7 @@ def test_a_signal_before_any_sound_ends_listening():
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
-        # It has begun to read when the pipe, which holds less, takes all of this.
+        # This is more than the pipe holds: once it is written, the program has begun to read.
         process.stdin.write(bytes(1_000_000))
         process.stdin.flush()
         process.send_signal(signal.SIGTERM)
@@ -258,7 +258,7 @@ def test_the_time_of_day_follows_a_stream_that_was_held_up():
     now += 30.0
     stream.advance(0.1)
     assert stream.moment(10.1).timestamp() == pytest.approx(now)
-    stream.advance(30.0)  # what was held up comes all at once
+    stream.advance(30.0)  # delayed sound arrives all at once
     for _ in range(10 * 3_600):
         now += 0.1
         stream.advance(0.1)
@@ -266,7 +266,7 @@ def test_the_time_of_day_follows_a_stream_that_was_held_up():
 
 
 def test_the_time_of_day_never_runs_backwards():
-    """Not even where a file is read in a moment."""
+    """Not even when a file is read faster than real time."""
     stream = StreamClock(lambda: 1_000_000.0)
     told = []
     for _ in range(100):
@@ -344,7 +344,7 @@ def test_a_slow_hook_does_not_hold_up_the_sound(wav, tmp_path):
         assert process.stdout is not None
         process.stdin.write(wav)
         process.stdin.flush()
-        # The first command is still at work when the end of the event is heard.
+        # The first command is still running when the event ends.
         assert json.loads(process.stdout.readline())["event"] == "started"
         assert json.loads(process.stdout.readline())["event"] == "ended"
         done.touch()
@@ -422,7 +422,7 @@ def test_a_file_is_sent_elsewhere(tmp_path):
 
 
 class Dribble(io.RawIOBase):
-    """A pipe that gives a few bytes at a time."""
+    """A pipe that returns a few bytes at a time."""
 
     def __init__(self, data: bytes, sizes: list[int]) -> None:
         self._data, self._sizes, self._turn = data, sizes, 0
@@ -462,12 +462,12 @@ class PortAudioError(Exception):
 
 
 def sounddevice(wave: np.ndarray, rate: int, lost: frozenset[int] = frozenset()) -> types.ModuleType:
-    """Stands in for sounddevice: a microphone that plays a waveform and is then pulled out.
+    """A stand-in for sounddevice: a microphone that plays a waveform and is then unplugged.
 
     Args:
-        wave: What it plays.
+        wave: The waveform it plays.
         rate: Its sample rate.
-        lost: The blocks before which PortAudio lost sound.
+        lost: Indices of the blocks before which PortAudio lost sound.
     """
     module = types.ModuleType("sounddevice")
 

@@ -1,4 +1,4 @@
-"""Sound of the network through ffmpeg: real servers on this machine, and everything that goes wrong."""
+"""Network streams through ffmpeg: real local servers, and every kind of failure."""
 
 import gc
 import http.server
@@ -24,14 +24,14 @@ from yamnet_cry.errors import AudioError, InputEnded
 PROGRAM = ffmpeg.program()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no ffmpeg")
 
-# Nobody waits for so long: it is there so that a test that hangs fails.
+# Timeout in seconds, reached only if a test hangs.
 PATIENCE = 60.0
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
 
 def programs() -> list[str]:
-    """The system's ffmpeg, and the one that the extra brings: years and many words lie between them."""
+    """The system's ffmpeg and the extra's, whose versions and messages differ."""
     found = [PROGRAM] if PROGRAM else []
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
@@ -49,7 +49,7 @@ def program(request, monkeypatch) -> str:
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Streams by their endings, of 20 seconds; those of ``mute`` have no sound."""
+    """Streams of 20 seconds by file name; those named ``mute`` have no sound."""
     folder = tmp_path_factory.mktemp("sounds")
     for name in ("a.wav", "a.mp3"):
         soundfile.write(folder / name, nursery(), 16_000)
@@ -66,7 +66,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, dict[str, Answer]]]:
-    """The address of an HTTP server, and what answers its paths."""
+    """The address of an HTTP server, and the dict of its answers by path."""
     answers: dict[str, Answer] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -80,7 +80,7 @@ def server() -> Iterator[tuple[str, dict[str, Answer]]]:
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:
-            """A client that goes away is no error."""
+            """Ignores clients that disconnect."""
 
     with Server(("127.0.0.1", 0), Handler) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.05,))
@@ -91,7 +91,7 @@ def server() -> Iterator[tuple[str, dict[str, Answer]]]:
 
 
 def sends(*parts: bytes, until: threading.Event | None = None) -> Answer:
-    """Sends parts; before the last one, it waits for an event."""
+    """Answers with the parts in turn; waits for the event before the last."""
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
@@ -126,7 +126,7 @@ def test_a_stream_is_heard_as_it_comes_and_its_end_is_told(program, server, soun
     with ffmpeg.live(f"{address}/{name}", "nursery") as decoder:
         assert (decoder.sample_rate, decoder.channels) == (16_000, 1)
         blocks = decoder.blocks()
-        # Half of it is heard before the other half is sent.
+        # The first half is decoded before the second half is sent.
         while heard < 7 * 16_000:
             block = next(blocks)
             assert block.dtype == np.float32
@@ -344,7 +344,7 @@ def test_old_versions_have_another_name_for_patience(tmp_path, monkeypatch, vers
     assert f" -rtsp_transport tcp {name} 10000000 -user_agent me -i rtsp://camera/1 " in command
 
 
-# What else may be in the messages.
+# Other text of the messages, which a short secret may be a part of.
 REST = (
     "nursery: user … with … and … TLS of no: Server went away Decoder (codec not found) Cannot open and more "
     "rtsp://…@camera:554/1?… nursery: ffmpeg does not support its audio codec (Decoder (codec "

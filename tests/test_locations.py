@@ -1,4 +1,4 @@
-"""Files here and in buckets, by path or URL."""
+"""Local files and files in buckets, by path or URL."""
 
 import os
 import threading
@@ -67,7 +67,7 @@ def test_a_folder_without_rights(tmp_path):
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """Answers as S3 does whoever has no rights."""
+    """Answers as S3 does to clients without permission."""
 
     def _refuse(self):
         content = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
@@ -85,7 +85,7 @@ class _Refusing(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def bucket(monkeypatch):
-    """A bucket of S3 without permission."""
+    """An S3 bucket to which the client has no permission."""
     pytest.importorskip("s3fs")
     with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

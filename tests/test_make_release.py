@@ -1,4 +1,4 @@
-"""What keeps a commit from being released."""
+"""Reasons for which a commit must not be released."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def commit(root: Path, message: str = "something") -> None:
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """One that may be released."""
+    """A checkout that may be released."""
     release.git("init", "--quiet", root=tmp_path)
     for name in (release.MODEL, *release.BENCHMARKS):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Whatever has sound: recordings that ffmpeg decodes, as files, file objects and pipes."""
+"""Recordings that ffmpeg decodes, as files, file objects and pipes."""
 
 import gc
 import gzip
@@ -30,12 +30,12 @@ from yamnet_cry.errors import AudioError
 PROGRAM = ffmpeg.program()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no ffmpeg")
 
-# Nobody waits for so long: it is there so that a test that hangs fails.
+# Timeout in seconds, reached only if a test hangs.
 PATIENCE = 60.0
 
 PICTURES = "-f lavfi -i testsrc=size=64x48:rate=5 -shortest -c:v mpeg4"
 
-# What phones, cameras and messengers write: names, the encoder they need, and how they are made.
+# Formats of phones, cameras and messengers: file name, required encoder, and arguments of ffmpeg.
 FORMATS = {
     "memo.m4a": ("aac", "-c:a aac -ar 44100 -ac 2"),
     "streamed.m4a": ("aac", "-c:a aac -movflags +faststart"),
@@ -57,9 +57,9 @@ FORMATS = {
     "talk.spx": ("libspeex", "-c:a libspeex -ar 16000"),
 }
 LOSSLESS = {"apple.m4a": "alac", "flac.mkv": "flac", "samples.mov": "pcm_s16le", "pack.wv": "wavpack"}
-# Of two octaves less than the others.
+# Formats with two octaves less bandwidth than the others.
 NARROW = ("voice.amr", "talk.spx")
-# Some say how long they are; of the others, a cut shows only if it goes through a frame.
+# Some formats store their length; in the others, only a cut within a frame is detected.
 CUT = {"fragments.mp4", "streamed.m4a", "browser.webm", "camera.mkv"}
 CUT_UNSEEN = {"radio.aac", "camera.ts", "windows.wma"}
 
@@ -86,7 +86,7 @@ def encoders() -> str:
 
 @pytest.fixture
 def media(folder: Path, encoders: str):
-    """Makes the file of a format when it is asked for."""
+    """A function that makes the file of a format when it is first needed."""
 
     def get(name: str) -> Path:
         encoder, arguments = FORMATS.get(name) or (LOSSLESS[name], f"-c:a {LOSSLESS[name]}")
@@ -100,7 +100,7 @@ def media(folder: Path, encoders: str):
 
 @pytest.fixture(scope="session")
 def long(folder: Path) -> Path:
-    """Ten minutes of noise: 19 MB, far more than pipes hold."""
+    """Ten minutes of noise: 19 MB, far more than a pipe holds."""
     path = folder / "long.mkv"
     noise = "-f lavfi -i anoisesrc=duration=600:sample_rate=16000:amplitude=0.1 -map 1:a -c:a pcm_s16le"
     return made(folder / "night.wav", path, noise)
@@ -113,7 +113,7 @@ def detector() -> CryDetector:
 
 @pytest.fixture
 def children(monkeypatch) -> Iterator[list["subprocess.Popen[bytes]"]]:
-    """The processes that are started from now on; none may be left."""
+    """The processes started during the test; none may still run at the end."""
     started = []
     real = subprocess.Popen
 
@@ -138,7 +138,7 @@ def test_the_same_sound_gives_the_same_verdict(media, folder, detector, name):
     assert found.is_cry
     assert found.probability == pytest.approx(expected.probability, abs=0.02)
     assert len(found.events) == len(expected.events) == 1
-    # Encoders begin with a part of a frame, and not every container says how much.
+    # Encoders add a delay of part of a frame, and not every container stores it.
     windows = min(len(found.probabilities), len(expected.probabilities))
     difference = np.abs(found.probabilities[:windows] - expected.probabilities[:windows])
     assert np.mean(difference) < (0.06 if name in NARROW else 0.03)
@@ -279,7 +279,7 @@ def test_damaged_packets_are_told(media, tmp_path):
 
 @pytest.mark.slow
 def test_a_flood_of_errors_neither_blocks_nor_fills_memory(folder, tmp_path):
-    """Every frame is damaged behind its header: a pipe would be full of what ffmpeg says of it."""
+    """Every frame is damaged after its header: ffmpeg's errors would fill a pipe."""
     path = made(folder / "night.wav", tmp_path / "a.aac", "-filter_complex aloop=loop=9:size=320000 -c:a aac")
     content = np.frombuffer(path.read_bytes(), np.uint8).copy()
     place, generator = 0, np.random.default_rng(0)
@@ -441,7 +441,7 @@ def test_a_reader_that_stops_ends_the_child(long, children):
 
 @pytest.fixture
 def told(tmp_path) -> tuple[dict[str, str], Path]:
-    """An environment in which ffmpeg tells its process id, and the file where it does."""
+    """An environment in which ffmpeg writes its process id, and the file with the id."""
     script, file = tmp_path / "bin" / "ffmpeg", tmp_path / "pid"
     script.parent.mkdir()
     script.write_text(
@@ -482,7 +482,7 @@ def is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    # Of a parent that is gone nobody may have asked for the exit code yet.
+    # If its parent is gone, the ended process may still be a zombie.
     state = Path(f"/proc/{process}/stat")
     return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
@@ -503,7 +503,7 @@ def test_no_more_is_decoded_than_is_read(long):
         for number, block in enumerate(sound.blocks(16_000)):
             assert block.shape == (16_000, 1)
             assert block.dtype == np.float32
-            # ffmpeg looks at five megabytes to find out what there is, and pipes are full then.
+            # ffmpeg reads five megabytes to detect the format, and the pipes fill up.
             assert source.tell() < 9_000_000
             if number == 20:
                 break

@@ -37,7 +37,7 @@ def test_a_microcontroller_gives_the_same_answers(released):
         kernels.invoke()
         expected.append(kernels.get_tensor(kernels.get_output_details()[number]["index"])[0])
     assert np.abs(np.array(steps) - np.array(expected)).max() <= 1
-    # XNNPACK, which the detector uses, rounds between layers in a way of its own.
+    # XNNPACK, which the detector uses, rounds differently between layers.
     scores = cry_score((np.array(steps) - student.output_zero_point) * student.output_scale)
     np.testing.assert_allclose(scores, cry_score(student.logits(log_mel)), atol=0.1)
 

@@ -1,4 +1,4 @@
-"""What a TFLite file may ask of the machine, and what not: the model of 0.1.0, changed part by part."""
+"""Limits on the content of TFLite files: the model of 0.1.0, changed part by part."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ def model(release_0_1_0) -> bytes:
 
 
 def changed(model: bytes, change: Callable[[Any, Any], object]) -> bytes:
-    """Lets a function change the model and its subgraph, and writes it again."""
+    """Applies a function to the model and its subgraph, and serializes the model again."""
     content = unpacked(model)
     change(content, content.subgraphs[0])
     return packed(content)
@@ -38,7 +38,7 @@ def test_the_released_model_passes_and_may_be_written_anew(model, released):
 
 
 def everywhere_at_full_size(model: Any, graph: Any) -> None:
-    """As small a file as before, with a hundred times the work."""
+    """A file of the same size with a hundred times the computation."""
     for operator in graph.operators:
         if hasattr(operator.builtinOptions, "strideH"):
             operator.builtinOptions.strideH = operator.builtinOptions.strideW = 1
@@ -64,7 +64,7 @@ def of_quantization(number: int, **fields: Any) -> Callable[[Any, Any], None]:
 
 
 def code(name: str) -> Callable[[Any, Any], None]:
-    """Makes the first operator another one."""
+    """Changes the first operator to another one."""
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
     value = getattr(BuiltinOperator, name)
@@ -164,7 +164,7 @@ def test_a_file_cut_short(model, cut):
 
 
 def test_parts_that_overlap_are_not_read_for_ever(model):
-    """A vector of as many tables as the file has room for, each of them the same."""
+    """A vector of as many tables as the file has room for, all of them the same."""
     from ai_edge_litert import schema_py_generated as schema
 
     content = bytearray(model)
@@ -176,7 +176,7 @@ def test_parts_that_overlap_are_not_read_for_ever(model):
 
 
 def test_what_other_students_are_made_of_passes():
-    """A residual student with pooling, squeeze and excitation, which fine-tuning may lead to."""
+    """A residual student with pooling, squeeze and excitation, as a fine-tuned model may have."""
     import keras
     from keras import layers
 

@@ -1,4 +1,4 @@
-"""What an LSTM in a TFLite file may be, and what not: a small one, changed part by part."""
+"""Limits on an LSTM in a TFLite file: a small one, changed part by part."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def inputs(**places):
 
 
 def content(place):
-    """Gives what must be empty the content of the first weights."""
+    """Gives an input that must be empty the content of the first weights."""
 
     def change(parts, graph, lstm):
         graph.tensors[lstm.inputs[place]].buffer = graph.tensors[lstm.inputs[1]].buffer

@@ -41,7 +41,7 @@ def edit(folder, **changes):
 
 
 def as_version_1(values: dict) -> dict:
-    """What releases before 0.2 wrote of the same model: classes and score stood for the task."""
+    """The config that releases before 0.2 wrote for the same model: classes and score instead of the task."""
     task = values["task"]
     old = {key: value for key, value in values.items() if key != "task"}
     return {
@@ -86,7 +86,7 @@ def test_version_1_reads_as_version_2_and_names_no_task(released, model_copy):
 
 
 def test_people_can_read_it(released):
-    """Labels and what Keras says are in a line each; all the rest is as json writes it."""
+    """Labels and Keras' config are on one line each; the rest is formatted by json."""
     text = load(released)[0].to_json()
     lines = text.splitlines()
     assert sum('"Baby cry, infant cry"' in line for line in lines) == 1
@@ -315,7 +315,7 @@ def test_json_beyond_the_standard(model_copy, old, new, message):
 
 
 def test_every_reading_of_a_field_ends_in_one_line(version, model_copy):
-    """Whatever type any field has, it is used, or refused with the field's name."""
+    """A field of any type is either used, or refused with the field's name."""
     original = (model_copy / CONFIG).read_text()
     fields = [(key,) for key in ("recipe", "threshold", "package_version", "format", "front_end")]
     fields += [
@@ -367,7 +367,7 @@ def test_a_keras_file_larger_than_any(model_copy):
 
 
 def test_the_release_0_1_0_reads_as_it_did(release_0_1_0):
-    """It said of the score how windows were pooled, nothing of recall or priors, and had no context."""
+    """Its config has the score's pooling of windows, and no recall, prior or context network."""
     old = CryDetector.from_pretrained(release_0_1_0)
     assert old.config.calibration == Calibration(1.614995142375937, 0.9770408447000969)
     assert (old.config.event_recall, old.context, old.prior) == (None, None, None)
@@ -379,6 +379,6 @@ def test_the_release_0_1_0_reads_as_it_did(release_0_1_0):
     result = old((nursery(), 16_000))
     assert result.track is None
     np.testing.assert_array_equal(result.probabilities, old.config.calibration(result.scores))
-    # Scores to a step of the network's input.
+    # Scores may differ by one step of the network's input.
     assert [(event.start, event.end) for event in result.events] == [(5.76, 14.16)]
     assert result.score == pytest.approx(0.3964, abs=2e-3)

@@ -1,4 +1,4 @@
-"""examples/open_sounds.py on small repositories made here, through the real git."""
+"""examples/open_sounds.py on small repositories made by the tests, with the real git."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ def sound(seconds: float, rate: int = 16_000, encoding: str = "OGG") -> bytes:
 
 @pytest.fixture
 def clones(tmp_path, monkeypatch) -> Path:
-    """A repository and a package, and a table of sources that names them."""
+    """A repository and a package, and a table of sources that lists them."""
     folder = tmp_path / "clones"
     repository = folder / "somebody+sounds"
     repository.mkdir(parents=True)
@@ -92,7 +92,7 @@ def test_a_corpus_of_everything(clones, tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, out, "--clones", clones) == 0
     with (out / "manifest.csv").open() as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
-    # The rest of the rain is shorter than half a piece, and one recording has two names.
+    # The remainder of the rain is shorter than half a piece, and one recording has two names.
     meows = {f"sounds/{name}__00.flac" for name in ("cat_meow_1", "same_under_another_name")}
     assert len(meows & set(rows)) == 1
     assert set(rows) - meows == {
@@ -189,7 +189,7 @@ def test_what_a_name_says(name, expected):
 
 
 class Texts(dict[str, str]):
-    """Files of a repository, of which only the texts count."""
+    """A repository of text files."""
 
     @property
     def paths(self) -> list[str]:

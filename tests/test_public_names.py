@@ -1,4 +1,4 @@
-"""What users see by name is explained, and nothing else is needed: no test, tool or example looks inside."""
+"""Public names are documented, and tests, tools and examples use no private ones."""
 
 import ast
 import inspect
@@ -16,7 +16,7 @@ from yamnet_cry.model.runtime import Student
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("benchmarks", "examples", "space", "tests", "tools", "yamnet_cry")
 
-# The ends of what functions are called that take names as strings: getattr, monkeypatch.setattr and so on.
+# Endings of the names of functions that take names as strings: getattr, monkeypatch.setattr and so on.
 BY_STRING = ("attr", "patch", "patch.object")
 
 CLASSES = [
@@ -28,7 +28,7 @@ CLASSES = [
 
 
 def members() -> list[tuple[type, str, object]]:
-    """The public methods and properties of every public class, inherited ones of the package too."""
+    """The public methods and properties of every public class, including those inherited in the package."""
     found = []
     for each in CLASSES:
         for name, member in inspect.getmembers_static(each):
@@ -41,7 +41,7 @@ def members() -> list[tuple[type, str, object]]:
 
 
 def is_explained_by_itself(member: object) -> bool:
-    """Fields of a dataclass are explained by its class."""
+    """Whether a member needs its own docstring; fields of a dataclass are documented by its class."""
     return is_method(member) or isinstance(member, property | cached_property)
 
 
@@ -55,7 +55,7 @@ def parameters(callable_: object) -> set[str]:
 
 
 def explained(text: str, *sections: str) -> set[str]:
-    """The names that sections of a docstring explain."""
+    """The names documented in sections of a docstring."""
     found = re.findall(rf"^(?:{'|'.join(sections)}):\n((?:    .*\n|\n)*)", text + "\n", re.MULTILINE)
     return set(re.findall(r"^    (\w+): \S", "".join(found), re.MULTILINE))
 
@@ -113,7 +113,7 @@ def test_distillation_is_explained(name):
 def private(tree: ast.AST) -> list[str]:
     """Private names of modules that are imported, or are reached through strings.
 
-    What is written as an attribute is ruff's to find (SLF001).
+    ruff finds private attributes (SLF001).
     """
     found = []
     for node in ast.walk(tree):

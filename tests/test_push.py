@@ -56,7 +56,7 @@ def test_what_is_pushed_comes_back_byte_for_byte(released, tmp_path, route):
         commit = server.repositories["models", "user/model"].heads["main"]
         assert told == f"{server.address}/user/model/commit/{commit}, tagged {TAG}"
         assert pushed(server) == content(released)
-        # Large files really took the route.
+        # Large files were uploaded by this route.
         assert any("xet-write-token" in line for line in server.log) == (route == "xet")
         assert any(line.startswith("PUT /storage/") for line in server.log) == (route == "lfs")
 
@@ -195,7 +195,7 @@ def test_a_detector_pushes_its_folder_with_the_threshold_it_has(machine, release
         (files[CARD].content or b"").decode().split()
     )
     assert files[TFLITE].sha256 == content(released)[TFLITE]
-    # And from the Hub to another repository: what a detector does not need is fetched for it.
+    # From the Hub to another repository: files that a detector does not need are downloaded for the push.
     code = (
         "from yamnet_cry import CryDetector; "
         "print(CryDetector.from_pretrained('user/model').push_to_hub('user/second').tag)"

@@ -1,4 +1,4 @@
-"""What must not be published: folders that are incomplete, or contradict themselves."""
+"""Folders that must not be published: incomplete or inconsistent ones."""
 
 import json
 from pathlib import Path
@@ -177,7 +177,7 @@ def test_texts_of_a_folder_are_no_markdown_or_html(model_copy):
         assert raw not in text
     rows = [line for line in text.splitlines() if line.startswith("| a *")]
     assert len(rows) == 2
-    # A column's end is a bar that nothing escapes.
+    # Only unescaped bars separate columns.
     assert {line.replace(r"\|", "").count("|") for line in rows} == {4, 8}
     front = text.removeprefix("---\n").split("\n---\n")[0]
     assert yaml.safe_load(front)["license"] == "mit"

@@ -39,7 +39,7 @@ def test_logits_are_those_of_a_plain_interpreter(student, released):
         expected.append(interpreter.get_tensor(target["index"])[0].astype(np.float32))
     scale, zero = target["quantization"]
     expected = (np.array(expected) - zero) * scale
-    # A value that falls on a rounding edge may move one input by one step.
+    # A value near a rounding boundary may move one input by one step.
     np.testing.assert_allclose(student.logits(log_mel), expected, rtol=0, atol=2.1 * scale)
     assert (student.logits(log_mel) == expected.astype(np.float32)).mean() > 0.9
 

@@ -1,4 +1,4 @@
-"""What a pass takes on many machines, on paper and simulated."""
+"""Time and cost of a pass on many machines, calculated and simulated."""
 
 import json
 import math
@@ -23,14 +23,14 @@ def test_the_simulation_gives_what_was_measured_with_two_workers():
     content = json.loads((scale_report.HERE / "scale.json").read_text(encoding="utf-8"))
     seconds = content["measured"]["workers"]["2"]["seconds"]
     assert scale_report.predicted(content, 2).seconds == pytest.approx(seconds, rel=0.15)
-    # With one it is the run from which it was made.
+    # With one worker it reproduces the run it was derived from.
     alone = content["measured"]["workers"]["1"]["seconds"]
     assert scale_report.predicted(content, 1).seconds == pytest.approx(alone, rel=0.05)
 
 
 def test_a_bill_by_hand():
     found = bill(MEASURED, CALM, 2, clips=8_000)
-    # 80 tasks of 10.5 s on eight cores, half a task of waiting for the last, and the start.
+    # 80 tasks of 10.5 s on eight cores, half a task of waiting for the last one, and the startup.
     assert found.hours * 3600 == pytest.approx(20 + 80 * 10.5 / 8 + 10.5 / 2)
     assert found.dollars == pytest.approx(2 * found.hours)
     assert (found.bottleneck, found.limits["teacher"]) == ("teacher", pytest.approx(90.0))
@@ -43,7 +43,7 @@ def test_a_bill_by_hand():
 
 def test_without_failures_it_is_arithmetic():
     run = simulated(MEASURED, CALM, 2, 80)
-    # The driver hands ten rounds out, to eight cores each.
+    # The driver assigns ten rounds of tasks to eight cores.
     assert run.seconds == pytest.approx(20 + 10 * 10.5, abs=80 * 0.01)
     assert (run.done, run.lost, run.failures) == (80, 0, 0)
     assert 0.8 < run.busy < 1

@@ -1,4 +1,4 @@
-"""Taking voices out of recordings: spectra as htdemucs takes them, and clips that share a segment."""
+"""Removing voices from recordings: spectra as htdemucs expects them, and clips that share a segment."""
 
 import sys
 
@@ -18,7 +18,7 @@ def test_a_spectrum_is_of_the_networks_shape_and_can_be_inverted():
     wave = np.stack([noise(separate.SEGMENT), noise(separate.SEGMENT, 1)])
     found = separate.spectrum(wave)
     assert (found.shape, found.dtype) == ((2, 2048, 336), np.complex64)
-    # All but the ends, whose padding is left out, and the highest bin.
+    # Without the ends, whose padding is left out; the spectrum lacks the highest bin.
     inner = slice(4_096, -4_096)
     np.testing.assert_allclose(separate.waveform(found)[:, inner], wave[:, inner], atol=5e-3)
 
@@ -31,7 +31,7 @@ def test_a_tone_is_where_it_belongs():
 
 @pytest.fixture
 def network(tmp_path):
-    """Gives half of a segment's samples, and a quarter of its spectrum, as its voices; nothing else."""
+    """A network whose voices are half of a segment's samples plus a quarter of its spectrum."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     def of_stem(shape, share):

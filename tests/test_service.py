@@ -1,4 +1,4 @@
-"""What runs it as a service, and the guide: image, compose file, unit, and every command in docs/home.md."""
+"""Running it as a service: image, compose file, unit, and every command in docs/home.md."""
 
 import re
 import shlex
@@ -35,28 +35,28 @@ def blocks(language: str) -> list[str]:
 
 
 def the(name: str) -> str:
-    """What the only, or last, instruction of a name says."""
+    """The arguments of the only, or last, instruction of a name."""
     return [each.text for each in INSTRUCTIONS if each.name == name][-1]
 
 
 def parsed(words: list[str]) -> click.Context:
-    """Parses what follows `yamnet-cry` as the program would, and runs nothing."""
+    """Parses the arguments of `yamnet-cry` as the program would, and runs nothing."""
     command, *rest = words
     return main.commands[command].make_context(command, rest)
 
 
 def command_lines() -> list[str]:
-    """Every line of the guide, in blocks and between lines, that runs the program."""
+    """Every command of the guide, in code blocks and inline, that runs the program."""
     in_blocks = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
     in_text = re.findall(r"`([^`\n]*yamnet-cry [a-z][^`\n]*)`", GUIDE)
     return [line for line in [*in_blocks, *in_text] if _words(line)]
 
 
 def _words(line: str) -> list[str]:
-    """What follows the program's name, if what follows is one of its commands."""
+    """The words after the program's name, if the first is one of its commands."""
     try:
         words = shlex.split(line, comments=True)
-    except ValueError:  # a part of a script
+    except ValueError:  # part of a script
         return []
     for place, word in enumerate(words[:-1]):
         if Path(word).name == "yamnet-cry" and words[place + 1] in main.commands:
@@ -80,7 +80,7 @@ def test_the_image_holds_no_more_than_it_needs():
         assert text.endswith("rm -rf /var/lib/apt/lists/*")
     runs = " ".join(each.text for each in INSTRUCTIONS if each.name == "RUN")
     assert not re.search(r"gcc|build-essential|amd64|x86_64|arm64|aarch64|curl|wget", runs)
-    # Copied into the first stage alone.
+    # Only the first stage copies the checkout.
     from_checkout = [each.text for each in INSTRUCTIONS if each.name == "COPY" and "--from" not in each.text]
     assert from_checkout == [". /src"]
 
@@ -221,7 +221,7 @@ def _connects(client: Client, port: int) -> bool:
 
 
 def unit() -> dict[str, list[str]]:
-    """The keys of the unit, each with its values."""
+    """The keys of the systemd unit, each with its values."""
     keys: dict[str, list[str]] = {}
     for line in UNIT.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
         if line and line[0] not in "#[":
@@ -246,9 +246,9 @@ def test_the_unit():
         "WantedBy": "multi-user.target",
     }
     assert {key: keys[key] for key in expected} == {key: [value] for key, value in expected.items()}
-    # `Watch` is silent for as long as a thread may hang before it counts as stuck.
+    # `Watch` waits up to 30 s before it reports a thread as hanging.
     assert int(keys["WatchdogSec"][0]) > 30
-    # What it waits for at the end.
+    # The time it waits at exit.
     assert int(keys["TimeoutStopSec"][0]) > 15 + 10
 
 
@@ -265,7 +265,7 @@ def test_the_unit_runs_what_listen_takes():
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_understands_the_unit(tmp_path):
     path = tmp_path / UNIT.name
-    # The program it names is not on this machine.
+    # The program it runs is not installed here.
     path.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text(encoding="utf-8")))
     done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
     assert (done.returncode, [line for line in done.stderr.splitlines() if UNIT.name in line]) == (0, [])
@@ -311,6 +311,6 @@ def test_messages_of_the_guide_are_those_that_are_printed():
     messages = [text for row in rows for text in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
     assert len(messages) > 15
     for message in messages:
-        # What differs from time to time is filled in.
+        # Without the parts of the messages that vary.
         for part in re.split(r"…|\b\d+(?:\.\d+)?\b|\b[A-Z]+_[A-Z]+\b|state\.json", message):
             assert part.strip() in source, message

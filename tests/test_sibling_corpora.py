@@ -27,7 +27,7 @@ def write(path, seconds=1.0, rate=RATE):
 
 
 def run(module, monkeypatch, capsys, *arguments):
-    """Runs an example's command line; returns what it prints, and its exit status."""
+    """Runs an example's command line; returns its output and exit status."""
     monkeypatch.setattr(sys, "argv", ["example", *map(str, arguments)])
     try:
         module.main()
@@ -43,7 +43,7 @@ def rows(path):
 
 @pytest.fixture
 def tess(tmp_path):
-    """Two speakers, seven emotions, ten words, named as the original and its copies name them."""
+    """Two speakers, seven emotions, ten words, with file names as in the original and its copies."""
     folder = tmp_path / "tess"
     for speaker in ("OAF", "YAF"):
         for emotion in ("angry", "disgust", "Fear", "happy", "neutral", "ps", "sad"):
@@ -53,7 +53,7 @@ def tess(tmp_path):
                     2.5,
                     24_000,
                 )
-    # A clip that lacks a letter, one with numbers around it, and the same once more.
+    # A name that lacks a letter, one with numbers around it, and a copy of the latter.
     write(folder / "OAF_neutral" / "OA_bite_neutral.wav", 1.0)
     write(folder / "new" / "12testYAF_kite_sad18.wav", 1.0)
     write(folder / "copy" / "YAF_kite_sad.wav", 1.0)
@@ -78,7 +78,7 @@ def test_emotions_of_tess(tess, tmp_path, monkeypatch, capsys):
     unheard = rows(tmp_path / "out" / "speaker-OAF.csv")
     assert {row["speaker"] for row in unheard if row["split"] == "test"} == {"OAF"}
     assert {row["speaker"] for row in unheard if row["split"] != "test"} == {"YAF"}
-    # What recipe ser makes of it.
+    # The corpus is valid for recipe ser.
     clips = sources.load(str(tmp_path / "out"), task=SER.task)
     corpus.check(clips, corpus.completed(SER.task, clips))
 
@@ -115,7 +115,7 @@ def test_what_emotions_cannot_use(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def test_set(tmp_path):
-    """The official test set: thirty speakers, who say every word."""
+    """The official test set: thirty speakers, each of whom says every word."""
     for label in KWS.task.labels:
         name = f"_{label}_" if label in ("unknown", "silence") else label
         for speaker in range(30):
@@ -216,7 +216,7 @@ def test_too_few_gunshots(sounds, tmp_path, monkeypatch, capsys):
 
 
 class Hears:
-    """Says that loud clips bark and that nothing whines."""
+    """A teacher that labels loud clips as barks, and nothing as a whine."""
 
     name, fingerprint, kind, labels = "a teacher", "1", "exclusive", ("bark", "whine", "other")
 
@@ -254,7 +254,7 @@ def test_dogs_are_labelled_by_their_teacher(tmp_path, monkeypatch, capsys):
 
 
 class Louder:
-    """Stands for a network that takes voices out: it makes everything twice as loud."""
+    """A stand-in for the network that separates voices: doubles the samples."""
 
     def voices(self, segment):
         return 2 * segment

@@ -1,4 +1,4 @@
-"""The reports on the sibling recipes say what was measured."""
+"""The reports on the sibling recipes agree with the measurements."""
 
 import json
 
@@ -35,7 +35,7 @@ def test_every_run_is_one_that_the_recipe_can_do(name):
 
 
 def test_the_source_tried_nine_ways_of_teaching_and_so_are_tried_here():
-    """Three temperatures and three shares of labels, of which labels alone have no temperature."""
+    """Three temperatures and three label weights; with labels alone, temperature has no effect."""
     for student in siblings_runs.STUDENTS.values():
         ways = [run for run in siblings_runs.ser() if run.name.startswith(f"random/{student}/")]
         assert len([run for run in ways if "iterative" not in run.name]) == 7
@@ -52,7 +52,7 @@ def of_fold(clips):
 
 
 def test_folds_are_measured_together():
-    # Five speakers; of each two clips, and one speaker is always misheard.
+    # Five speakers with two clips each; one speaker is always misclassified.
     runs = {
         f"fold {fold}/x": of_fold([[f"s{fold}", [1], 1 if fold else 0], [f"s{fold}", [2], 2 if fold else 0]])
         for fold in range(5)
@@ -86,13 +86,13 @@ def test_results_are_a_run_a_line():
     for path in siblings_report.DOCS.glob("*.json"):
         text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) == len(json.loads(text)) + 2
-        # No path of anybody's machine.
+        # No absolute path of a machine.
         assert '"/' not in text
         assert " /" not in text
 
 
 def test_errors_are_compared_on_the_same_clips():
-    # One label of two groups; the taught hears one of them better, and never the other.
+    # One label has two groups; the distilled model is better on one of them, and not on the other.
     def folds(answer):
         return {
             f"fold {fold}/{name}": of_fold(

@@ -1,4 +1,4 @@
-"""The documentation: it is built without a warning, and every snippet on it is run or at least understood."""
+"""The documentation: it builds without warnings, and every snippet is run or at least parsed."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def snippets(page: Path) -> list[re.Match[str]]:
 
 
 def run(example: Example) -> str | None:
-    """Runs a block of shell commands; what is printed must be the block that follows, if there is one."""
+    """Runs a block of shell commands; its output must equal the block that follows, if there is one."""
     found = subprocess.run(
         ["sh", "-e", "-c", example.parsed],
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
@@ -65,7 +65,7 @@ def run(example: Example) -> str | None:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """Recordings by the names that the pages use."""
+    """A folder of recordings with the names that the pages use."""
     monkeypatch.chdir(tmp_path)
     for name, wave in (
         ("night.wav", nursery()),
@@ -97,14 +97,14 @@ def test_its_snippets_run(page, folder):
             passed += 1
     found = len(snippets(page))
     assert skipped == document.text.count("<!-- skip: next")
-    # A comment that skips is itself an example that passes.
+    # A skip comment itself counts as an example that passes.
     assert passed == found
     if found == skipped:
         pytest.skip("every snippet needs what is not here")
 
 
 def begin(document: Document) -> None:
-    """Names that snippets in Python take as given."""
+    """Defines the names that Python snippets use without defining them."""
     document.namespace.update(blocks=[nursery()[:40_000]], sample_rate=SAMPLE_RATE)
 
 
@@ -185,7 +185,7 @@ def test_the_site_is_built_without_a_warning(tmp_path):
         "reference/commands/index.html": "--threshold",
     }.items():
         assert words in (tmp_path / "site" / page).read_text(encoding="utf-8")
-    # A default of click's that nobody set.
+    # click's placeholder for an unset default.
     commands = (tmp_path / "site" / "reference" / "commands" / "index.html").read_text(encoding="utf-8")
     assert "Sentinel." not in commands
 

@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 
 def watched(monkeypatch, columns: int) -> Terminal:
-    """Puts a terminal in stderr's place; pytest replaces stderr after fixtures were made."""
+    """Replaces stderr with a terminal; called within tests, as pytest replaces stderr after fixtures."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(status.shutil, "get_terminal_size", lambda: os.terminal_size((columns, 20)))
@@ -76,7 +76,7 @@ def test_listening_shows_a_meter_on_a_terminal(tmp_path):
     os.close(theirs)
     shown = os.read(ours, 4096).decode(errors="ignore")
     os.close(ours)
-    # Nobody asked for the end: the sound ended by itself.
+    # The sound ended by itself, without a request to stop.
     assert result.returncode == 3
     meter = r"0:\d\d\.\d  [█·]{16}  *-?\d+ dBFS  [█·]{16}  *\d+ %"
     assert re.match(rf"\r{meter}", shown)

@@ -112,13 +112,13 @@ def test_memory_does_not_grow(detector):
         tracemalloc.reset_peak()
         for _ in range(570):
             next(stream)
-        # Python keeps up to 2,000 freed tuples of a size for itself until it collects garbage.
+        # Python keeps up to 2,000 freed tuples of each size until it collects garbage.
         gc.collect()
         after, peak = tracemalloc.get_traced_memory()
         growths.append(after - before)
         peaks.append(peak - before)
     tracemalloc.stop()
-    # A table of the interpreter's may grow once, by megabytes; what leaks does so in both halves.
+    # A table of the interpreter may grow once, by megabytes; a leak grows in both halves.
     assert min(growths) < 25_000
     assert min(peaks) < 2_000_000
 

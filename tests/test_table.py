@@ -1,4 +1,4 @@
-"""A table grows by whole recordings, whatever happens, and is written by one program at a time."""
+"""A table grows only by whole recordings, and is written by one program at a time."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from yamnet_cry.report.text import CSV_COLUMNS, csv_rows
 HEADER = ",".join(CSV_COLUMNS) + "\n"
 UNCHANGED = Calibration(slope=1.0, intercept=0.0)
 QUIET = Detection(np.zeros(3, np.float32), 0.5, UNCHANGED)
-# Two events, so that there is something between the rows of a recording.
+# Two events, so that a recording has two rows, between which a table can be cut.
 CRYING = Detection(np.array([1, 1, 1, 1, *[0] * 20, 1, 1, 1, 1], np.float32), 0.5, UNCHANGED)
 
 
@@ -27,7 +27,7 @@ def test_a_full_disk_leaves_no_part_of_a_recording(tmp_path):
     with Table(path) as table:
         table.add("a.wav", CRYING)
         before = path.read_bytes()
-        # The first row of two fits.
+        # Only the first of two rows fits.
         first = csv_rows("b.wav", CRYING).index("\n") + 1
         with full_after(len(before) + first + 5), pytest.raises(RunError) as caught:
             table.add("b.wav", CRYING)
@@ -54,7 +54,7 @@ def test_a_second_program_says_that_the_table_is_in_use(tmp_path):
                 Table(path, **mode)
         assert path.read_text() == HEADER
         first.kill()
-    # Whoever died holds nothing.
+    # The killed program holds no lock.
     with Table(path, resume=True) as table:
         assert table.done == set()
 
@@ -89,7 +89,7 @@ def test_the_beginning_of_a_second_row_undoes_the_first(tmp_path):
         with Table(path, resume=True) as table:
             assert table.done == {"night/a.wav"}
         assert path.read_text() == HEADER + one
-    # Of another recording, it undoes nothing.
+    # A partial row of another recording leaves it unchanged.
     path.write_text(HEADER + one + "night/b")
     with Table(path, resume=True) as table:
         assert table.done == {"night/a.wav"}

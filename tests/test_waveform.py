@@ -1,4 +1,4 @@
-"""Files that take samples: the front end inside, and the hosts that run them."""
+"""TFLite files whose input is samples: their front end, and the programs that run them."""
 
 import io
 import re
@@ -104,7 +104,7 @@ def test_probabilities_are_those_of_the_float_student(detector, file, windows):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
     assert found.min() >= 0
     assert found.max() <= 1
-    # Not trivially: silence is none, and the synthesised baby is heard.
+    # The comparison is not trivial: silence scores low, and the synthesised baby high.
     assert crying.max() > 0.5 > 0.01 > crying[0]
 
 
@@ -164,7 +164,7 @@ def test_metadata_and_alignment(file):
     metadata = model.Buffers(entries[b"TFLITE_METADATA"]).DataAsNumpy().tobytes()
     assert metadata[4:8] == b"M001"
     assert b"labels.txt" in metadata
-    # Weights lie where processors that want it can read them at once.
+    # Weights are aligned for processors that need it.
     places = [
         model.Buffers(number)._tab.Vector(model.Buffers(number)._tab.Offset(4))
         for number in range(model.BuffersLength())
@@ -184,7 +184,7 @@ def test_the_same_model_gives_the_same_bytes(detector, file, tmp_path):
 
 
 def frigate_detections(folder: Path, sound: bytes) -> list[tuple[str, float]]:
-    """What Frigate makes of s16le sound: chunks, output 0, and scores of at least 0.5 by their labels."""
+    """Processes s16le sound as Frigate does: in chunks, output 0, labels with scores of at least 0.5."""
     labels = (folder / "audio-labelmap.txt").read_text().splitlines()
     made = Interpreter(model_path=str(folder / "cpu_audio_model.tflite"), num_threads=2)
     made.allocate_tensors()
@@ -225,14 +225,14 @@ def test_the_folder_for_frigate_says_how_to_install_it(folder):
     labels = (folder / "audio-labelmap.txt").read_text().splitlines()
     assert len(labels) == NUM_CLASSES
     assert [number for number, label in enumerate(labels) if label == "crying"] == list(CRY_CLASSES)
-    # Frigate takes a first line that begins with a number for numbered ones.
+    # If the first line begins with a number, Frigate reads the labels as numbered.
     assert all(re.fullmatch("[a-z][a-z0-9_]*", label) for label in labels)
-    # What Frigate listens to by default goes by the same names.
+    # Frigate's default labels have the same names.
     assert {"bark", "fire_alarm", "speech", "yell"} <= set(labels)
 
 
 def converted_yamnet(shared: Path, out: Path) -> Path:
-    """YAMNet as a TFLite file that takes samples, like Frigate's."""
+    """YAMNet as a TFLite file whose input is samples, like Frigate's."""
     import tensorflow as tf
 
     from yamnet_cry.distill.teachers import yamnet
@@ -304,7 +304,7 @@ def test_mediapipe_says_the_same(folder, file, windows):
     with audio.AudioClassifier.create_from_options(options) as classifier:
         said = classifier.classify(AudioData.create_from_array(some.reshape(-1), YAMNET.sample_rate))
     expected = waveform.answers(file, some)
-    # At the end it hears what is left, here nothing, once more.
+    # At the end it runs on the remainder, which is empty here.
     for result, scores in zip(said, expected, strict=False):
         categories = result.classifications[0].categories
         assert [class_names()[each.index] for each in categories] == [c.category_name for c in categories]

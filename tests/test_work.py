@@ -1,4 +1,4 @@
-"""Jobs in one process and in several: progress, crashes, and whatever stops them."""
+"""Jobs in one process and in several: progress, crashes, errors and signals."""
 
 import csv
 import multiprocessing
@@ -72,7 +72,7 @@ def test_no_more_jobs_wait_in_the_pool_than_need_be(job, tmp_path, monkeypatch):
     ],
 )
 def test_a_worker_that_dies_is_explained(job, tmp_path, death, traced):
-    """Its traceback reaches the user, what native libraries write does not."""
+    """Its traceback reaches the user, the output of native libraries does not."""
     code = (
         "import os\n"
         "from pathlib import Path\n"
@@ -141,13 +141,13 @@ def test_no_more_workers_than_windows_can_wait_for(job, monkeypatch):
 
 @pytest.fixture
 def running(tmp_path):
-    """The program at work in two processes on more than it can do, with some of it done."""
+    """The program, running in two processes on a long list of recordings, with some of them done."""
     folder = tmp_path / "many"
     folder.mkdir()
     soundfile.write(folder / "000.wav", np.zeros(16_000 * 300, np.int16), 16_000)
     for number in range(1, 300):
         (folder / f"{number:03d}.wav").hardlink_to(folder / "000.wav")
-    # Whoever started the tests may ignore it, as nohup and scripts do; a program of its own does not.
+    # The process that started the tests may ignore SIGINT, as nohup and scripts do; the program must not.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [*PROGRAM, "detect", folder, "--csv", tmp_path / "events.csv", "--workers", "2"],
@@ -168,7 +168,7 @@ def running(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_leave_whole_results_and_no_processes(running, tmp_path, number):
     running.send_signal(number)
-    # It returns when the last process that holds stdout has ended, workers among them.
+    # It returns when the last process that holds stdout has ended, including the workers.
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 2
     assert errors.startswith("Error: stopped after ")

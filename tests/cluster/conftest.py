@@ -1,4 +1,4 @@
-"""A cluster of Ray on this machine, where Ray is installed."""
+"""Fixtures for a local Ray cluster, where Ray is installed."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from yamnet_cry.demo import nursery
 
 @pytest.fixture(scope="session")
 def head() -> Iterator[object]:
-    """One node with two processors, shared by all tests that harm nobody."""
+    """One node with two CPUs, shared by all tests that do not damage it."""
     pytest.importorskip("ray", reason="needs the extra cluster")
     with cluster(2) as started:
         yield started
@@ -28,7 +28,7 @@ def address(head) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory):
-    """A nursery, parts of it, and two files that are no audio."""
+    """A nursery recording, parts of it, and two files that are not audio."""
     folder = tmp_path_factory.mktemp("recordings")
     (folder / "late").mkdir()
     wave = nursery()

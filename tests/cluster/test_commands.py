@@ -1,4 +1,4 @@
-"""yamnet-cry distill and evaluate on a cluster make what they make here."""
+"""yamnet-cry distill and evaluate give the same results on a cluster as on one machine."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""yamnet-cry detect on a cluster: the events of any number of recordings, as this machine would hear them."""
+"""yamnet-cry detect on a cluster: the same events as on one machine, for any number of recordings."""
 
 import re
 import shutil

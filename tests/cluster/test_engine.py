@@ -1,4 +1,4 @@
-"""A cluster that is not there, or does not fit, is told of in one line."""
+"""A cluster that is missing or incompatible is reported in one line."""
 
 import os
 import socket
@@ -50,7 +50,7 @@ def test_nobody_answers():
 
 def test_none_on_this_machine(monkeypatch, tmp_path):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    # In a process of its own, for what Ray remembers of addresses here.
+    # In a separate process, because Ray caches addresses in this one.
     code = """
 import ray
 from yamnet_cry.cluster import engine, passes
@@ -73,7 +73,7 @@ except ClusterError as error:
 
 
 def _ray_runs_here() -> bool:
-    """Ray finds clusters by the names of processes, those of tests beside this one, too."""
+    """Whether Ray would find a cluster: it searches process names, including those of parallel tests."""
     import psutil
 
     return any("gcs_server" in process.info["name"] for process in psutil.process_iter(["name"]))

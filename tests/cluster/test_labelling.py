@@ -1,4 +1,4 @@
-"""The teacher pass on a cluster: the same bits as here, whatever dies meanwhile."""
+"""The teacher pass on a cluster: bit-identical to a local one, whichever processes die meanwhile."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def test_the_same_bits_as_here(address, clips, folder, tmp_path):
     there = opinion(clips, tmp_path / "a.sqlite", told.known)
     here = opinion(clips, tmp_path / "b.sqlite")
     np.testing.assert_array_equal(there.view(np.uint32), here.view(np.uint32))
-    # Partitions are read in place of the teacher, also by runs without a cluster.
+    # Partitions are read instead of running the teacher, also by runs without a cluster.
     again = found(None, clips, folder, TinyTeacher())
     assert all(again.known[0](clip) is not None for clip in clips)
     assert labelled_once(folder)
@@ -192,6 +192,6 @@ def test_a_driver_that_is_killed(address, clips, folder, synthetic_corpus, tmp_p
 
 
 def test_a_place_that_only_the_machines_see(address, clips):
-    # Every process has a memory of its own.
+    # Every process has its own memory:// file system.
     with pytest.raises(ClusterError, match="does not contain it here; use a bucket, or a folder that all"):
         found(address, clips, "memory://of-each-process", TinyTeacher())

@@ -1,4 +1,4 @@
-"""Partitions: whole or not at all, known by their footers, and refused when damaged."""
+"""Partitions: written whole or not at all, identified by their footers, and refused when damaged."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""A teacher that costs nothing, and leaves a note of each process that works for it."""
+"""A cheap teacher that records the processes that run it."""
 
 import os
 import time
@@ -11,11 +11,11 @@ from yamnet_cry.frontend import YAMNET
 
 
 class TinyTeacher:
-    """Gives the mean and the peak of each window's log-mel, as logits 19 and 20.
+    """Returns the mean and the peak of each window's log-mel as logits 19 and 20.
 
     Args:
         notes: Folder for a file named after each process, if any.
-        seconds: How long it takes over one waveform.
+        seconds: Time it takes for one waveform, in seconds.
     """
 
     name, labels, kind = "tiny", CRY_TASK.labels, "independent"

@@ -1,4 +1,4 @@
-"""Workers of a cluster that do next to nothing."""
+"""Workers of a cluster that do almost no work."""
 
 import os
 
@@ -23,7 +23,7 @@ class Dying:
 
 
 class DyingJudge:
-    """Dies of one recording, and cannot read another."""
+    """Kills its process at one recording, and cannot read another."""
 
     def __call__(self, items):
         for item in items:

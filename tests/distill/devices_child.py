@@ -1,4 +1,4 @@
-"""A small run of training on so many devices, on JAX: `test_devices` starts it in a process of its own."""
+"""A small training run on a number of JAX devices: `test_devices` starts it in a separate process."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ EPOCHS = 4
 
 
 def corpus() -> Windows:
-    """Clips of three windows: loud in the upper bands where the teacher hears crying."""
+    """Clips of three windows: loud in the upper bands where the teacher predicts crying."""
     generator = np.random.default_rng(0)
     labels = [("cry",), ("not_cry",)]
     splits = ["train"] * 27 + ["val"] * 12
@@ -40,12 +40,12 @@ def corpus() -> Windows:
 
 
 def main(folder: Path, count: int, bits: int, stop: int) -> None:
-    """Trains student and context network, and writes what came of it; stops after an epoch, if told to."""
+    """Trains student and context network and writes their outputs; stops after epoch `stop` if not 0."""
     recipe = replace(
         recipes.get("reference", [f"export.weight_bits={bits}"]),
         selection=None,
         student=StudentSettings(fold=4, stem_stride=(4, 2), blocks=((8, 2), (16, 2)), head_rank=4),
-        # 81 windows: of the last batch, 17 are left, which two devices cannot share.
+        # 81 windows: the last batch has 17, which two devices cannot share equally.
         train=Train(epochs=EPOCHS, batch_size=32, learning_rate=5e-3, drop_epoch=EPOCHS),
         context=ContextSettings(filters=4, dilations=(1,), windows=4, epochs=2, batch_size=4),
     )
@@ -62,7 +62,7 @@ def main(folder: Path, count: int, bits: int, stop: int) -> None:
     student, history = training.fit(
         windows, recipe, CRY_TASK.labels, 0, folder, device_count=count, progress=False
     )
-    # That all was not done on one of them.
+    # Shows that training was not done on one device alone.
     used = {len(variable.value.sharding.device_set) for variable in student.variables}
     patches = windows.patches(np.arange(10))
     alone = student.predict(patches, verbose=0)

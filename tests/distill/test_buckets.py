@@ -1,4 +1,4 @@
-"""A corpus at a URL is that of a folder."""
+"""A corpus at a URL is read like one in a folder."""
 
 import shutil
 

@@ -27,7 +27,7 @@ def entries(first: int, count: int) -> dict[bytes, np.ndarray]:
 
 
 def used(path: Path, first: int, count: int, limit: float | None = None) -> int:
-    """One run: what it lacks is scored, all of it is used, and the rest pruned if there is a limit."""
+    """One run: adds the missing entries, marks all as used, and prunes others if there is a limit in GB."""
     with closing(LogitsCache(path, "t", NUM_CLASSES)) as cache:
         wanted = entries(first, count)
         cache.put({key: logits for key, logits in wanted.items() if cache.get(key) is None})
@@ -74,7 +74,7 @@ def test_the_least_recently_used_are_forgotten(path):
     used(path, 10, 10)
     used(path, 0, 5)
     assert used(path, 20, 5, limit=20 * ENTRY / 1e9) == 5
-    # 5 to 9 were not used for longest.
+    # 5 to 9 are the least recently used.
     assert known(path, 30) == [*range(5), *range(10, 25)]
 
 
@@ -163,7 +163,7 @@ def test_the_cache_of_all_runs(tmp_path, monkeypatch):
         result = run(*arguments)
         assert result.exit_code == 0
         assert result.output.startswith(f"{path}: ")
-    # To look makes nothing.
+    # Neither showing nor clearing a missing cache creates a file.
     assert not list(tmp_path.iterdir())
     used(path, 0, 3)
     assert json.loads(run("--json").output)["entries"] == 3
@@ -192,7 +192,7 @@ def test_clearing_asks(path, answer, left):
     if not left:
         freed = before - path.stat().st_size
         assert freed > 10 * ENTRY * 0.9
-        # Some releases of click put what was typed before it.
+        # Some releases of click print the typed answer before it.
         assert result.stdout.splitlines()[-1] == f"{path}: {freed / 1e6:,.1f} MB freed"
 
 

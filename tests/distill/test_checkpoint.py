@@ -1,4 +1,4 @@
-"""Checkpoints of Transformers as teachers: tiny random ones, as their own library writes them."""
+"""Checkpoints of Transformers as teachers: tiny random ones, written by Transformers itself."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from yamnet_cry.frontend import YAMNET
 
 WAVE = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
 
-# PyTorch and TensorFlow cannot both be in this process, so another one makes the checkpoints.
+# PyTorch and TensorFlow cannot be loaded in the same process, so a separate one makes the checkpoints.
 MAKE = {
     "wav2vec2": """
 import sys, numpy, torch, transformers
@@ -78,13 +78,13 @@ def made(kind, folder, rate=16_000):
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory):
-    """A wav2vec 2.0 that tells three emotions apart, at random."""
+    """A wav2vec 2.0 classifier of three emotions with random weights."""
     return made("wav2vec2", tmp_path_factory.mktemp("speech"))
 
 
 @pytest.fixture(scope="module")
 def clap(tmp_path_factory):
-    """A CLAP of one small layer each for sounds and words, at random, that reads bytes."""
+    """A CLAP with one small layer each for audio and text, random weights, and a byte tokenizer."""
     return made("clap", tmp_path_factory.mktemp("clap"))
 
 
@@ -106,7 +106,7 @@ def test_clap_compares_windows_with_sentences(clap):
     (heard,) = teacher.logits([YAMNET.pad(WAVE)])
     assert heard.shape == (YAMNET.num_patches(len(WAVE)), 3)
     assert np.isfinite(heard).all()
-    # A sentence less is another teacher, and the others' logits stay.
+    # With one sentence fewer it is a different teacher, and the other labels' logits stay the same.
     other = teachers.load(clap, YAMNET, ("bark", "whine"), prompts[:2])
     assert other.fingerprint != teacher.fingerprint
     np.testing.assert_allclose(other.logits([YAMNET.pad(WAVE)])[0], heard[:, :2], atol=1e-3)

@@ -1,4 +1,4 @@
-"""Training with a context network: what it learns from, that it can be resumed, and what comes of it."""
+"""Training with a context network: its training data, resuming, and the resulting model."""
 
 import json
 import shutil
@@ -78,7 +78,7 @@ def test_it_learns(finished):
     metrics = json.loads((finished / METRICS).read_text())
     losses = [epoch["val_loss"] for epoch in metrics["training"]["context_history"]]
     assert losses[-1] < losses[0]
-    # Of eight test clips: chance is 0.5.
+    # Over eight test clips; chance is 0.5.
     assert metrics["models"]["int8"]["all"]["auc"]["value"] > 0.7
 
 
@@ -94,7 +94,7 @@ def test_streams_give_what_files_give(synthetic_corpus, detector):
     )
     log_mel = YAMNET.log_mel(YAMNET.pad(wave))
     np.testing.assert_array_equal(detector.log_odds(log_mel), whole.track)
-    # The window's own score is still that of the student.
+    # The window's score is still the student's.
     np.testing.assert_array_equal(whole.scores, CRY_TASK.score(detector.logits(log_mel)))
 
 
@@ -124,7 +124,7 @@ def test_a_changed_prior_is_saved_copied_and_listened_with(detector, tmp_path):
     wave = np.random.default_rng(0).normal(0, 0.1, 48_000)
     expected = other((wave, 16_000)).probabilities
     np.testing.assert_array_equal(again((wave, 16_000)).probabilities, expected)
-    # A threshold costs as much as that which was as strict before.
+    # The threshold that corresponds to 0.6 at the new prior has the same recall.
     recall, before = again.config.event_recall, detector.config.event_recall
     odds = 0.6 / 0.4 * (0.05 / 0.95) / (0.2 / 0.8)
     assert recall.at(odds / (1 + odds)) == pytest.approx(before.at(0.6), abs=1e-9)
@@ -155,7 +155,7 @@ def test_it_is_measured_beside_the_release_before(
     models = measured.results["models"]
     assert set(models) == {"fp32", "int8", "previous"}
     assert measured.config.calibration == detector.config.calibration
-    # It was taught to tell real crying, not these synthetic sounds.
+    # The previous model was trained on real crying, not on these synthetic sounds.
     assert models["previous"]["all"]["auc"]["value"] != models["int8"]["all"]["auc"]["value"]
     assert "INT8 student of the previous release |" in card.results_table(measured.results)
 
@@ -202,7 +202,7 @@ def test_quantising_changes_little():
     assert np.corrcoef(found, exact)[0, 1] > 0.999
     again = context_keras.dequantized(context_keras.quantized(network, scale), scale)
     rounded = np.asarray(again((steps * scale)[None].astype(np.float32)))[0]
-    # But for the rounding of activations, the same.
+    # The same, except for the rounding of activations.
     assert np.abs(rounded - found).max() < 0.003 * np.ptp(exact)
 
 
@@ -212,7 +212,7 @@ def test_the_loss_by_hand():
     log_odds = np.array([[9.0, 1.0, -2.0]], np.float32)
     logits = np.zeros((1, 3, 3), np.float32)
     y_pred = np.concatenate([log_odds[..., None], logits], axis=-1)
-    # The first window is of another clip; of the last nothing is known; the student knows one of three.
+    # The first window is from another clip; the last has no target; one of three has a student target.
     y_true = np.float32([[[1, 0, 0, -1], [1, 1, 1, -1], [1, 1, -1, 1]]])
 
     def cross_entropy(z, p):

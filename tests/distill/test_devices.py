@@ -1,4 +1,4 @@
-"""Training on several devices: two virtual processors of JAX, in processes of their own."""
+"""Training on several devices: two virtual CPU devices of JAX, in separate processes."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def on_two(tmp_path_factory):
 
 
 def assert_the_same(folder: Path, other: Path) -> None:
-    """Losses of every epoch, logits and weights in the end are the same but for rounding."""
+    """Asserts that losses of every epoch, final logits and weights are the same, except for rounding."""
     first, second = (json.loads((each / "done.json").read_text()) for each in (folder, other))
     for part in ("history", "context"):
         assert len(first[part]) == len(second[part]) > 1
@@ -116,7 +116,7 @@ def test_other_backends_share_nothing(monkeypatch):
 
 @pytest.fixture
 def on_jax(monkeypatch):
-    """As if there were JAX, and six devices."""
+    """Simulates the JAX backend with six devices."""
     monkeypatch.setattr(devices.keras.backend, "backend", lambda: "jax")
     monkeypatch.setattr(devices.keras.distribution, "list_devices", lambda: [f"gpu:{n}" for n in range(6)])
 
@@ -151,7 +151,7 @@ def test_idle_devices_are_spoken_of(on_jax, caplog):
 
 
 class Batches:
-    """Numbers in batches of four, and how often the epoch has ended."""
+    """Batches of four consecutive numbers, with a count of epoch ends."""
 
     def __init__(self, total):
         self.total, self.batch_size, self.ended = total, 4, 0
@@ -182,7 +182,7 @@ def test_a_last_batch_that_cannot_be_shared_is_repeated(total, last):
         [2.0 * value for value in last],
         [value + 1 for value in last],
     )
-    # The loss of each number is its square: as Keras would weigh batches, and as they ought to be weighed.
+    # The loss of each number is its square: first as Keras averages it, with repetitions, then counted once.
     squares = [np.square(shared[number][1]) for number in range(len(shared))]
     before = float(np.mean(np.concatenate(squares[:-1]))) if len(squares) > 1 else 0.0
     expected = np.mean(np.square(np.arange(total) + 1.0))

@@ -1,4 +1,4 @@
-"""The whole story: one command distils and pushes, and another machine hears with the result."""
+"""The whole workflow: one command distils and pushes, and another machine detects with the result."""
 
 from importlib.metadata import version
 
@@ -66,7 +66,7 @@ def test_a_student_that_hears_nothing_is_written_but_not_pushed(command, tmp_pat
     with LoopbackHub() as server:
         here = Machine(server, tmp_path / "here", HF_HUB_DISABLE_XET="1")
         out = tmp_path / "model"
-        # After one epoch it does hear nothing; how the metrics say so is the business of test_fitness.
+        # After one epoch it detects nothing; test_fitness tests how the metrics show that.
         arguments = [*command, "--set", "train.epochs=1", "--out", str(out)]
         result = here.run(code=DOUBTED.format(arguments))
         assert result.returncode == 2

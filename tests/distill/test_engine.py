@@ -57,7 +57,7 @@ def finished(arguments, tmp_path_factory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """What must be the same when a run is repeated; the Keras file also holds the time it was saved."""
+    """The contents that a repeated run must reproduce; the Keras file also holds the time of saving."""
     return {
         TFLITE: (folder / TFLITE).read_bytes(),
         METRICS: json.loads((folder / METRICS).read_text()),
@@ -172,7 +172,7 @@ def kill_when(process: subprocess.Popen[bytes], reached) -> None:
 
 
 def test_a_run_that_is_killed_twice_goes_on(finished, arguments, tmp_path):
-    """In the teacher pass, and then while training."""
+    """It is killed in the teacher pass, and then while training."""
     out, cache = tmp_path / "model", tmp_path / "logits.sqlite"
     history = tmp_path / "model.partial" / "checkpoints" / training.HISTORY
     kill_when(start(arguments, out, cache), cache.is_file)
@@ -233,7 +233,7 @@ def test_a_full_disk_loses_nothing_and_one_seed_gives_one_model(finished, argume
         patched.setattr(engine.card, "render", full)
         with pytest.raises(RunError, match=r"No space left on device\); the training is saved.*--resume"):
             distill(out=tmp_path / "model", **arguments)
-    # The draws of others are left alone.
+    # The global random state is not changed.
     assert random.random() == random.Random(7).random()
     assert np.random.random() == np.random.RandomState(7).random()  # noqa: NPY002
     assert not (tmp_path / "model").exists()

@@ -77,7 +77,7 @@ def width(interval: dict[str, float]) -> float:
 
 
 def test_intervals_come_from_groups_not_clips():
-    """Clips that come in tens of the same score are worth a tenth."""
+    """Ten clips of a group with the same score count as one."""
     generator = np.random.default_rng(0)
     few = clips(600, 10)
     scores = np.repeat(generator.uniform(0, 0.7, 60), 10) + 0.3 * evaluate.labels(few)
@@ -128,7 +128,7 @@ def test_false_alarms_and_events_caught(released, synthetic_corpus):
     rate = always["false_alarms_per_hour"]
     assert rate["low"] * always["hours"] == pytest.approx(0.0253, abs=1e-4)
     assert rate["high"] * always["hours"] == pytest.approx(5.572, abs=1e-3)
-    # Probabilities of 1 are rounding; none of the clips is so sure.
+    # Only rounding gives a probability of 1; no clip reaches it.
     detector.threshold = 1.0
     never = reported()
     assert (never["false_alarms"], never["recall"]["value"]) == (0, 0.0)
@@ -153,13 +153,13 @@ def test_metrics_are_of_the_verdict_that_users_get(released, synthetic_corpus):
 
 
 def steady(scores):
-    """Tracks that stay at the log-odds of one score, so that averages and votes leave it as it is."""
+    """Tracks constant at the log-odds of one score, which averages and votes do not change."""
     return list(np.repeat(log_odds(scores)[:, None], 3, axis=1))
 
 
 @pytest.mark.slow
 def test_a_calibration_is_that_of_what_users_get():
-    """Of windows that flicker, the averages are calibrated, and not the windows."""
+    """If scores of windows fluctuate, the averages are calibrated, not the windows."""
     generator = np.random.default_rng(0)
     level = generator.uniform(0.05, 0.95, 1_000)
     is_cry = generator.random(1_000) < 1 / (1 + np.exp(8 * (0.7 - level)))
@@ -208,7 +208,7 @@ def test_a_calibration_for_a_prior_is_that_of_clips_with_as_many_cries():
     is_cry = generator.random(4_000) < 0.5
     values = generator.normal(np.where(is_cry, 1.0, -1.0), 1.0)
     tracks = list(np.repeat(values[:, None], 3, axis=1))
-    # Of two normal distributions two deviations apart, log-odds are twice the value.
+    # For two normal distributions two standard deviations apart, the log-odds are twice the value.
     fitted = evaluate.fit_calibration(is_cry, tracks, EventSettings(), prior=0.1)
     assert (fitted.prior, fitted.slope) == (0.1, pytest.approx(2.0, rel=0.1))
     assert fitted.intercept == pytest.approx(np.log(0.1 / 0.9), abs=0.2)
@@ -258,7 +258,7 @@ def test_metrics_of_independent_labels_are_scikit_learns_even_with_ties(rows, da
     is_label, scores = arrays(rows)
     drawn = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
     weights = np.array(drawn, float)
-    # Of the second label all clips are, of the third none.
+    # All clips have the second label, none the third.
     truth = np.stack([is_label, np.ones_like(is_label), np.zeros_like(is_label)], axis=1)
     found, of_labels = metrics.independent(truth, np.stack([scores] * 3, axis=1), weights)
     assert all(np.isnan(own["auc"]) for own in of_labels[1:])

@@ -1,4 +1,4 @@
-"""Found in time, missed, raised for nothing: by hand, and as sed_eval counts."""
+"""Events found in time, missed events and false alarms: by hand, and compared with sed_eval."""
 
 import math
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ def event(start: float, end: float) -> Event:
 
 def test_an_alarm_comes_when_its_event_is_known():
     one = EventSettings(smoothing=1, votes=1, window=1)
-    # Window 3 is heard at 3 * 0.48 + 0.96 s.
+    # Window 3 ends at 3 * 0.48 + 0.96 s.
     assert alarm_times([0, 0, 0, 1, 0], 0.5, one) == [2.4]
     # Two of three averages of two: windows 3 and 4 reach one half.
     assert alarm_times([0, 0, 0, 1, 0, 0], 0.5) == [2.88]

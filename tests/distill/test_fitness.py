@@ -1,4 +1,4 @@
-"""A student that is of no use must not be called ready."""
+"""A student that detects nothing must not be called ready."""
 
 import json
 

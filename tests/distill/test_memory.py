@@ -1,4 +1,4 @@
-"""What training holds in memory does not grow with the audio: numpy tells Python of every array it makes."""
+"""Memory of training does not grow with the audio; tracemalloc counts NumPy's arrays too."""
 
 import tracemalloc
 
@@ -16,7 +16,7 @@ TASK = Task(("low", "high"))
 
 
 class Noise:
-    """Two seconds that exist only while they are read."""
+    """Two seconds of noise that are generated each time they are read."""
 
     def __init__(self, number):
         self._number = number
@@ -35,7 +35,7 @@ class Teacher:
 
 
 def largest(count, folder):
-    """Bytes of arrays and objects at one time, at most, in a pass and an epoch over so many clips."""
+    """Peak memory, in bytes, of a teacher pass and an epoch over a number of clips."""
     clips = [Clip(str(n), (TASK.labels[n % 2],), "train", str(n), "s", open=Noise(n)) for n in range(count)]
     teachers = [(Teacher(), "windows", 1.0), (Teacher(), "clips", 0.5)]
     tracemalloc.start()
@@ -61,6 +61,6 @@ def test_ten_times_the_clips_take_hardly_more_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "BLOCK", 64)
     (few, small), (many, large) = (largest(count, tmp_path / str(count)) for count in (60, 600))
     assert large > 9 * small
-    # What is left are some numbers for each window and each clip.
+    # The remaining growth is a few numbers for each window and each clip.
     assert many - few < 0.05 * (large - small)
     assert many < large / 2

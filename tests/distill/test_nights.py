@@ -1,4 +1,4 @@
-"""False alarms an hour, with intervals that are exact."""
+"""False alarms per hour, with exact intervals."""
 
 import json
 
@@ -29,7 +29,7 @@ def test_a_poisson_interval_leaves_the_count_its_tails(count, hours):
 
 
 def test_six_hours_without_an_alarm_confirm_the_rule_of_three():
-    # One-sided, as the rule is, at 95 %: a two-sided interval is a little wider.
+    # The rule of three (3 / 6) is one-sided at 95 %; the two-sided interval is a little wider.
     assert intervals.poisson(0, 6.0)["high"] == pytest.approx(3.69 / 6, rel=1e-2)
 
 
@@ -128,5 +128,5 @@ def test_nights_that_cannot_be_heard(tmp_path, monkeypatch):
     for _ in range(2):
         with pytest.raises(AudioError, match="holds 1 file in a format that needs ffmpeg: .m4a .*; install"):
             nights.measure(detector, tmp_path)
-        # Nor if there are others beside it.
+        # The second time, a readable file is beside it.
         soundfile.write(tmp_path / "b.wav", np.zeros(16_000), 16_000)

@@ -37,7 +37,7 @@ def test_confusions_are_drawn(tmp_path):
     plots.confusion(tmp_path / "c.png", ["cat", "dog"], np.array([[9, 1], [0, 0]]))
     picture = imread(tmp_path / "c.png")[..., :3]
     assert picture.shape[0] == picture.shape[1] == 480
-    # The darkest shade is that of nine in ten.
+    # The darkest cell is that of 90 %.
     assert picture.min(axis=(0, 1)).max() < 0.2
 
 

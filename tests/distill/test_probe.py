@@ -1,4 +1,4 @@
-"""Linear probes: embeddings become logits of labels, learnt from training clips alone."""
+"""Linear probes map embeddings to logits of labels, fitted on training clips alone."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ WIDTH = 6
 
 
 def windows(labels, embeddings, role="windows", silent=()):
-    """A window a clip, of clips with these labels: every fourth is for validation, and as many for test."""
+    """One window for each clip with these labels; a quarter of the clips is in val, a quarter in test."""
     count = len(labels)
     splits = ("train", "val", "train", "test")
     log_mel = np.zeros((96 * count, 64), np.float32)
@@ -37,7 +37,7 @@ def windows(labels, embeddings, role="windows", silent=()):
 
 
 def embedded(truth, generator):
-    """Embeddings in which a direction for each label is hidden among others, of very different sizes."""
+    """Noisy embeddings with a direction for each label, and dimensions of very different scales."""
     hidden = generator.standard_normal((truth.shape[1], WIDTH))
     noise = generator.standard_normal((len(truth), WIDTH))
     return (truth @ hidden * 3 + noise) * np.logspace(-3, 3, WIDTH) + 100
@@ -71,7 +71,7 @@ def test_labels_that_come_together_are_learnt_one_by_one():
     task = Task(("a", "b"), "independent")
     truth = generator.integers(2, size=(400, 2))
     labels = [tuple(name for name, is_it in zip("ab", row, strict=True) if is_it) for row in truth]
-    # A clip without labels is one of which nobody knows anything.
+    # The labels of a clip without labels are unknown.
     labels[0] = ()
     (opinion,) = probe.fitted(windows(labels, embedded(truth, generator)), task).opinions
     assert (opinion.kind, opinion.logits.shape) == ("independent", (400, 2))
@@ -94,7 +94,7 @@ def test_neither_test_clips_nor_silence_are_fitted_to():
 
 
 class Encoder:
-    """Gives the mean and spread of some bands in each window."""
+    """Returns the mean of each group of eight bands in each window."""
 
     name, fingerprint, kind = "encoder", "bands", "embedding"
     labels = tuple(f"embedding {number}" for number in range(8))
@@ -133,7 +133,7 @@ def test_an_encoder_teaches_like_any_teacher(beeps, tmp_path):
     recipe = recipes.get("sounds", (*SETTINGS, "loss.label_weight=0"))
     distill(str(beeps), Encoder(), tmp_path / "m", recipe=recipe, cache=tmp_path / "c.sqlite", progress=False)
     metrics = json.loads((tmp_path / "m" / METRICS).read_text())
-    # It knew no labels, and yet stands beside its student.
+    # The encoder has no labels; its probe is in the metrics beside the student.
     assert metrics["models"]["teacher"]["all"]["accuracy"]["value"] == 1.0
     assert metrics["models"]["int8"]["all"]["accuracy"]["value"] > 0.8
     assert json.loads((tmp_path / "m" / RECIPE).read_text())["teachers"][0]["name"] == "encoder"
@@ -145,7 +145,7 @@ def test_an_encoder_cannot_teach_crying(synthetic_corpus, tmp_path):
 
 
 def test_clips_that_have_none_of_the_labels_are_learnt_from():
-    """Each label is heard by itself: without clips of none, whatever is not the one would be the other."""
+    """Labels are independent: without clips that have none, what is not one label would be the other."""
     generator = np.random.default_rng(3)
     task = Task(("a", "b"), "independent")
     truth = np.eye(3)[generator.integers(3, size=300)]

@@ -85,7 +85,7 @@ def test_a_converter_that_fails(model, monkeypatch):
 
 
 def test_multiply_accumulates_are_those_of_the_tflite_graph(released):
-    """Counted a second time, from the shapes of the released graph's tensors."""
+    """Counts them independently from the shapes of the released graph's tensors."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(released / TFLITE))
@@ -122,7 +122,7 @@ def test_an_lstm_answers_like_the_keras_model_whatever_came_before(recurrent):
     expected = network.predict(CALIBRATION, verbose=0)
     received = np.concatenate([student.logits(patch[..., 0]) for patch in CALIBRATION])
     assert np.corrcoef(received.ravel(), expected.ravel())[0, 1] > 0.99
-    # Each window is heard from its beginning.
+    # The LSTM's state is reset for each window.
     np.testing.assert_array_equal(student.logits(CALIBRATION[3, ..., 0])[0], received[3])
 
 

@@ -243,7 +243,7 @@ def test_what_the_program_shows_can_be_set_again():
     keys = [setting["key"] for setting in told["settings"]]
     again = [line for line in typed if line.partition("=")[0] in keys]
     assert len(again) == len(keys)
-    # Of AudioSet's 521 labels, some are shown and all are counted.
+    # Only some of AudioSet's 521 labels are shown, with their number.
     again.remove(next(line for line in again if line.endswith("(521 in all)")))
     # The recipe reference has no context network.
     of_context = [line for line in again if line.startswith("context.")]
@@ -257,7 +257,7 @@ def test_what_the_program_shows_can_be_set_again():
 
 
 def test_recipes_are_explained_without_the_extra():
-    """Hidden from the import system, as where the base install is all there is."""
+    """The extra's packages are hidden from the import system, as in a base install."""
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('keras', 'tensorflow', 'sklearn', 'scipy')))\n"
         "sys.argv = ['yamnet-cry', 'recipes', 'show', 'cry']\n"

@@ -1,4 +1,4 @@
-"""Tables in files answer like arrays, and say what is wrong with a file."""
+"""Tables in files behave like arrays, and report damaged files."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ def logit(p: float) -> float:
 
 
 def windows_of(scores: list[float], split: str = "train") -> Windows:
-    """Windows whose sigmoid(19) is the score, and whose patches are their own number."""
+    """Windows whose sigmoid of logit 19 is the score, and whose patches are filled with their index."""
     count = len(scores)
     logits = np.full((count, 521), -30.0, np.float32)
     logits[:, 19] = [logit(score) for score in scores]
@@ -121,7 +121,7 @@ PETS = Task(("cat", "dog"))
 
 
 def of_clips(*clips: tuple[str, ...], task: Task = PETS) -> Windows:
-    """A window for each clip, the last one of digital silence; and a teacher of clips that hears dogs."""
+    """One window for each clip, the last of digital silence; and a clip teacher that predicts dogs."""
     loud = np.zeros((len(clips), 96, 64), np.float32)
     loud[-1] = YAMNET.log_mel(np.zeros(YAMNET.patch_samples, np.float32))
     return Windows(
@@ -136,7 +136,7 @@ def of_clips(*clips: tuple[str, ...], task: Task = PETS) -> Windows:
 
 def judged(windows: Windows, weight: float, *logits: float) -> Windows:
     rows = np.tile(np.float32(logits), (len(windows.clips), 1))
-    # A judge knows more, and in another order.
+    # The clip teacher has more labels, in another order.
     judge = Opinion("clips", weight, ("dog", "car", "cat"), "independent", rows)
     return dataclasses.replace(windows, opinions=[judge])
 

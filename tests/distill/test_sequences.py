@@ -1,4 +1,4 @@
-"""What the context network is trained on: parts of clips, what comes before, and what is known of each."""
+"""Training sequences of the context network: parts of clips, preceding audio, and targets."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ FRAMES, HOP = YAMNET.patch_frames, YAMNET.patch_hop
 
 
 def logits_of(heard: list[float]) -> np.ndarray:
-    """A row each, in which the sum of the sigmoids of crying is so much."""
+    """A row of logits for each value, whose sigmoids of the crying labels add up to the value."""
     rows = np.full((len(heard), len(LABELS)), -20.0, np.float32)
     share = np.clip(np.array(heard), 1e-6, 1 - 1e-6)
     rows[:, LABELS.index(CRY_TASK.group[0])] = np.log(share / (1 - share))
@@ -28,7 +28,7 @@ def logits_of(heard: list[float]) -> np.ndarray:
 
 
 def corpus(clips: list[tuple[str, str, list[float], float]]) -> Windows:
-    """Clips of label, split, what a teacher hears in each window, and what another hears in the whole."""
+    """Clips given as label, split, one teacher's score of each window, another's of the clip."""
     made = [
         Clip(f"{number}", (label,) if label else (), split, f"{number}", "here", lambda: None)
         for number, (label, split, _, _) in enumerate(clips)
@@ -40,7 +40,7 @@ def corpus(clips: list[tuple[str, str, list[float], float]]) -> Windows:
     return Windows(
         clips=made,
         front_end=YAMNET,
-        # Every frame says which clip it is of.
+        # Every frame holds the index of its clip.
         log_mel=np.concatenate([np.full((size, 64), n, np.float32) for n, size in enumerate(lengths)]),
         first_frame=np.concatenate([s + HOP * np.arange(c) for s, c in zip(starts, counts, strict=True)]),
         clip_index=np.repeat(np.arange(len(clips)), counts),
@@ -74,7 +74,7 @@ def known(windows) -> Known:
 
 def test_what_is_known_of_clips(windows):
     found = sampling.of_clips(windows, CRY_TASK)
-    # Half of what a person says and half of what the teacher does; nobody gainsays a person's no.
+    # The mean of a person's label and the teacher's score; a person's negative label is final.
     assert found.tolist() == pytest.approx([0.9, 0.6, 0.0, 0.6, 0.1, 0.95, 0.0], abs=1e-5)
     alone = replace(windows, opinions=windows.opinions[:1])
     assert sampling.of_clips(alone, CRY_TASK).tolist() == [1.0, 1.0, 0.0, -1.0, -1.0, 1.0, 0.0]
@@ -82,7 +82,7 @@ def test_what_is_known_of_clips(windows):
 
 def test_what_is_known_of_windows(windows, known):
     each = np.split(known.windows, np.flatnonzero(np.diff(windows.clip_index)) + 1)
-    # In a clip that is loud and clear, pauses are known; in one that is not, they may be crying unheard.
+    # In a clip with clear crying, pauses are known negatives; in others they may be unheard crying.
     assert each[0].tolist() == pytest.approx([0.9] * 6 + [0.0] * 2, abs=1e-5)
     assert each[1].tolist() == pytest.approx([0.6] * 2 + [-1.0] * 5, abs=1e-5)
     assert set(each[2].tolist()) == {0.0}
@@ -108,7 +108,7 @@ def test_a_sequence_ends_with_a_part_of_its_clip(windows, known):
                 assert (heard[row] >= own).all()
                 assert targets[row, :, 0] == pytest.approx(known.clips[clip], abs=1e-6)
                 before = (heard[row] > 0) & ~own
-                # What comes before is of a clip without the target, and known to be without.
+                # The preceding audio is from a clip known to be without the target.
                 assert (patches[row, before] == 2).all()
                 assert (targets[row, before, 2] == 0).all()
                 assert (targets[row, heard[row] == 0, 2] == -1).all()
@@ -117,7 +117,7 @@ def test_a_sequence_ends_with_a_part_of_its_clip(windows, known):
         made.on_epoch_end()
     assert companies == {True, False}
     assert {count for clip, count in lengths if clip == 0} == {5, 6, 7, 8}
-    # Every epoch has all three positive clips, and both others.
+    # Every epoch has all three positive and both negative clips.
     assert {clip for clip, _ in lengths} == {0, 1, 2, 3, 4}
 
 

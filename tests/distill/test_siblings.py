@@ -1,4 +1,4 @@
-"""The sibling recipes end to end: synthetic audio becomes a classifier, here and on TFLite-Micro."""
+"""The sibling recipes end to end: from synthetic audio to a classifier, also on TFLite-Micro."""
 
 import json
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 RATE = 16_000
 
-# What each recipe needs to be fast here; the network stays as it is.
+# Settings that make each recipe fast enough for a test; the network is unchanged.
 FASTER = {
     "ser": ("train.epochs=3", "train.learning_rate=3e-3", "train.batch_size=4"),
     "ser-tiny": ("train.epochs=3", "train.learning_rate=3e-3", "train.batch_size=4"),
@@ -29,13 +29,13 @@ FASTER = {
     "aed": ("train.epochs=3", "train.batch_size=4", "augmentation.views=10", "export.weight_bits=4"),
 }
 
-#: As the sources count them: Wav2Tiny without its front end's 5,082, DS-CNN whole; of Wav2Small they name
-#: 90K and no more.
+#: As the sources count them: Wav2Tiny without its front end's 5,082, DS-CNN whole; for Wav2Small they give
+#: only 90K.
 PARAMETERS = {"ser": (7, 90_307), "ser-tiny": (7, 10_797), "kws": (12, 119_372), "aed": (3, 33_219)}
 
 
 def voice(label: int, generator: np.random.Generator) -> np.ndarray:
-    """A buzz of the pitch and brightness that go with a label."""
+    """A buzz whose pitch and brightness depend on the label."""
     time = np.arange(RATE) / RATE
     pitch = (120 + 60 * label) * generator.uniform(0.95, 1.05)
     wave = sum(np.sin(2 * np.pi * pitch * n * time) / n ** (0.3 * label + 0.5) for n in range(1, 12))
@@ -44,7 +44,7 @@ def voice(label: int, generator: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module", params=list(FASTER))
 def sibling(request, tmp_path_factory):
-    """A corpus of all labels of a recipe, and what it makes of it."""
+    """A corpus of all labels of a recipe, and the model distilled from it."""
     folder = tmp_path_factory.mktemp(request.param)
     recipe = recipes.get(request.param, FASTER[request.param])
     labels = recipe.task.labels or ("angry", "happy", "sad")
@@ -106,7 +106,7 @@ def test_a_microcontroller_gives_the_same_answers(sibling):
         assert np.abs(microcontroller.get_output(0).astype(int) - expected).max() <= 1
 
 
-@pytest.mark.filterwarnings("ignore:In the future `np:FutureWarning")  # tf2onnx asks for what NumPy lacks
+@pytest.mark.filterwarnings("ignore:In the future `np:FutureWarning")  # from tf2onnx
 @pytest.mark.parametrize("format", ["tflite", "keras", "c-array", "onnx"])
 def test_it_can_be_taken_elsewhere(sibling, tmp_path, format):
     model, folder = sibling
@@ -118,7 +118,7 @@ def test_it_can_be_taken_elsewhere(sibling, tmp_path, format):
     )
     if format == "c-array":
         header = (target / "yamnet_cry_model.h").read_text()
-        # Of YAMNet's front end the header says nothing: the kit's own code makes it.
+        # The header does not describe YAMNet's front end: the kit's own code computes it.
         named = f'"name": "{model.config.front_end.name}"' in header
         assert named == (model.config.front_end != YAMNET)
 

@@ -1,4 +1,4 @@
-"""Recipe sounds end to end: any folder of sounds becomes a classifier, with a teacher or without."""
+"""Recipe sounds end to end: a classifier from any folder of sounds, with a teacher or without."""
 
 import dataclasses
 import json
@@ -38,7 +38,7 @@ def tone(hertz: float, generator: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def beeps(tmp_path_factory):
-    """A folder for each of three pitches; files are groups of their own."""
+    """A folder for each of three pitches; each file is a separate group."""
     folder = tmp_path_factory.mktemp("beeps")
     generator = np.random.default_rng(0)
     for label, hertz in (("low", 200.0), ("middle", 800.0), ("high", 3_000.0)):
@@ -111,7 +111,7 @@ def test_a_teacher_of_other_labels_helps_through_a_second_head(beeps, small_teac
 
 
 def test_a_student_teaches_the_next_one(classifier, beeps, tmp_path):
-    """Iterative distillation: of the same labels, so that its figures stand beside the student's."""
+    """Iterative distillation: the labels are the same, so the metrics have teacher and student."""
     _, out = classifier
     recipe = recipes.get("sounds", (*SETTINGS, "student.blocks=[[12,2],[24,2]]", "loss.label_weight=0"))
     model = distill(
@@ -124,7 +124,7 @@ def test_a_student_teaches_the_next_one(classifier, beeps, tmp_path):
 
 
 class Judge:
-    """Knows the pitch of whole clips."""
+    """A teacher that classifies the pitch of whole clips."""
 
     name, fingerprint, kind = "judge", "pitch", "exclusive"
     labels = ("low", "middle", "high")
@@ -198,7 +198,7 @@ def test_errors_come_before_the_work(beeps, synthetic_corpus, tmp_path):
 
 
 def test_the_command_says_what_there_is_and_ends_with_a_picture(beeps, tmp_path):
-    # As it comes, with the weights of the released model to begin with.
+    # The recipe's default, which starts from the released model's weights.
     settings = ["--set", "train.epochs=4", "--set", "train.batch_size=8", "--set", "augmentation.views=20"]
     result = CliRunner().invoke(
         main,

@@ -1,4 +1,4 @@
-"""Speech Commands as it is unpacked: its lists of splits count, and speakers stay apart."""
+"""Speech Commands as unpacked: its lists define the splits, and no speaker is in two splits."""
 
 from collections import Counter
 
@@ -16,7 +16,7 @@ RATE = 16_000
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two words, three others and two recordings of noise, in the layout of version 0.02."""
+    """Two of the recipe's words, three others and two recordings of noise, in version 0.02's layout."""
     generator = np.random.default_rng(0)
     lists = {"testing_list.txt": [], "validation_list.txt": []}
     for word in ("yes", "no", "bed", "cat", "tree"):
@@ -41,7 +41,7 @@ def test_the_lists_decide_and_every_other_word_is_unknown(folder):
     counts = Counter((clip.labels[0], clip.split) for clip in clips)
     assert {counts[word, split] for word in ("yes", "no") for split in ("test", "val")} == {10}
     assert (counts["yes", "train"], counts["no", "train"]) == (20, 20)
-    # As many seconds of noise as a word has clips, in every split.
+    # In every split, as many one-second noise clips as clips of a word.
     assert [counts[SILENCE, split] for split in ("train", "val", "test")] == [20, 10, 10]
     unknown = [clip for clip in clips if clip.labels == (UNKNOWN,)]
     assert {clip.name.partition("/")[0] for clip in unknown} <= {"bed", "cat", "tree"}

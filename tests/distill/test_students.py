@@ -18,7 +18,7 @@ def test_the_reference_student():
 
 
 def test_multiplications_of_the_reference_student():
-    """1.17 M multiply-accumulates a patch, as published."""
+    """1.17 M multiply-accumulates per patch, as published."""
     import keras
 
     total = 0
@@ -63,7 +63,7 @@ def test_a_student_may_begin_with_anothers_weights():
     wider = dataclasses.replace(settings, blocks=((6, 2), (9, 1)))
     after = students.build(wider, 2)
     new = after.get_layer("block2_pointwise").get_weights()[0].copy()
-    # The stem, the first block and the depthwise layer of the second; each with its normalisation.
+    # The stem, the first block and the depthwise layer of the second, each with its batch normalization.
     assert students.begin_with(after, before) == 8
     for name in ("stem", "block1_pointwise", "block2_depthwise", "block2_depthwise_norm"):
         for own, other in zip(

@@ -16,7 +16,7 @@ from yamnet_cry.frontend import YAMNET
 
 
 class CountingTeacher:
-    """Gives the mean and the peak of each window's log-mel, and remembers what it was asked."""
+    """Returns the mean of each window's log-mel as logit 19, and counts the waveforms it is run on."""
 
     name = "counting"
     fingerprint = "counting-1"
@@ -44,7 +44,7 @@ NUMBERS = itertools.count()
 
 
 def passed(clips, teachers, cache, folder=None, **more):
-    """A pass that remembers nothing of others but what is in the cache, unless a folder is named."""
+    """A teacher pass that shares only the cache with other passes, unless a folder is given."""
     folder = folder or cache.with_name(f"windows-{next(NUMBERS)}")
     return targets.teacher_pass(clips, teachers, YAMNET, cache, folder, progress=False, **more)
 
@@ -61,7 +61,7 @@ def test_every_window_of_every_clip(clips, tmp_path):
         own = np.flatnonzero(windows.clip_index == number)
         expected = YAMNET.patches(YAMNET.log_mel(YAMNET.pad(clip.read())))
         np.testing.assert_array_equal(windows.patches(own)[..., 0], expected)
-        # As float16 has them: what partitions of a cluster keep.
+        # Rounded to float16, the precision of a cluster's partitions.
         means = in_half_precision(expected.mean(axis=(1, 2)))
         np.testing.assert_array_equal(windows.opinions[0].logits[own, 19], means)
     for split in corpus.SPLITS:
@@ -156,7 +156,7 @@ def test_the_views_of_earlier_seeds_are_forgotten(clips, tmp_path, caplog):
 
 
 class Judge:
-    """Hears a dog in everything, for the whole of a clip."""
+    """A clip teacher that predicts a dog for every clip."""
 
     name, fingerprint, labels, kind = "judge", "judge-1", ("cat", "dog"), "exclusive"
 
@@ -279,7 +279,7 @@ def test_a_full_disk_is_named_and_nothing_is_left(clips, tmp_path, size):
 
 
 class Partitions:
-    """What an earlier pass has left of some clips: Parquet files, with a row of float16 for each window."""
+    """Logits of some clips from an earlier pass: Parquet files with a row of float16 for each window."""
 
     def __init__(self, folder, clips, teacher):
         self.asked = []

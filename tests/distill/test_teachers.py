@@ -133,7 +133,7 @@ def test_the_kaggle_handle_is_the_fallback(monkeypatch, small_teacher):
     monkeypatch.setattr(tensorflow_hub, "resolve", only_kaggle)
     teacher = teachers.load("tfhub")
     assert teacher.name == f"SavedModel {saved_model.TFHUB_HANDLES[1]}"
-    # Whatever the address gave: the fingerprint is that of the weights.
+    # The fingerprint is that of the weights, not of the address.
     assert teacher.fingerprint == teachers.load(small_teacher).fingerprint
 
 
@@ -217,7 +217,7 @@ def test_a_network_that_is_no_tagger(shared, tmp_path):
 
 
 class Fake:
-    """A teacher that tells some labels apart."""
+    """A teacher with the given labels."""
 
     fingerprint, kind = "fake", "independent"
 
@@ -293,7 +293,7 @@ def test_teachers_that_cannot_teach_a_task(of, recipe, message):
 
 
 class Hears:
-    """Hears what it is told to."""
+    """A teacher that returns the given rows."""
 
     name, fingerprint = "tagger", "1"
     labels = ("Bark", "Howl", "Rain", "Wind")
@@ -312,7 +312,7 @@ def test_a_teacher_of_other_labels_answers_in_those_of_the_task():
     (rows,) = renamed.logits([NOISE])
     answers = [renamed.labels[number] for number in rows.argmax(axis=1)]
     assert answers == ["bark", "whine", "whine", "whine"]
-    # Nothing of the named: it is the other, and surely.
+    # None of the named labels is present: "other" has a high probability.
     nothing = teachers.RenamedTeacher(heard, ("dog", "other"), ("Howl", ""))
     said = Task(nothing.labels).probabilities(nothing.logits([NOISE])[0])
     np.testing.assert_allclose(said[2], [0.018, 0.982], atol=1e-3)
@@ -343,6 +343,6 @@ def test_prompts_make_any_teacher_one_of_the_tasks_labels(released):
 
 
 def test_a_teacher_that_knows_the_labels_keeps_its_own_names(released):
-    """As a student of recipe dogs would, which the recipe's sentences are nothing to."""
+    """Such as a student of recipe dogs; the recipe's sentences do not apply to it."""
     teacher = teachers.load(released, YAMNET, CRY_TASK.group, ("This is the sound of a baby.", "a scream"))
     assert teacher.labels == CRY_TASK.labels

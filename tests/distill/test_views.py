@@ -94,7 +94,7 @@ def of_pets(cats: int, dogs: int, unlabelled: int) -> list[Clip]:
 def test_labels_are_shown_alike_however_many_clips_they_have():
     made = views.make(of_pets(30, 1, 0), dataclasses.replace(SETTINGS, views=200), 0, PETS)
     assert 70 < sum(view.labels == ("dog",) for view in made) < 130
-    # Another labelled clip under it would make the label wrong.
+    # Another labelled clip as background would make the label wrong.
     assert all(view.open.background is None for view in made)
     assert len(made[0].read()) > 8_000
 
@@ -127,7 +127,7 @@ def test_a_sound_comes_somewhere_within_a_longer_one():
     for view in made:
         wave = view.read()
         assert len(wave) == 32_000
-        # Only the foreground has a mean: over its half second, at the level of what is around it.
+        # Only the foreground has a non-zero mean, during its half second.
         loud = np.convolve(wave, np.full(100, 0.01), "valid")
         begin, end = np.flatnonzero(loud > loud.max() / 2)[[0, -1]]
         assert end - begin == pytest.approx(8_000, abs=110)

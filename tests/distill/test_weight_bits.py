@@ -1,4 +1,4 @@
-"""Weights of few bits: rounding, and learning with rounded weights."""
+"""Weights of few bits: rounding, and training with rounded weights."""
 
 import keras
 import numpy as np
@@ -17,10 +17,10 @@ def test_weights_become_few_multiples_of_a_step(bits, outputs, seed, size):
     assert (found.shape, found.dtype) == (weights.shape, np.float32)
     for before, after in zip(weights.T, found.T, strict=True):
         highest = 2 ** (bits - 1) - 1
-        # The largest is some multiple of the step, and then all others are.
+        # All weights are multiples of a step that divides the largest.
         multiples = [after / np.abs(after).max() * largest for largest in range(1, highest + 1)]
         assert any(np.allclose(each, np.round(each), atol=1e-3) for each in multiples)
-        # Never worse than leaving all weights out.
+        # The error is never larger than with all weights zero.
         assert ((after - before) ** 2).sum() <= (before**2).sum() * (1 + 1e-5)
 
 
@@ -76,7 +76,7 @@ def test_validation_is_of_rounded_weights_and_training_goes_on_with_all_bits():
 
 
 def test_a_network_that_cannot_change_stays_as_it_is():
-    """A learning rate of 0 leaves the weights in full precision where they were, to the last bits."""
+    """A learning rate of 0 leaves the full-precision weights unchanged, except for float32 rounding."""
     network = model()
     network.optimizer.learning_rate = 0.0
     before = network.get_weights()
@@ -89,5 +89,5 @@ def test_a_network_that_cannot_change_stays_as_it_is():
     ("bits", "expected"), [(8, 40 + 4 * (9 + 9)), (2, 10 + 4 * (9 + 9)), (4, 20 + 4 * (9 + 9))]
 )
 def test_the_size_when_packed(bits, expected):
-    """40 weights, a step for each of 9 outputs, 9 biases."""
+    """The network has 40 weights, a step for each of 9 outputs, and 9 biases."""
     assert weight_bits.packed_bytes(model(), bits) == expected

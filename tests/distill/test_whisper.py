@@ -1,4 +1,4 @@
-"""Whisper's encoder in ONNX: a tiny one of the same names and shapes, cut to the length of a window."""
+"""Whisper's encoder in ONNX: a tiny one with the same names and shapes, cut to a window's length."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ WIDTH = 4
 
 @pytest.fixture
 def encoder(tmp_path):
-    """Two neighbouring frames become a position: a projection of them, and the embedding of its place."""
+    """Each two frames give one position: their projection plus the position's embedding."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     generator = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-// Runs ESPHome's component on a computer: golden samples in, golden embeddings from a network that is none.
+// Runs ESPHome's component on a computer: golden samples in, golden embeddings from a stand-in for the network.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -45,13 +45,13 @@ int main(int, char **arguments) {
   component.dump_config();
   if (!microphone.running) return 1;
 
-  // Blocks of no whole number of hops.
+  // Blocks that are not a whole number of hops.
   const uint8_t *const bytes = reinterpret_cast<const uint8_t *>(golden_samples);
   const size_t block = 2 * 37;
   for (size_t start = 0; start < sizeof golden_samples && microphone.running; start += block) {
     const size_t end = start + block < sizeof golden_samples ? start + block : sizeof golden_samples;
     microphone.give(std::vector<uint8_t>(bytes + start, bytes + end));
-    // Not faster than the task takes it, unless the network waits.
+    // Not faster than the task reads it, unless the network waits.
     while (bytes_waiting > 10 * block && !network_waits && microphone.running) turn(component);
   }
   while (!component.is_failed() && !network_waits && probability.states.size() < GOLDEN_PATCHES) turn(component);

@@ -1,4 +1,4 @@
-/* Drives the front end with what real microphones never give, and for a day: prints FAIL and why, or PASS. */
+/* Runs the front end on extreme signals, and for a day: prints PASS or FAIL. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static int16_t pattern(unsigned kind, unsigned n) {
     }
 }
 
-/* All sums of the FFT stay inside 32 bits: the sanitizer watches. */
+/* All sums of the FFT stay within 32 bits, which the sanitizer checks. */
 static int extremes(void) {
     static yamnet_cry_frontend frontend;
     int16_t samples[YAMNET_CRY_HOP];
@@ -42,7 +42,7 @@ static int extremes(void) {
     return patches == 8 * 3;
 }
 
-/* Scenes of 960 hops, 20 patches, again and again: every patch of a day is that of the first hour. */
+/* Repeats a scene of 960 hops, 20 patches: every patch of a day equals that of the second scene. */
 static int day(unsigned long hops) {
     static yamnet_cry_frontend frontend;
     static yamnet_cry_events events;
@@ -65,7 +65,7 @@ static int day(unsigned long hops) {
         uint32_t sum = 2166136261u;
         if (patch == NULL) continue;
         for (n = 0; n < YAMNET_CRY_PATCH * YAMNET_CRY_BANDS; n++) sum = (sum ^ (uint8_t)patch[n]) * 16777619u;
-        /* The first scene begins in silence; from the second on all are alike. */
+        /* The first scene follows silence; from the second on all are identical. */
         if (patches >= 20 && patches < 40) sums[patches % 20] = sum;
         if (patches >= 40 && sums[patches % 20] != sum) return 0;
         if (yamnet_cry_events_push(&events, patches % 20 >= 8 && patches % 20 < 14 ? 0.9 : 0.05, &event)) {

@@ -1,4 +1,4 @@
-"""The whole chain on real recordings, C front end, TFLite-Micro and C events, beside Python's detector."""
+"""The whole chain (C front end, TFLite-Micro, C events) on real recordings, compared with the detector."""
 
 import numpy as np
 import pytest
@@ -48,10 +48,11 @@ def test_the_chain_hears_what_python_hears(firmware, build, detector, test_split
     assert result.share <= 0.005
     assert abs(result.auc[0] - result.auc[1]) <= 0.002
     assert result.probability <= (0.05 if build == "float" else 0.08)
-    # A step of the input can carry a window across the threshold, or below the level at which an event goes
-    # on: in one recording in fifty. In floating point in two, as a threshold a hundredth away does.
+    # One step of the input can move a window across the threshold, or below the level at which an event
+    # continues: in one recording in fifty. In floating point in two recordings, as many as a threshold that
+    # differs by 0.01.
     assert len(result.others) <= (2 if build == "float" else result.recordings / 50), result.others
     if build == "float":
         assert result.unexplained == 0, result.others
-    # XNNPACK, on which the detector runs, rounds between layers in a way of its own.
+    # XNNPACK, which the detector uses, rounds differently between layers.
     assert result.unlike_detector <= 0.05 * result.recordings

@@ -80,7 +80,7 @@ def test_state_fits_and_is_what_the_readme_says(compiler, kit, tmp_path):
 
 
 def test_the_network_compiles_in_cpp_and_is_called(compiler, kit, tmp_path):
-    """Against the part of TFLite-Micro's interface that it calls: its headers are in no package."""
+    """Compiled with a stand-in for the TFLite-Micro interface it calls: no package has the headers."""
     cpp = shutil.which("g++")
     if cpp is None:
         pytest.skip("no g++")

@@ -1,4 +1,4 @@
-"""What ESP-IDF, Arduino, PlatformIO and ESPHome make of a kit, by their own tools where they are."""
+"""How ESP-IDF, Arduino, PlatformIO and ESPHome use a kit, with their own tools where installed."""
 
 import json
 import re
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def copied(kit: Path, tmp_path: Path) -> Path:
-    """A kit that tools may leave files in, under the name that it is published by."""
+    """A copy of the kit under its published name, into which tools may write files."""
     return Path(shutil.copytree(kit, tmp_path / manifests.NAME))
 
 
@@ -65,7 +65,7 @@ def test_the_component_of_esp_idf(kit):
     assert (example / path).resolve() == kit.resolve()
 
 
-# Arduino, by the rules of its library specification and of arduino-lint, which is in no registry of packages
+# Arduino, by the rules of its library specification and of arduino-lint, which no package registry has
 
 
 def test_the_properties_are_those_of_arduinos_specification(kit):
@@ -84,7 +84,7 @@ def test_the_properties_are_those_of_arduinos_specification(kit):
     assert urlsplit(found["url"]).netloc
     assert re.fullmatch(r"[a-z0-9_]+(,[a-z0-9_]+)*", found["architectures"])
     assert all((kit / SOURCES / header).is_file() for header in found["includes"].split(","))
-    # Header and library have one name.
+    # The header has the library's name.
     assert (kit / SOURCES / f"{name}.h").is_file()
 
 
@@ -96,7 +96,7 @@ def test_the_folder_is_laid_out_for_arduino(kit):
     assert includes == ["yamnet_cry_network.h", "yamnet_cry_self_test.h"]
     assert all((kit / SOURCES / name).is_file() for name in includes)
     assert not [path for path in kit.rglob("*") if path.is_symlink() or path.suffix == ".exe"]
-    # Code beside src/ would make two libraries of one.
+    # All code is in src/; files beside it would mix Arduino's two library layouts.
     assert not [path for path in kit.iterdir() if path.suffix in {".c", ".cc", ".cpp", ".h"}]
     assert not (kit / "utility").exists()
 
@@ -110,7 +110,7 @@ def test_the_key_words_are_in_the_code(kit):
 
 @pytest.mark.parametrize("sketch", ["examples/SelfTest/SelfTest.ino", "examples/self_test/main/main.c"])
 def test_the_examples_compile_and_call_the_self_test(compiler, kit, tmp_path, sketch):
-    """Against a stand-in for the board: `Serial`, and the header of TFLite-Micro for Arduino."""
+    """Compiled with a stand-in for the board: `Serial`, and the header of TFLite-Micro for Arduino."""
     (tmp_path / "Chirale_TensorFlowLite.h").write_text(
         "#include <cstdio>\n"
         "struct Port { void begin(int) {} operator bool() { return true; } "
@@ -154,7 +154,7 @@ def test_platformio_takes_the_library(copied, tmp_path):
     pio = tool("pio", "platformio")
     manifest = json.loads((copied / "library.json").read_text())
     assert manifest["version"] == properties(copied)["version"]
-    # PlatformIO asks the network which licences there are.
+    # PlatformIO downloads the list of licences.
     assert manifest.pop("license") == "MIT"
     (copied / "library.json").write_text(json.dumps(manifest))
     ran(pio, "pkg", "pack", "-o", tmp_path / "packed.tar.gz", ".", cwd=copied)

@@ -1,4 +1,4 @@
-"""A real mosquitto, a client that writes down what it publishes, and a line between it and another client."""
+"""A real mosquitto broker, a client that records its messages, and a TCP relay that can be cut."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
-# A busy machine is only late.
+# Generous, because a busy machine is slow.
 PATIENCE = 30.0
 
 
@@ -33,12 +33,12 @@ def wait_for(condition, what: str) -> None:
 
 
 class Mosquitto:
-    """A broker that remembers nothing when it is started again."""
+    """A mosquitto broker that keeps no state across restarts."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        # As root it would become a user who may not read these files.
+        # Started as root, it would switch to a user that may not read these files.
         own = ["user root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         anonymous = [] if any("allow_anonymous" in line for line in lines) else ["allow_anonymous true"]
         settings = [f"listener {self.port} 127.0.0.1", "persistence false", *own, *anonymous, *lines]
@@ -57,7 +57,7 @@ class Mosquitto:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Keeps its connections open, and does nothing."""
+        """Suspends the broker: its connections stay open, but it does not respond."""
         self._process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -73,7 +73,7 @@ class Mosquitto:
 
 
 class Listener:
-    """A client that subscribes to everything."""
+    """A client that subscribes to all topics."""
 
     def __init__(self, port: int) -> None:
         self._subscribed = threading.Event()
@@ -103,7 +103,7 @@ class Listener:
 
 
 class Line:
-    """A TCP line to a port, that can be cut and mended while both ends go on."""
+    """A TCP relay to a port that can be cut and restored while both ends keep running."""
 
     def __init__(self, target: int) -> None:
         self.port, self._target = free_port(), target

@@ -1,4 +1,4 @@
-"""Stand-ins for cameras: an RTSP server of our own, which can be killed, and sends what it is told."""
+"""A stand-in for cameras: an RTSP server that sends a given sound and can be killed."""
 
 import socket
 import struct
@@ -9,23 +9,23 @@ from contextlib import suppress
 import numpy as np
 
 RATE = 16_000
-# How RTP calls 16-bit samples at a rate of the session's choice.
+# RTP's first dynamic payload type; the session description says what it is.
 _PAYLOAD = 96
-# What makes a socket that is closed forget all that it has not sent, and say so to the other end.
+# SO_LINGER with a timeout of 0: closing discards unsent data and sends a reset.
 _RESET = struct.pack("ii", 1, 0)
 
 Wave = Callable[[], Iterator[np.ndarray]]
 
 
 class Camera:
-    """An RTSP server on this machine whose sound is sent over the connection itself, as fast as it is made.
+    """A local RTSP server that sends its sound over the RTSP connection, as fast as it is generated.
 
     Args:
-        wave: Makes, for each client, int16 arrays of shape (samples,) at 16 kHz.
-        port: Where it listens; a free one by default.
-        password: ``user:password`` in base64 that clients must give; none by default.
-        describe: What it says of itself; by default that it has sound.
-        packet: Samples of a packet.
+        wave: Returns, for each client, an iterator of int16 arrays of shape (samples,) at 16 kHz.
+        port: TCP port; defaults to a free one.
+        password: ``user:password`` in base64 that clients must send; defaults to none.
+        describe: Session description; defaults to one with sound.
+        packet: Samples in a packet.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Camera:
         self._threads[0].start()
 
     def kill(self, *, reset: bool = False) -> None:
-        """Ends it and all its connections at once, or breaks them off as a machine does that loses power."""
+        """Closes the server and all connections at once; `reset` resets them, as a power failure would."""
         self._closed = True
         for client in self._clients if reset else ():
             with suppress(OSError):
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 client.close()
         for each in (self._server, *self._clients):
-            # Closing alone would leave a thread in accept or recv, and the port taken.
+            # Closing alone would leave a thread blocked in accept or recv, and the port in use.
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()

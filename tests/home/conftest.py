@@ -10,7 +10,7 @@ import pytest
 from yamnet_cry.demo import nursery
 from yamnet_cry.home.clips import Recorder
 
-# Source, day of November, hour, minute, second: of four nights.
+# Source, day of November, hour, minute, second; four groups of source and night.
 MOMENTS = (
     ("nursery", 23, 21, 48, 31.6),
     ("kitchen", 24, 0, 2, 55.1),
@@ -46,5 +46,5 @@ def _recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def recorded(_recorded_once: Path, tmp_path: Path) -> Path:
-    """Five clips of a crying that begins after nine seconds, and lasts from four to ten."""
+    """Five clips, each of a cry that begins after nine seconds and lasts from four to ten."""
     return shutil.copytree(_recorded_once, tmp_path / "clips")

@@ -1,4 +1,4 @@
-"""The rules between what is heard and who is told."""
+"""The rules that decide which events are reported."""
 
 from datetime import datetime, time, timedelta
 
@@ -16,7 +16,7 @@ NOON = datetime(2026, 3, 1, 12).astimezone()
 
 
 class Room:
-    """An alarm whose stream began at a time of day, and what came of it."""
+    """An alarm whose stream began at a given time, and the messages it sent."""
 
     def __init__(self, rules: Rules, began: datetime = NOON) -> None:
         self.heard: list[dict] = []
@@ -27,7 +27,7 @@ class Room:
         self.alarm.connect(clock)
 
     def cry(self, start: float, end: float, *, closing: bool = False) -> None:
-        """Cries between two times, heard a second late, and window by window."""
+        """Pushes a cry between two times, window by window and one second late."""
         moment = start + 1.0
         self.alarm.take(Update(moment, 0.9, -30.0, crying=True, started=start))
         while moment + 0.48 < end + 1.0:
@@ -65,7 +65,7 @@ def test_after_an_alarm_there_is_none_for_a_while():
     room = Room(Rules(cool_down=60.0))
     room.cry(0.0, 10.0)
     room.cry(20.0, 40.0)
-    # This one still goes on when the minute is over.
+    # This cry still continues when the minute is over.
     room.cry(60.0, 90.0)
     assert room.kinds == [("started", 0.0), ("ended", 0.0), ("started", 60.0), ("ended", 60.0)]
     assert len(room.heard) == 6
@@ -96,7 +96,7 @@ def test_muting_holds_back_what_starts_and_never_what_ends(monkeypatch):
     room.alarm.mute(1.0)
     room.cry(0.0, 30.0)
     assert room.told == []
-    # Crying that goes on when the minute is over is told then.
+    # Crying that continues when the minute is over is reported then.
     room.cry(40.0, 80.0)
     assert room.kinds == [("started", 40.0), ("ended", 40.0)]
     assert room.alarm.muted_until is None
@@ -173,5 +173,5 @@ def test_every_start_has_its_end(stretches, least, cool_down, begin, muted):
     assert [message["event"] for message in told] == ["started", "ended"] * (len(told) // 2)
     for started, ended in zip(told[::2], told[1::2], strict=True):
         assert started["id"] == ended["id"]
-        # That it has ended is known a second later here.
+        # The end of a cry is known a second later here.
         assert ended["seconds"] + 1.0 >= least - 1e-6

@@ -1,4 +1,4 @@
-"""Clips of events on a real disk: to the sample, whole or not at all, and nobody else's files."""
+"""Clips of events on a real disk: exact to the sample, whole or not at all, other files untouched."""
 
 import json
 import os
@@ -34,7 +34,7 @@ HELD = sys.platform == "win32"
 
 
 def messages(key: str, start: float, end: float, *, interrupted: bool = False, began: datetime = BEGAN):
-    """What is told of an event: that it started, and that it ended."""
+    """The messages about an event: its start and its end."""
 
     def at(seconds: float) -> str:
         return (began + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
@@ -56,14 +56,14 @@ def messages(key: str, start: float, end: float, *, interrupted: bool = False, b
 
 
 def counted(length: int) -> np.ndarray:
-    """Sound of which each sample tells its place, for two seconds at least."""
+    """Sound whose samples differ from each other for four seconds, so that each shows its position."""
     return ((np.arange(length) * 7919) % 65_521 - 32_760).astype(np.float32) / 32_768
 
 
 def make(
     folder: Path, start: float = 2.0, *, began: datetime = BEGAN, source: str = "nursery"
 ) -> archive.Clip:
-    """Records one event of a second."""
+    """Records one event of one second."""
     known = {clip.file for clip in archive.clips(folder)} if folder.exists() else set()
     started, ended = messages("1", start, start + 1, began=began)
     recorder = Recorder(folder, source, 1.0, pytest.fail)
@@ -86,7 +86,7 @@ def read(clip: archive.Clip) -> np.ndarray:
 
 
 def names(folder: Path) -> list[str]:
-    """What is in a folder, but for the lock."""
+    """Names of the files in a folder, except the lock."""
     return sorted(path.name for path in folder.iterdir() if path.name != ".manifest.csv.lock")
 
 
@@ -104,7 +104,7 @@ def names(folder: Path) -> list[str]:
 @example(blocks=[60 * RATE], pre_roll=5.0, events=[(100, 200, 0, 0), (250, 200, 0, 0), (250, 300, 0, 0)])
 @example(blocks=[160], pre_roll=5.0, events=[(2000, 100, 1400, 1400)])
 def test_every_clip_is_exact_to_the_sample(blocks, pre_roll, events):
-    """Start and length of events, and how late it is told, in hundredths of a second."""
+    """Events have start, length, and delays of the two messages, in hundredths of a second."""
     total = 62 * RATE
     wave = counted(total)
     due = []
@@ -136,13 +136,13 @@ def test_every_clip_is_exact_to_the_sample(blocks, pre_roll, events):
             assert clip.about["event_start"] == (at - first) / RATE
             assert clip.about["event_end"] == (stop - first) / RATE
             assert not clip.about["cut"]
-        # Of each, two files, and nothing else.
+        # Two files for each event, and nothing else.
         assert len(names(Path(name))) == 2 * len(events)
 
 
 @pytest.mark.parametrize("length", [1_600, 16_000, 400_000])
 def test_what_the_detector_hears_becomes_a_clip(tmp_path, length):
-    """With the messages of a real listener, which come as late as they do."""
+    """With the messages of a real listener and their real delays."""
     wave = np.concatenate([nursery(40.0, 20.0, 28.0), np.zeros(10 * RATE)]).astype(np.float32)
     recorder = Recorder(tmp_path, "nursery", 5.0, pytest.fail)
     listener = CryDetector.from_pretrained().listener(RATE)
@@ -221,7 +221,7 @@ def test_an_event_that_was_never_said_to_end_is_no_clip(tmp_path):
 
 
 def test_hours_of_crying_are_cut_and_take_no_memory(tmp_path):
-    """A clip is streamed to disk, ten minutes of it."""
+    """A clip is streamed to disk, and ends after ten minutes."""
     started, ended = messages("1", 2.0, 7_000.0)
     recorder = Recorder(tmp_path, "nursery", 1.0, pytest.fail)
     block = counted(RATE)
@@ -309,7 +309,7 @@ def test_a_full_disk_is_told_once_and_forgotten_when_there_is_room(tmp_path):
 
 @pytest.mark.parametrize("size", [0, 10, 300])
 def test_a_disk_that_is_full_at_once_or_at_last_leaves_nothing(tmp_path, size):
-    """Header and description are written in a few bytes that may not fit either."""
+    """Even the few bytes of header and description may not fit."""
     told: list[str] = []
     recorder = Recorder(tmp_path, "nursery", 1.0, told.append)
     recorder.push(np.zeros(5 * RATE, np.float32))
@@ -322,7 +322,7 @@ def test_a_disk_that_is_full_at_once_or_at_last_leaves_nothing(tmp_path, size):
 
 
 def test_a_folder_that_comes_late(tmp_path):
-    """As of a drive that is plugged in again."""
+    """For example on a drive that is plugged in again."""
     told: list[str] = []
     (tmp_path / "clips").write_text("no folder")
     recorder = Recorder(tmp_path / "clips", "nursery", 1.0, told.append)
@@ -346,7 +346,7 @@ def test_a_folder_that_cannot_be_used_is_refused_before_listening(tmp_path):
     assert str(raised.value).startswith(f"clips cannot be written to {tmp_path / 'file'} (")
 
 
-# Records an event and dies at a call of os.replace, or while it is going on.
+# Records an event and crashes at a call of os.replace, or during the event.
 _DYING = """
 import os, sys
 import numpy as np
@@ -388,7 +388,7 @@ def test_a_program_that_dies_leaves_nothing_that_lies(tmp_path, call):
 
 
 def test_leftovers_are_only_what_nobody_writes(tmp_path):
-    """Another source, of this program or another, may be recording."""
+    """Another source, of this process or another, may be recording."""
     recorder = Recorder(tmp_path, "kitchen", 1.0, pytest.fail)
     recorder.push(counted(4 * RATE))
     started, ended = messages("1", 2.0, 3.0)
@@ -424,7 +424,7 @@ def test_so_many_bytes_are_kept(tmp_path):
     assert len(Retention(keep_bytes=room).apply(tmp_path)) == 2
     assert archive.clips(tmp_path) == [newest, third]
     assert len(Retention(keep_bytes=room - 1).apply(tmp_path)) == 1
-    # What is labelled takes no room away from what is not.
+    # Labelled clips do not count towards the limit of unlabelled ones.
     labels = Labels(tmp_path)
     labels.set(newest, "cry")
     labels.save()
@@ -486,7 +486,7 @@ def test_nobody_elses_files_are_ever_deleted(foreign, damage):
         foreign = {other: content for other, content in foreign.items() if other != "manifest.csv"}
         for other, content in foreign.items():
             (folder / other).write_bytes(content)
-        # Of another program, or another version, though it looks alike.
+        # Files of another program or version with similar names.
         (folder / f"{_STEM}-4.flac").write_bytes(b"audio")
         (folder / f"{_STEM}-4.json").write_text(
             json.dumps({**about(clip), "file": f"{_STEM}-5.flac", **damage})

@@ -1,4 +1,4 @@
-"""The command of --on-event: how it is read, and that the end waits for it, but not for ever."""
+"""The command of --on-event: how it is parsed, and that exit waits for it for a limited time."""
 
 import os
 import re
@@ -67,7 +67,7 @@ def test_the_end_waits_for_what_was_pushed(tmp_path):
 
 
 def test_a_command_that_hangs_is_said_and_ended(tmp_path, monkeypatch):
-    """And what it has started too: that would hold stderr open."""
+    """Processes it has started are ended too; they would keep stderr open."""
     log, warnings = tmp_path / "log", []
     child = f"import time; open({str(log)!r}, 'w').write('x'); time.sleep(600)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"

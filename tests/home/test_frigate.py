@@ -1,4 +1,4 @@
-"""Events in Frigate: what its API is asked, and what it may answer."""
+"""Events in Frigate: the requests to its API, and its possible responses."""
 
 import json
 import re
@@ -39,12 +39,12 @@ ENDED = {"event": "ended", "id": "1", "source": "nursery", "start": 1.0, "end": 
 
 
 class Api:
-    """Answers as Frigate does: events are made, and can be ended some requests later.
+    """A stand-in for Frigate's API: creates events, which can be ended some requests later.
 
     Args:
-        late: How many requests to end an event come before it is written down.
-        answer: To requests that make one.
-        codes: Of the first answers.
+        late: Number of requests to end an event that get 404, because it is not stored yet.
+        answer: Body of the response to requests that create an event.
+        codes: Status codes of the first responses.
     """
 
     def __init__(self, late: int = 0, answer: bytes | None = None, codes: tuple[int, ...] = ()) -> None:
@@ -107,7 +107,7 @@ def test_an_event_is_made_and_ended(api):
         "/api/events/front_door/crying/create",
         {"score": 0.75, "duration": None, "include_recording": True, "pre_capture": create[2]["pre_capture"]},
     )
-    # The seconds since crying started, the seconds before it, and those of a slow machine.
+    # Seconds since the crying started, seconds before it, and some for a slow machine.
     assert 9 <= create[2]["pre_capture"] < 60
     assert end == ("PUT", f"/api/events/{EVENT}/end", {})
 
@@ -141,7 +141,7 @@ def test_an_event_that_is_gone_is_given_up(api):
     with pytest.raises(DeliveryError, match=r"got the answer 404 \(Not Found\)$"):
         frigate(ENDED)
     assert len(there.asked) == 5
-    # It is forgotten.
+    # The event has been dropped.
     frigate(ENDED)
     assert len(there.asked) == 5
 

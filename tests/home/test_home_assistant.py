@@ -1,4 +1,4 @@
-"""The files for Home Assistant: whether they can be read, and name what there is."""
+"""The files for Home Assistant are valid YAML and refer to existing entities."""
 
 import re
 from pathlib import Path
@@ -17,11 +17,11 @@ ENTITIES = {
 
 
 class Input(str):
-    """What a user chooses when an automation is made of a blueprint."""
+    """An input that a user sets when creating an automation from a blueprint."""
 
 
 class Loader(yaml.SafeLoader):
-    """YAML with Home Assistant's tag."""
+    """A YAML loader with Home Assistant's tag."""
 
 
 Loader.add_constructor("!input", lambda loader, node: Input(loader.construct_scalar(node)))

@@ -1,4 +1,4 @@
-"""MQTT with a real broker: what Home Assistant is told, and what a broker that goes away does to it."""
+"""MQTT with a real broker: the messages for Home Assistant, and a broker that becomes unreachable."""
 
 import gc
 import json
@@ -55,7 +55,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def listen():
-    """Makes listeners, which are closed at the end."""
+    """A factory of listeners, which are closed at the end."""
     made = []
 
     def make(port):
@@ -69,7 +69,7 @@ def listen():
 
 @pytest.fixture
 def connect():
-    """Makes outlets, which are closed at the end, and keeps what they say."""
+    """A factory of outlets, which are closed at the end, with their warnings recorded."""
     made = []
 
     def make(port, *, address="mqtt://127.0.0.1:{}?node=attic", sources=("nursery",), **options):
@@ -94,7 +94,7 @@ def test_a_source_is_discovered_before_it_says_anything(broker, listen, connect)
     wait_for(lambda: late.last(PROCESS) == "online", "retained messages")
     assert all(retained for _, _, retained in late.messages)
     assert json.loads(late.last(CONFIG))["origin"]["name"] == "yamnet-cry"
-    # An earlier run may have left a state that says ON; this one knows nothing yet.
+    # An earlier run may have left a state of ON; this run has no result yet.
     assert late.last(AVAILABILITY) == "offline"
     assert json.loads(late.last(STATE))["crying"] is False
     assert outlet.said == []
@@ -121,7 +121,7 @@ def test_states_are_retained_and_events_come_once(broker, listen, connect):
     wait_for(lambda: late.last(PROCESS) == "offline", "retained messages")
     assert late.of(EVENT) == []
     assert outlet.said == []
-    outlet.push(started(2))  # after the end, nobody hears
+    outlet.push(started(2))  # after the end it is not sent
     outlet.close(1)
 
 
@@ -263,7 +263,7 @@ def test_credentials(tmp_path, connect, monkeypatch):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     crt, key = folder / "own.crt", folder / "own.key"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=own"]
@@ -373,20 +373,20 @@ def test_the_end_waits_no_longer_than_it_may(connect):
     idle = connect(free_port(), retry_seconds=(3600.0, 3600.0))
     wait_for(lambda: idle.said, "a warning")
     begun = time.monotonic()
-    idle.close(3600)  # nothing waits, so that it ends at once
+    idle.close(3600)  # no message is waiting, so it returns at once
     assert time.monotonic() - begun < PATIENCE
     assert len(idle.said) == 1
 
 
 def serve(server, *answers):
-    """Answers what each connection brings, one after the other, and closes it."""
+    """Sends one answer after each message on a connection, then closes it; one connection at a time."""
     with suppress(OSError):
         while True:
             with server.accept()[0] as connection:
                 for answer in answers:
                     connection.recv(1000)
                     connection.sendall(answer)
-                # A socket that is closed with something unread takes back what it sent.
+                # Closing a socket with unread data would discard sent data.
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(1000):
                     pass
@@ -432,7 +432,7 @@ def test_a_client_that_fails_is_replaced(connect, monkeypatch):
 
 @needs_mosquitto
 def test_no_client_outlives_its_connection(broker, listen, connect, monkeypatch):
-    # Each holds two sockets; the garbage collector counts neither.
+    # Each client holds two sockets, which do not make the garbage collector run sooner.
     made: list[weakref.ref] = []
 
     class Noted(paho.mqtt.client.Client):
@@ -466,7 +466,7 @@ def test_a_broker_that_hangs_holds_up_nobody(broker, listen, connect):
         assert outlet.said[0].endswith("one event could not be sent before exit")
 
 
-# What Home Assistant documents for each platform, besides what all have.
+# Options that Home Assistant documents: common ones, then those of each platform.
 COMMON = {"platform", "name", "unique_id", "default_entity_id", "availability", "availability_mode", "qos"}
 COMMON |= {"entity_category", "icon", "state_topic", "json_attributes_topic", "json_attributes_template"}
 KEYS = {

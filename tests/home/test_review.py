@@ -1,4 +1,4 @@
-"""The page on which clips are labelled: over HTTP, in a browser, and read by distillation."""
+"""The page for labelling clips: over HTTP, in a browser, and its labels read by distillation."""
 
 import csv
 import json
@@ -116,7 +116,7 @@ def test_distillation_reads_what_the_page_wrote(address, recorded):
 
 
 def test_the_clips_of_a_home_are_trained_on_together_with_others(address, recorded, synthetic_corpus):
-    """As docs/own_home.md says: alone they have nothing to validate with."""
+    """As docs/own_home.md says: alone they have no validation split."""
     for file, target in zip(files(recorded), ["cry", "not_cry", "unknown", "cry", "not_cry"], strict=True):
         label(address, file, target)
     together = sources.load(str(recorded), str(synthetic_corpus))
@@ -133,7 +133,7 @@ def test_the_clips_of_a_home_are_trained_on_together_with_others(address, record
     assert len(corpus.labelled(alone, "test")) == 2
 
 
-# `listen` has these where clips are recorded.
+# Options of `listen` for recording clips.
 _OF_LISTEN = {"--clips", "--pre-roll", "--keep", "--keep-bytes"}
 
 
@@ -193,7 +193,7 @@ def test_a_manifest_is_not_touched_before_somebody_labels(recorded):
 
 
 def test_no_night_is_in_two_splits(recorded):
-    """Whoever moves a night to test in the manifest need not move what is labelled later."""
+    """If a user moves a night to test in the manifest, clips labelled later follow."""
     *_, kitchen, nursery = files(recorded)
     with served(recorded) as address:
         label(address, nursery, "cry")
@@ -296,7 +296,7 @@ def test_nothing_but_clips_is_served(address, recorded, path):
     (recorded / "nursery-20261126T031207.251.flac").write_text("secret")
     (recorded / "manifest.csv").write_text("file,target,split,group\nsecret,cry,train,me\n")
     host, port = address.removeprefix("http://").rstrip("/").split(":")
-    # Byte for byte, for clients clean paths up.
+    # Over a raw socket, because HTTP clients normalize paths.
     with socket.create_connection((host, int(port))) as browser:
         request = f"GET /audio/{path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
         browser.sendall(request.encode())
@@ -496,7 +496,7 @@ def browser():
 
 
 class Visitor:
-    """Somebody with the page before them, who notices what the browser complains about."""
+    """A browser with the page open, which collects errors."""
 
     def __init__(
         self, browser, address: str, size: tuple[int, int] = DESKTOP, colours: str = "light"
@@ -515,14 +515,14 @@ class Visitor:
         return self.page.evaluate("clips[current].file")
 
     def wait(self, expression: str) -> None:
-        """Waits until something holds; the page's policy forbids Playwright's own way."""
+        """Waits until an expression is true; the page's security policy forbids wait_for_function."""
         deadline = time.monotonic() + 60
         while not self.page.evaluate(expression):
             assert time.monotonic() < deadline, expression
             self.page.wait_for_timeout(20)
 
     def press(self, key: str, progress: str) -> None:
-        """Presses a key that labels, and waits until it is done."""
+        """Presses a key that labels, and waits until the label is saved."""
         answers = "JSON.stringify(clips.map(clip => clip.target))"
         before = self.page.evaluate(answers)
         self.page.keyboard.press(key)
@@ -548,7 +548,7 @@ def test_play_and_label_with_keys(visitor, recorded):
     visitor.wait("!audio.paused && audio.currentTime > 0.2")
     page.keyboard.press("Space")
     visitor.wait("audio.paused")
-    # Somewhere else in it: what a server without ranges does not allow.
+    # Seeking works only with a server that supports ranges.
     box = page.locator("#wave").bounding_box()
     page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 20)
     visitor.wait("Math.abs(audio.currentTime - 12) < 0.2 && !audio.seeking")
@@ -572,7 +572,7 @@ def test_play_and_label_with_keys(visitor, recorded):
     page.check("#onward")
     page.click("text=Cry >> nth=0")
     visitor.wait("current === 3 && !audio.paused")
-    # The space bar plays, and does not press what was clicked last.
+    # The space bar plays, and does not press the button that was clicked last.
     page.keyboard.press("Space")
     visitor.wait("audio.paused")
     visitor.press("n", "4 of 5")
@@ -628,7 +628,7 @@ def test_everything_can_be_read_in_both_colours(browser, address, recorded, colo
     found = visitor.page.evaluate(CONTRAST.read_text())
     assert len(found) > 20
     assert found[0] >= [4.5, ""]
-    # The wave has been drawn, and the stretch of the event behind it.
+    # The waveform is drawn, with the event's span behind it.
     visitor.wait("wave !== null")
     colours_drawn = visitor.page.evaluate(
         "[...new Uint32Array(pen.getImageData(0, canvas.height / 2, canvas.width, 1).data.buffer)]"

@@ -1,4 +1,4 @@
-"""Sources as users name them, and that nothing secret is shown."""
+"""Sources as users write them; no secret is shown."""
 
 import re
 

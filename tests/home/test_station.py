@@ -1,4 +1,4 @@
-"""Sources that are listened to for ever, and what happens to them."""
+"""Sources that are listened to indefinitely, and their failures."""
 
 import base64
 import gc
@@ -40,7 +40,7 @@ def wave() -> np.ndarray:
 
 
 class Told:
-    """An outlet that remembers, and waits for what is to come."""
+    """An outlet that records messages and can wait for them."""
 
     def __init__(self) -> None:
         self.messages: list[dict] = []
@@ -69,7 +69,7 @@ class Told:
 
 
 class Sound:
-    """A source that gives blocks as fast as they are taken, and may then hang."""
+    """A source that yields blocks as fast as they are read, and may then hang."""
 
     sample_rate = RATE
 
@@ -90,7 +90,7 @@ class Sound:
 
 @pytest.fixture
 def listen(detector):
-    """Starts stations, and ends them."""
+    """A factory of stations, which are closed at the end."""
     told, stations = Told(), []
 
     def start(opened, name="nursery", **settings) -> tuple[Station, Told]:
@@ -133,7 +133,7 @@ def test_a_camera_is_heard_as_a_file_is(listen, detector, wave):
     assert (started["start"], ended["end"]) == (event.start, event.end)
     assert ended["peak"] == pytest.approx(event.peak, abs=1e-3)
     assert (started["source"], ended["id"]) == ("nursery", started["id"])
-    # States say so at once.
+    # The change is sent in a state at once.
     assert [m["crying"] for m in told.kinds("state") if m["crying"]] == [True]
 
 
@@ -155,7 +155,7 @@ def test_a_camera_that_is_away_is_waited_for(listen, wave):
     camera.kill()
     told.wait(lambda: told.kinds("deaf"))
     assert told.kinds("ended")[0]["interrupted"] or told.kinds("ended")[0]["end"] > 6
-    # Long enough to be refused more often than once.
+    # Long enough for several refused connections.
     told.wait(lambda: there.state.message(crying=False, muted_until=None)["restarts"] > 3)
     refused = [text for text in told.warnings if "refuses the connection" in text]
     assert len(refused) == 1
@@ -228,7 +228,7 @@ def test_a_source_that_brings_nothing_is_opened_again(listen, monkeypatch, wave)
     _, told = listen(opened)
     told.wait(lambda: len(made) > 1 and told.kinds("hearing"))
     assert told.kinds("deaf")[0]["reason"] == "no sound received for 0.3 s"
-    # What cried when the sound stayed away is over.
+    # The event in progress when the sound stopped has ended.
     assert told.kinds("ended")[0]["interrupted"] is True
 
 
@@ -297,7 +297,7 @@ def test_what_nobody_takes_in_time_is_left_out_and_counted():
     dropped: list[float] = []
     sound = Sound(np.zeros(RATE * 5, np.int16))
     reader = Reader(lambda: sound, 2.05, dropped.append)
-    # A reader closes its source when that has ended.
+    # A reader closes its source when the source has ended.
     assert sound.closed.wait(PATIENCE)
     taken = [reader.next(PATIENCE) for _ in range(20)]
     with pytest.raises(InputEnded):
@@ -308,7 +308,7 @@ def test_what_nobody_takes_in_time_is_left_out_and_counted():
 
 
 def test_nothing_of_a_connection_outlives_it(listen):
-    # What waits for the garbage collector, which counts objects and not their size, may wait for days.
+    # Sources must not wait for the garbage collector: it counts objects, not their size, and may take days.
     made: list[weakref.ref] = []
 
     def opened() -> Sound:
@@ -328,7 +328,7 @@ def test_nothing_of_a_connection_outlives_it(listen):
 
 
 class Packets(Sound):
-    """A source whose sound comes in packets of 20 ms."""
+    """A source that yields packets of 20 ms."""
 
     def blocks(self) -> Iterator[np.ndarray]:
         yield from np.split(self._wave, np.arange(320, len(self._wave), 320))
@@ -339,7 +339,7 @@ def test_packets_are_taken_together(wave):
     source = Packets(wave[: RATE + 700])
     reader = Reader(lambda: source, 60.0, pytest.fail)
     blocks = [reader.next(PATIENCE) for _ in range(10)]
-    # What does not fill a tenth of a second is not kept for ever.
+    # Less than a tenth of a second of sound is returned too, after a while.
     blocks.append(reader.next(0.1))
     assert reader.next(0.1) is None
     reader.close()
@@ -384,13 +384,13 @@ def test_clocks_that_are_set_and_sound_that_is_missing(detector, monkeypatch):
     hear(0.1)
     assert heard.jumped() == pytest.approx(-3_600)
     assert heard.jumped() == 0.0
-    # Times of day follow a clock that was set back at once.
+    # Times of day follow a clock that was set back, without delay.
     assert (before - heard.clock.moment(1.0)).total_seconds() == pytest.approx(3_600, abs=0.1)
     now[0] += 5.0
     hear(0.1)
     assert heard.late() == pytest.approx(5.0)
     assert heard.late() == 0.0
-    heard.push(np.zeros(RATE * 5, np.float32))  # what was held up comes at once
+    heard.push(np.zeros(RATE * 5, np.float32))  # the delayed sound arrives all at once
     assert heard.late() == 0.0
 
 

@@ -1,4 +1,4 @@
-"""All sources together: states in a file, health, systemd; and `yamnet-cry listen` as users start it."""
+"""All sources together: state file, health, systemd; and `yamnet-cry listen` as users start it."""
 
 import json
 import os
@@ -29,7 +29,7 @@ PATIENCE = 120
 
 
 class Quiet:
-    """Stands in for a station."""
+    """A stand-in for a station."""
 
     def __init__(self, name: str) -> None:
         self.name, self.pulse, self.told, self.muted = name, time.monotonic(), 0, []
@@ -114,7 +114,7 @@ def test_systemd_is_told(tmp_path, monkeypatch):
         together.tick()
         assert systemd.recv(100) == b"READY=1"
         assert systemd.recv(100) == b"WATCHDOG=1\nSTATUS=1 of 1 sources deliver sound"
-        # A thread that hangs must not be said to be well.
+        # A thread that hangs must not be reported as healthy.
         room.pulse = time.monotonic() - 60
         together.tick()
         together.tick()
@@ -139,7 +139,7 @@ def test_a_station_that_does_not_end_is_said(monkeypatch):
 
 
 class Program:
-    """`yamnet-cry listen` as a process, whose output is kept in files."""
+    """`yamnet-cry listen` as a process whose output goes to files."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.out, self.err = folder / "out", folder / "err"
@@ -219,7 +219,7 @@ def test_two_cameras_a_webhook_clips_and_a_mistake(program, cameras, tmp_path):
     for name in ("nursery", "hall"):
         kinds = [line["event"] for line in told if line["source"] == name]
         assert kinds == ["started", "ended"] * (len(kinds) // 2)
-    # Each message once.
+    # Each message was delivered once.
     assert sorted(map(str, hook.bodies)) == sorted(map(str, (line for line in running.lines)))
     assert {each["source"] for each in json.loads(state_file.read_text())["sources"]} == {"nursery", "hall"}
     errors = running.err.read_text()

@@ -1,4 +1,4 @@
-"""Messages to a URL: what is sent, what is tried again, and what is given up."""
+"""Messages to a URL: what is sent, what is retried, and what is dropped."""
 
 import json
 import re
@@ -15,7 +15,7 @@ MESSAGE = {"event": "started", "id": "1", "source": "nursery", "start": 1.0}
 
 
 class Server:
-    """Answers requests with given codes, one after the other, and keeps what came."""
+    """Answers requests with the given status codes in turn, and records the requests."""
 
     def __init__(self, codes: list[int]) -> None:
         self.bodies: list[dict] = []

@@ -1,4 +1,4 @@
-"""The page, served as a visitor gets it: by the program, in a process of its own."""
+"""The page as users get it: served by the program in a separate process."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Iterat
 
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with recordings to upload, and some that are none."""
+    """A folder with recordings to upload, and files that are not recordings."""
     folder = tmp_path_factory.mktemp("recordings")
     soundfile.write(folder / "night.wav", nursery(), 16_000)
     soundfile.write(folder / "five minutes.wav", np.tile(nursery(), 15), 16_000)
@@ -73,7 +73,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory) -> Path:
-    """What the browser's microphone hears, again and again."""
+    """The sound of the browser's microphone, in a loop."""
     path = tmp_path_factory.mktemp("microphone") / "baby.wav"
     soundfile.write(path, np.concatenate([nursery(), np.zeros(160_000)]), 16_000, subtype="PCM_16")
     return path

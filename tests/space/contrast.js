@@ -1,4 +1,4 @@
-// Every text that can be seen, with its contrast against what lies behind it (WCAG 2.2, 1.4.3), lowest first.
+// Every visible text with its contrast against its background (WCAG 2.2, 1.4.3), lowest first.
 () => {
   const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", {
     willReadFrequently: true,

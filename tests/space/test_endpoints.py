@@ -1,4 +1,4 @@
-"""The page for programs: gradio_client against the running server."""
+"""The page's API: gradio_client against the running server."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def test_bad_recordings_are_explained(client, recordings):
 
 
 def test_twenty_visitors_at_once_are_all_answered_and_none_mixed_up(address, tmp_path):
-    """Each has a baby that cries at another moment."""
+    """Each visitor's recording has crying at a different time."""
 
     def visit(number: int) -> tuple[float, float]:
         first = 3.0 + 0.5 * number
@@ -87,7 +87,7 @@ def test_the_microphones_sound_is_deleted_and_nothing_else(address, recordings):
     stream = next(each["id"] for each in config["dependencies"] if each["api_name"] == "listen")
 
     def listened(session: str, age: float) -> bool:
-        """Whether an upload is still there after the microphone's endpoint has heard it."""
+        """Whether an upload still exists after the microphone's endpoint has processed it."""
         with (recordings / "night.wav").open("rb") as file:
             (path,) = httpx.post(
                 f"{address}gradio_api/upload", files={"files": (f"{session}.wav", file)}

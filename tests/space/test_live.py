@@ -1,4 +1,4 @@
-"""The state behind the microphone tab, without a page around it."""
+"""The state behind the microphone tab, without a page."""
 
 import tracemalloc
 from pathlib import Path
@@ -22,7 +22,7 @@ def detector() -> CryDetector:
 
 
 def feed(session: Session, wave: np.ndarray, rate: int, seed: int = 0) -> None:
-    """Pushes pieces of any length, as browsers do."""
+    """Pushes pieces of random lengths, as browsers do."""
     generator = np.random.default_rng(seed)
     while len(wave):
         count = int(generator.integers(1, 2 * rate))
@@ -57,7 +57,7 @@ def test_two_visitors_do_not_hear_each_other(detector):
 
 
 def held() -> int:
-    """Bytes that the package holds; what threads of other tests allocate meanwhile does not count."""
+    """Bytes allocated by the package; allocations of other tests' threads do not count."""
     ours = tracemalloc.Filter(True, str(Path(yamnet_cry.__file__).parent / "*"))
     traces = tracemalloc.take_snapshot().filter_traces([ours])
     return sum(trace.size for trace in traces.traces)
@@ -67,7 +67,7 @@ def test_an_hour_takes_no_more_memory_than_a_minute(detector):
     session = Session(detector, 0.5)
     minute = np.tile(nursery(), 3).astype(np.float32)
     tracemalloc.start()
-    for _ in range(20):  # until there are as many events as are kept
+    for _ in range(20):  # until the maximum number of events is kept
         session.push(minute, 16_000)
     before = held()
     for _ in range(40):

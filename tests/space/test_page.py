@@ -21,10 +21,10 @@ from yamnet_cry.space.live import Session, show
 
 pytestmark = pytest.mark.slow
 
-# Where files of either kind are put.
+# The inputs for video and audio files.
 VIDEO, SOUND = "input[type=file]:has(+ #video)", "input[type=file]:not(:has(+ #video))"
 
-# A file, in base64 and with its name, dropped where people drop it.
+# Drops a file, given in base64 with its name, on an input's drop area.
 DROP = """async (input, [content, name]) => {
   const bytes = await (await fetch(`data:application/octet-stream;base64,${content}`)).arrayBuffer();
   const dataTransfer = new DataTransfer();
@@ -38,7 +38,7 @@ DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
 class Visitor:
-    """Somebody with the page before them, who notices what the browser complains about."""
+    """A browser with the page open, which collects errors."""
 
     def __init__(self, browser, address: str, size: tuple[int, int], colours: str = "light") -> None:
         self.context = browser.new_context(
@@ -60,12 +60,12 @@ class Visitor:
         return self.headline()
 
     def headline(self, text: str = ".") -> str:
-        # A regular expression, for :has-text() finds "Crying heard" in "No crying heard" too.
+        # A regular expression, because :has-text() finds "Crying heard" in "No crying heard" too.
         self.page.wait_for_selector(f"#headline .verdict >> text=/{text}/", timeout=30_000)
         return self.page.inner_text("#headline .verdict")
 
     def cut_off(self) -> list[str]:
-        """What reaches beyond the right edge of the window."""
+        """Elements that extend beyond the right edge of the window."""
         return self.page.evaluate(
             "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > "
             "window.innerWidth + 1 && e.offsetParent).map(e => e.tagName + '.' + e.className)"
@@ -138,7 +138,7 @@ def test_a_broken_file_is_explained_and_nothing_else_shown(visitor, recordings):
     told = visitor.headline("This file cannot be used")
     assert "broken.wav is not audio that can be decoded" in told
     assert not visitor.page.locator("#events").is_visible()
-    # The player cannot play it either, and says so.
+    # The player cannot play it either, and logs an error.
     visitor.complaints = [each for each in visitor.complaints if "Waveform load error" not in each]
 
 
@@ -153,7 +153,7 @@ def test_a_memo_and_a_video(visitor, recordings):
     page.set_input_files(VIDEO, recordings / "phone.mov")
     assert "Crying heard once" in visitor.headline("Crying heard")
     page.wait_for_selector("#events td")
-    # The recording before is gone, and its going took nothing away.
+    # The previous recording is cleared, and clearing it did not remove the new result.
     assert page.get_by_label("Clear").count() == 0
     assert visitor.cut_off() == []
 
@@ -164,7 +164,7 @@ def test_what_the_browser_takes_for_a_video_is_heard_from_the_box_of_sound_too(v
         pytest.skip("no ffmpeg")
     assert "Crying heard once" in visitor.upload(recordings / name)
     assert visitor.page.locator(".toast-body").count() == 0
-    # And dropped on it, beside a recording's answer.
+    # And dropped on the box for sound.
     visitor.page.reload()
     visitor.page.wait_for_selector("text=Is a baby crying?")
     content = base64.b64encode((recordings / name).read_bytes()).decode()
@@ -181,11 +181,11 @@ def test_what_is_no_sound_is_refused_wherever_it_is_put(visitor, tmp_path):
 
 
 class Pieces:
-    """Sends the microphone's pieces one after the other, and keeps them.
+    """Sends the microphone's pieces one after the other, and records them.
 
-    A busy machine loses sound before and after this: the browser's microphone skips, and Gradio forgets a
-    piece that the next one overtakes. So each waits until the one before was taken, and what the page shows
-    is compared with the sound that was sent.
+    A busy machine loses sound before and after this step: the browser's microphone skips, and Gradio drops a
+    piece when the next one arrives first. So each piece waits until the previous one was accepted, and the
+    page is compared with the sound that was sent.
     """
 
     SCRIPT = """
@@ -213,7 +213,7 @@ class Pieces:
         page.reload()
 
     def _keep(self, path: str) -> str:
-        # Pieces of silence are alike, and would be one file.
+        # Pieces of silence are identical, and would share one file.
         copy = Path(path).with_name(f"{len(self.sent)}.wav")
         shutil.copyfile(path, copy)
         self.sent.append(soundfile.read(copy, dtype="float32"))
@@ -229,7 +229,7 @@ def test_the_microphone_streams_and_an_event_shows(visitor):
     assert visitor.cut_off() == []
     page.wait_for_selector("#live .events:has-text('Cried once')", timeout=300_000)
     shown = page.inner_text("#live .events li")
-    page.evaluate("window.over = true")  # a piece that comes after the end would be refused
+    page.evaluate("window.over = true")  # a piece sent after the end would be refused
     page.locator("button:visible", has_text=re.compile(r"^\s*Stop\s*$")).first.click()
     session = Session(CryDetector.from_pretrained(), 0.5)
     for samples, rate in pieces.sent:
@@ -243,7 +243,7 @@ def test_a_microphone_recording_is_heard_like_a_file(visitor):
     page.locator("button:visible", has_text=re.compile(r"^\s*Record\s*$")).first.click()
     time.sleep(3)
     page.locator("button:visible", has_text=re.compile(r"^\s*Stop\s*$")).first.click()
-    # "This file cannot be used" would be an answer too.
+    # "This file cannot be used" would be a headline too.
     assert re.match(r"(Crying|No crying) heard", visitor.headline("heard"))
 
 
@@ -269,7 +269,7 @@ def test_everything_can_be_read_in_both_colours(browser, address, recordings, co
     visitor.page.get_by_text("What does it hear?").click()
     visitor.page.wait_for_selector("text=Baby cry, infant cry")
     assert lowest() >= (4.5, "")
-    # The picture has the page's own paper at its corner.
+    # The picture's corner has the page's background colour.
     corner = visitor.page.evaluate(
         "() => { const image = [...document.images].find(each => each.naturalWidth >= 1000);"
         "const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1});"

@@ -1,4 +1,4 @@
-"""What the page shows of a recording, without a page around it."""
+"""The page's output for a recording, without a page."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The page that runs in the browser, in a real one: it says what Python says, and sends nothing anywhere."""
+"""The page that runs in the browser, in a real one: same results as in Python, and no data sent."""
 
 import base64
 import csv
@@ -51,7 +51,7 @@ def files(detector) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    """Its address, as the program serves it."""
+    """The address at which the program serves the page."""
     process = subprocess.Popen(
         [sys.executable, "-m", "yamnet_cry", "space", "--static", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -68,14 +68,14 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory) -> Path:
-    """What the browser's microphone hears, again and again: a short cry, and long enough quiet to end it."""
+    """The sound of the browser's microphone, in a loop: a short cry, then enough quiet to end the event."""
     path = tmp_path_factory.mktemp("microphone") / "baby.wav"
     soundfile.write(path, nursery(9.0, 1.5, 4.5), 16_000, subtype="PCM_16")
     return path
 
 
 class Visitor:
-    """Somebody with the page before them, who notices complaints of the browser, and where requests go."""
+    """A browser with the page open, which collects errors and the addresses of requests."""
 
     def __init__(self, browser, address: str, size: tuple[int, int] = DESKTOP, **options) -> None:
         self.address = address
@@ -107,14 +107,14 @@ class Visitor:
         return self.page.inner_text(f"{panel} .verdict")
 
     def cut_off(self) -> list[str]:
-        """What reaches beyond the right edge of the window."""
+        """Elements that extend beyond the right edge of the window."""
         return self.page.evaluate(
             "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > "
             "window.innerWidth + 1 && e.offsetParent).map(e => e.tagName + '.' + e.className)"
         )
 
     def compute(self, script: str, values: object = None):
-        """Runs a script among the page's own modules."""
+        """Runs a script that can use the page's modules."""
         return self.page.evaluate(
             "async (values) => { const load = (name) => import(new URL(name, document.baseURI));"
             "const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));"
@@ -135,7 +135,7 @@ def visitor(request, browser, site) -> Iterator[Visitor]:
 
 @pytest.fixture(scope="module")
 def bench(browser, site) -> Iterator[Visitor]:
-    """A page to compute in."""
+    """A page in which tests run scripts."""
     someone = Visitor(browser, site)
     yield someone
     someone.context.close()
@@ -147,7 +147,7 @@ def floats(wave: np.ndarray) -> str:
 
 
 def clips() -> list[np.ndarray]:
-    """Twenty recordings: real ones where they are, and synthesised ones."""
+    """Twenty recordings: real ones, where available, and synthesised ones."""
     found: list[np.ndarray] = []
     manifest = Path(os.environ.get("YAMNET_CRY_SHARED", "../shared")) / "audio" / "manifest.csv"
     if manifest.is_file():
@@ -252,7 +252,7 @@ def test_a_microphone_of_any_rate_sounds_as_soxr_makes_it(bench, detector, rate)
     expected = soxr.resample(wave, rate, 16_000)
     assert abs(len(found) - len(expected)) <= 1
     count = min(len(found), len(expected))
-    # Up to where the front end's bands end, or all that there is.
+    # Frequencies up to the end of the front end's bands, or of the recording's spectrum.
     used = np.fft.rfftfreq(count, 1 / 16_000) < min(7_500, 0.45 * rate)
     ours, theirs = (np.fft.rfft(each[:count])[used] for each in (found, expected))
     assert np.linalg.norm(ours - theirs) < 2e-3 * np.linalg.norm(theirs)
@@ -310,13 +310,13 @@ def test_a_recording_is_dropped_read_moved_and_taken_away(visitor, detector, rec
     assert tuple(head) == CSV_COLUMNS
     assert len(ours) == len(theirs) == 1
     assert ours[0][0] == "night.wav"
-    # Browsers scale 16-bit samples in a way of their own.
+    # Browsers scale 16-bit samples differently.
     np.testing.assert_allclose(*(np.float64(row[1:-1]) for row in (ours[0], theirs[0])), rtol=0, atol=1e-3)
     with page.expect_download() as download:
         page.get_by_text("Events for Audacity").click()
     download.value.save_as(tmp_path / "labels.txt")
     assert (tmp_path / "labels.txt").read_text() == label_track(expected.events)
-    # The picture: the spectrogram is no single colour.
+    # The spectrogram has more than one colour.
     colours = page.evaluate(
         "() => { const canvas = document.querySelector('#recording canvas');"
         "const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height / 2);"
@@ -357,7 +357,7 @@ def test_a_memo_and_a_video(bench, recordings):
         bench.page.set_input_files("#file", recordings / "silence.flac")
         bench.told("#recording", "No crying heard")
         if name == "phone.mov":
-            # Its picture is of a kind that not every Chromium knows; the sound is heard all the same.
+            # Not every Chromium supports its video codec; where it is supported, the sound is decoded.
             told = bench.hear(recordings / name, "Crying heard|cannot be used")
             assert "Crying heard once" in told or "phone.mov cannot be decoded by this browser." in told
         else:
@@ -381,7 +381,7 @@ def test_the_microphone_is_heard_and_an_event_shows(visitor):
     page.get_by_text("Stop listening").click()
     assert "It cried " in visitor.told("#live", "Stopped listening")
     assert not page.locator("#bar").is_visible()
-    # And once more, from the beginning.
+    # Started again, it begins at zero.
     page.get_by_text("Start listening").click()
     page.wait_for_selector("#bar:visible >> text=/0:0\\d/")
     page.get_by_text("Stop listening").click()
@@ -448,7 +448,7 @@ def test_it_works_without_a_network_once_it_was_loaded(browser, files):
         visitor.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
         visitor.page.wait_for_function("navigator.serviceWorker.controller !== null")
         server.shutdown()
-    # The server is gone, and so is the network.
+    # Both server and network are unavailable.
     visitor.context.set_offline(True)
     visitor.open()
     visitor.page.get_by_text("Try an example").click()
@@ -467,7 +467,7 @@ def test_a_new_release_replaces_the_old_one(browser, files):
         visitor.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
         changed["release.js"] = changed["release.js"].replace(b'RELEASE = "', b'RELEASE = "new')
         server.files = changed
-        # Browsers look by themselves some time after a visit began.
+        # Without this call, browsers check for updates some time after a visit began.
         registered = "navigator.serviceWorker.getRegistration()"
         visitor.page.evaluate(f"{registered}.then(each => each.update()).then(() => null)")
         wait(lambda: visitor.page.evaluate(f"{registered}.then(each => each.waiting !== null)"))
@@ -479,7 +479,7 @@ def test_a_new_release_replaces_the_old_one(browser, files):
 
 
 class Asked(dict):
-    """Files of a page, that keeps the names that are asked for."""
+    """Files of a page, with a record of the requested names."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         super().__init__(files)
@@ -510,7 +510,7 @@ def test_nothing_can_be_sent_elsewhere(browser, site, files):
 
 
 def test_behind_another_tab_it_goes_on_listening(chromium, spoken, files):
-    """In a browser without a debugger on the page, which would keep it visible."""
+    """In a browser without a debugger attached to the page, which would keep it visible."""
     reports = """
     const events = document.querySelector("#live-events").children;
     setInterval(() => fetch(`said/${document.visibilityState}/${events.length}`), 500);
@@ -604,7 +604,7 @@ def test_it_is_small_and_all_of_it_is_served(site, files):
 
 def test_every_file_is_kept_for_when_there_is_no_network(files):
     named = json.loads(re.search(rb"FILES = (\[.*?\]);", files["release.js"], re.DOTALL)[1])
-    # A service worker keeps itself, and what it imports.
+    # The browser itself stores a service worker and the scripts it imports.
     assert {*named, "README.md", "index.html", "service-worker.js", "release.js"} == {*files, "./"}
     manifest = json.loads(files["manifest.webmanifest"])
     assert {icon["src"] for icon in manifest["icons"]} <= set(named)

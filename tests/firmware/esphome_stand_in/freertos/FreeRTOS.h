@@ -1,4 +1,4 @@
-// FreeRTOS on the threads of a computer.
+// A stand-in for FreeRTOS on the threads of a computer.
 #pragma once
 #include <cstdint>
 

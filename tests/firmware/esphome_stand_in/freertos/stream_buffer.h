@@ -15,7 +15,7 @@ struct StreamBuffer {
 };
 using StreamBufferHandle_t = StreamBuffer *;
 
-// Of the one buffer there is, for whoever gives to wait until it is taken.
+// Bytes in the only buffer, so that the sender can wait until they are read.
 inline std::atomic<size_t> bytes_waiting{0};
 
 inline StreamBufferHandle_t xStreamBufferCreate(size_t size, size_t) { return new StreamBuffer{size, {}, {}, {}}; }
@@ -34,7 +34,7 @@ inline size_t xStreamBufferSend(StreamBufferHandle_t buffer, const void *data, s
   return size;
 }
 
-// Gives what there is, be it less than was asked for, as FreeRTOS does.
+// Returns the available bytes, even if fewer than requested, as FreeRTOS does.
 inline size_t xStreamBufferReceive(StreamBufferHandle_t buffer, void *data, size_t size, TickType_t) {
   std::unique_lock<std::mutex> lock(buffer->mutex);
   buffer->filled.wait(lock, [buffer] { return !buffer->bytes.empty(); });

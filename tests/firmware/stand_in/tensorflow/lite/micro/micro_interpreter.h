@@ -1,4 +1,4 @@
-// The part of TFLite-Micro's interface that the kit calls, to compile against where TFLite-Micro is not.
+// The part of TFLite-Micro's interface that the kit calls, to compile without TFLite-Micro.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -31,7 +31,7 @@ class MicroInterpreter {
   TfLiteStatus AllocateTensors() { return ready_ ? kTfLiteOk : kTfLiteError; }
   TfLiteTensor* input(size_t) { return &given_; }
   TfLiteTensor* output(size_t) { return &found_; }
-  // Says of every class what the first value of the patch is.
+  // Sets the output of every class to the first value of the patch.
   TfLiteStatus Invoke() {
     for (int8_t& logit : output_) logit = input_[0];
     return kTfLiteOk;
