@@ -130,9 +130,11 @@ class LoopbackHub:
         self.server.shutdown()
         self.server.server_close()
 
-    def add(self, repo_id: str, files: dict[str, bytes], *, private: bool = False) -> Repository:
-        """Creates a model repository with files on main."""
-        repository = self.repositories["models", repo_id] = Repository(private)
+    def add(
+        self, repo_id: str, files: dict[str, bytes], *, private: bool = False, kind: str = "models"
+    ) -> Repository:
+        """Creates a repository with files on main."""
+        repository = self.repositories[kind, repo_id] = Repository(private)
         blobs = {name: blob(content, large=name.endswith(LARGE)) for name, content in files.items()}
         self.large |= {each.sha256: each.content or b"" for each in blobs.values() if each.large}
         repository.commit("main", "first", blobs)
@@ -162,7 +164,7 @@ class LoopbackHub:
             return as_json({"errors": [], "warnings": []})
         if path == "/api/repos/create":
             return self._create(json.loads(body)) if known else problem(401, "", "Log in first.")
-        match = re.fullmatch(r"/api/(models|spaces)/([^/]+/[^/]+)/?(.*)", path)
+        match = re.fullmatch(r"/api/(models|spaces|datasets)/([^/]+/[^/]+)/?(.*)", path)
         kind, repo_id, rest = match.groups() if match else self._plain(path)
         repository = self.repositories.get((kind, repo_id))
         if repository is None or (repository.private and not known):
@@ -176,8 +178,8 @@ class LoopbackHub:
         return self._api(repository, repo_id, method, rest, query, body)
 
     def _plain(self, path: str) -> tuple[str, str, str]:
-        match = re.fullmatch(r"/(spaces/)?([^/]+/[^/]+?)(?:\.git)?/((?:resolve|info)/.+)", path)
-        return ("spaces" if match[1] else "models", match[2], match[3]) if match else ("", "", "")
+        match = re.fullmatch(r"/(?:(spaces|datasets)/)?([^/]+/[^/]+?)(?:\.git)?/((?:resolve|info)/.+)", path)
+        return (match[1] or "models", match[2], match[3]) if match else ("", "", "")
 
     def _create(self, wanted: dict[str, Any]) -> Answer:
         kind = (wanted.get("type") or "model") + "s"
@@ -244,7 +246,9 @@ class LoopbackHub:
             wanted = json.loads(body)["paths"] if body.startswith(b"{") else parse_qs(body.decode())["paths"]
             return as_json([self._entry(name, files[name]) for name in wanted if name in files])
         if operation == "tree":
-            return as_json([self._entry(name, each) for name, each in files.items()])
+            return self._tree(
+                files, argument.partition("/")[2], recursive=query.get("recursive") in (["True"], ["true"])
+            )
         siblings = [{"rfilename": name} for name in files]
         return as_json(
             {"id": repo_id, "sha": oid, "private": repository.private, "siblings": siblings, "tags": []}
@@ -252,6 +256,18 @@ class LoopbackHub:
 
     def _listed(self, references: dict[str, str]) -> list[dict[str, str]]:
         return [{"name": name, "ref": name, "targetCommit": oid} for name, oid in references.items()]
+
+    def _tree(self, files: dict[str, Blob], folder: str, *, recursive: bool) -> Answer:
+        start = folder and f"{folder}/"
+        inside = {name: each for name, each in files.items() if name.startswith(start)}
+        if folder and not inside:
+            return problem(404, "EntryNotFound", f"{folder} does not exist")
+        if recursive:
+            return as_json([self._entry(name, each) for name, each in inside.items()])
+        own = {name: each for name, each in inside.items() if "/" not in name.removeprefix(start)}
+        folders = {start + name.removeprefix(start).partition("/")[0] for name in inside.keys() - own.keys()}
+        about = [{"type": "directory", "path": name, "size": 0, "oid": ""} for name in sorted(folders)]
+        return as_json([*about, *(self._entry(name, each) for name, each in own.items())])
 
     def _entry(self, name: str, each: Blob) -> dict[str, Any]:
         entry: dict[str, Any] = {"type": "file", "path": name, "size": each.size, "oid": each.etag}

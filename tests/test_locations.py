@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from loopback_hub import LoopbackHub, Machine
 
 from yamnet_cry.errors import LocationError
 from yamnet_cry.locations import Location
@@ -109,6 +110,30 @@ def test_a_bucket_without_permission(bucket):
             read()
     with pytest.raises(LocationError, match=message.format("written")):
         bucket.child("a.wav").write(b"a")
+
+
+def test_a_dataset_of_the_hub(tmp_path):
+    files = {"a.wav": b"RIFF a", "in/c.wav": b"RIFF c", "README.md": b"---"}
+    code = """
+from yamnet_cry.locations import Location
+folder = Location.of("hf://datasets/user/clips")
+for file in folder.listed():
+    print(file.name, file.size, file.version != "", file.read())
+with folder.child("in/c.wav").open() as opened:
+    print(opened.read(4))
+print(folder.child("none").exists(), folder.child("none").listed())
+"""
+    with LoopbackHub() as hub:
+        hub.add("user/clips", files, kind="datasets")
+        # The client reads the address when it is imported.
+        result = Machine(hub, tmp_path).run(code=code)
+    assert result.stdout.splitlines() == [
+        "hf://datasets/user/clips/README.md 3 True b'---'",
+        "hf://datasets/user/clips/a.wav 6 True b'RIFF a'",
+        "hf://datasets/user/clips/in/c.wav 6 True b'RIFF c'",
+        "b'RIFF'",
+        "False []",
+    ], result.stderr
 
 
 def test_a_package_that_is_missing(monkeypatch):

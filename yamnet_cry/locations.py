@@ -203,8 +203,9 @@ class Location:
 
 
 def _version(about: dict[str, Any]) -> str:
-    known = (about.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
-    return str(next(filter(None, known), ""))
+    # Of S3, Azure, Google's storage, the Hugging Face Hub, and files; then of any other.
+    keys = ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "created")
+    return str(next(filter(None, map(about.get, keys)), ""))
 
 
 def _is_local(system: Any) -> bool:
