@@ -236,6 +236,20 @@ def cases() -> list[Case]:
 def attempt(read: Callable[[bytes], None], data: bytes) -> str:
     """Reads data, and returns the outcome: ``used``, ``refused``, or a description of the failure."""
     before = _peak()
+    outcome, seconds = _timed(read, data)
+    growth = (_peak() - before) * 1024
+    for _ in range(2):
+        # A busy machine may be slow once; slow data is slow every time.
+        if seconds > SLOWEST_SECONDS:
+            seconds = min(seconds, _timed(read, data)[1])
+    if seconds > SLOWEST_SECONDS:
+        return f"took {seconds:.1f} s"
+    if growth > LARGEST_GROWTH:
+        return f"took {growth / 1e6:.0f} MB"
+    return outcome
+
+
+def _timed(read: Callable[[bytes], None], data: bytes) -> tuple[str, float]:
     started = time.perf_counter()
     try:
         read(data)
@@ -245,13 +259,7 @@ def attempt(read: Callable[[bytes], None], data: bytes) -> str:
         outcome = "refused" if message and "\n" not in message else f"no single line: {message!r}"
     except Exception as error:
         outcome = f"{type(error).__name__}: {error}"
-    seconds = time.perf_counter() - started
-    growth = (_peak() - before) * 1024
-    if seconds > SLOWEST_SECONDS:
-        return f"took {seconds:.1f} s"
-    if growth > LARGEST_GROWTH:
-        return f"took {growth / 1e6:.0f} MB"
-    return outcome
+    return outcome, time.perf_counter() - started
 
 
 def _peak() -> int:

@@ -274,6 +274,8 @@ def _explained() -> Iterator[None]:
 def _quiet() -> Iterator[None]:
     """Suppresses Ray's console output; its log files contain it."""
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    # Its threads would query Prometheus, and log that there is none.
+    os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with warnings.catch_warnings():
         # Ray warns about its own settings.
