@@ -136,7 +136,7 @@ def wav(
         (b"hello, this is no audio at all", "is not audio that can be decoded"),
         (b"RIFF\x24\0\0\0WAVE", "is not audio that can be decoded|is truncated"),
         (wav(payload=b""), "holds no samples"),
-        (wav(claimed=32_000), "is truncated: its header announces 32,044 bytes, it has 3,244"),
+        (wav(claimed=32_000), "is truncated: its header declares 32,044 bytes, it has 3,244"),
         (wav(channels=0), "is not audio that can be decoded"),
         (wav(channels=65), "expected 1 to 64 channels. Received: 65"),
         (wav(rate=100), "expected a sample rate of 1,000 to 768,000 Hz. Received: 100"),
@@ -162,7 +162,7 @@ def test_what_is_cut_short_is_decoded_as_far_as_it_goes(tmp_path, name):
     whole = audio.read(path)
     cut(path, 0.6)
     with pytest.raises(
-        AudioError, match=r"is truncated: its header announces .*recover what it contains with `ff"
+        AudioError, match=r"is truncated: its header declares .*recover what it contains with `ff"
     ):
         audio.read(path)
     cuts: list[str] = []
@@ -170,7 +170,7 @@ def test_what_is_cut_short_is_decoded_as_far_as_it_goes(tmp_path, name):
     assert 0.5 < len(wave) / len(whole) < 0.61
     np.testing.assert_array_equal(wave, whole[: len(wave)])
     (said,) = cuts
-    assert said.startswith(f"{path} is truncated: its header announces ")
+    assert said.startswith(f"{path} is truncated: its header declares ")
 
 
 @pytest.mark.parametrize(("riff", "data"), [(36, 0), (0, 0), (8, 0)])
@@ -180,8 +180,8 @@ def test_a_wav_whose_recorder_died_before_it_wrote_the_length(riff, data):
     cuts: list[str] = []
     (wave,) = audio.blocks(io.BytesIO(bytes(content)), on_cut=cuts.append)
     np.testing.assert_array_equal(wave * 2**15, np.arange(1_600))
-    assert cuts == ["audio is truncated: its header announces no samples, and 3,244 bytes follow"]
-    with pytest.raises(AudioError, match="its header announces no samples"):
+    assert cuts == ["audio is truncated: its header declares no samples, and 3,244 bytes follow"]
+    with pytest.raises(AudioError, match="its header declares no samples"):
         audio.read(io.BytesIO(bytes(content)))
 
 

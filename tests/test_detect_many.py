@@ -94,7 +94,7 @@ def test_work_goes_on_where_it_stopped(night, tmp_path):
         file.write(str(night / "late"))
     again = run(night, "--csv", table)
     assert again.exit_code == 2
-    assert f"{table} exists; go on in it with --skip-done" in again.stderr
+    assert f"{table} exists; continue it with --skip-done" in again.stderr
     more = run(night, "--csv", table, "--skip-done")
     assert more.exit_code == 0
     assert more.stderr.startswith("1 of 2 recordings are already done")
@@ -296,7 +296,7 @@ def test_recordings_cut_short(night):
     assert [json.loads(line)["truncated"] for line in result.stdout.splitlines()] == [True, False]
     result = run(night, "--strict")
     assert (result.exit_code, len(result.stdout.splitlines())) == (2, 1)
-    assert f"Error: {path} is truncated: its header announces" in result.stderr
+    assert f"Error: {path} is truncated: its header declares" in result.stderr
 
 
 @pytest.mark.slow

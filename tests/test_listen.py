@@ -358,7 +358,7 @@ def test_a_slow_hook_does_not_hold_up_the_sound(wav, tmp_path):
         (b"RIFF\0\0\0\0AVI LIST", b"stdin begins like WAV but is not"),
         (b"RIFF\0\0\0\0WAVEfm", b"stdin ends within its WAV header"),
         (b"RIFF\0\0\0\0WAVEdata\0\0\0\0", b"stdin is WAV without a format chunk"),
-        (b"RIFF\0\0\0\0WAVELIST\xff\xff\xff\xff", b"header that announces 4,294,967,307 bytes"),
+        (b"RIFF\0\0\0\0WAVELIST\xff\xff\xff\xff", b"header that declares 4,294,967,307 bytes"),
         (b"RIFF\0\0\0\0WAVEfmt \4\0\0\0abcd", b"stdin ends within its WAV header"),
     ],
 )

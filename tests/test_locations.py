@@ -63,7 +63,7 @@ def test_paths_are_absolute(tmp_path, monkeypatch):
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="whoever may everything is refused nothing")
 def test_a_folder_without_rights(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(LocationError, match=r"must not be written with the rights there are \(Permission"):
+    with pytest.raises(LocationError, match=r"cannot be written: permission denied \(Permission"):
         Location.of(tmp_path / "locked" / "a").write(b"")
 
 
@@ -102,7 +102,7 @@ def bucket(monkeypatch):
 
 
 def test_a_bucket_without_permission(bucket):
-    message = "s3://private/clips.* must not be {} with the rights there are .*; what is done stays done"
+    message = "s3://private/clips.* cannot be {}: permission denied .*; finished work is kept"
     with pytest.raises(LocationError, match=message.format("listed")):
         bucket.listed()
     for read in (bucket.child("a.wav").read, bucket.child("a.wav").open):

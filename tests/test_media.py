@@ -417,7 +417,9 @@ def test_a_child_that_is_killed_is_no_end_of_the_audio(long, children):
     blocks = audio.blocks(long, on_cut=lambda cut: pytest.fail(cut))
     next(blocks)
     os.kill(children[0].pid, signal.SIGKILL)
-    with pytest.raises(AudioError, match=r"long.mkv: ffmpeg was killed after [\d.]+ s of it \(signal 9\)$"):
+    with pytest.raises(
+        AudioError, match=r"long.mkv: ffmpeg was killed after [\d.]+ s of audio \(signal 9\)$"
+    ):
         list(blocks)
 
 

@@ -111,7 +111,7 @@ FLOATS = lambda *values: np.array(values, np.float32)  # noqa: E731
             "unexpected metadata: b'OfflineMemoryAllocation'",
         ),
         (lambda model, graph: vars(graph.tensors[3]).update(name=b"x" * 5000), "a name in it is too long"),
-        (lambda model, graph: vars(model.buffers[4]).update(offset=1), "lies outside of the file's buffers"),
+        (lambda model, graph: vars(model.buffers[4]).update(offset=1), "is outside the file's buffers"),
         (of_tensor(4, buffer=99), "not a readable TFLite file"),
         (of_tensor(4, type=0), "int8 and int32 tensors. Received: type 0 of 4"),
         (of_tensor(4, shape=INTS(521, 47)), "tensor 4 of the model has 9984 bytes and the shape"),
@@ -133,9 +133,9 @@ FLOATS = lambda *values: np.array(values, np.float32)  # noqa: E731
         (of_options(0, padding=9), "an operator CONV_2D of the model has padding"),
         (
             of_options(0, padding=1),
-            r"CONV_2D of the model gives the shape \(1, 47, 31, 8\), but the file declares",
+            r"CONV_2D of the model computes the shape \(1, 47, 31, 8\), but the file declares",
         ),
-        (of_options(11, keepDims=True), r"MEAN of the model gives the shape \(1, 1, 1, 208\), but the"),
+        (of_options(11, keepDims=True), r"MEAN of the model computes the shape \(1, 1, 1, 208\), but the"),
         (
             of_options(12, fusedActivationFunction=4),
             "an operator FULLY_CONNECTED of the model has activation",

@@ -211,7 +211,7 @@ def test_a_model_with_one_flipped_bit(model_copy):
         (b"", "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
         (b"[1, 2]", r"expected an object. Received: \[1, 2\]"),
-        (b'{"model_type": "bert"}', "is of a foreign format.*Received: None"),
+        (b'{"model_type": "bert"}', "is not a yamnet-cry configuration.*Received: None"),
     ],
 )
 def test_a_corrupt_or_foreign_config(model_copy, content, message):

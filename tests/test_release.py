@@ -83,14 +83,14 @@ def test_metrics_of_another_model(model_copy):
     metrics = json.loads((model_copy / METRICS).read_text())
     change(model_copy / METRICS, size={**metrics["size"], "int8_bytes": 1})
     size = metrics["size"]["int8_bytes"]
-    with pytest.raises(HubError, match=f"measured on a model with int8_bytes 1, and config.json has {size}"):
+    with pytest.raises(HubError, match=f"measured on a model with int8_bytes 1, but config.json has {size}"):
         publish.check(model_copy)
 
 
 def test_a_recipe_of_another_model(model_copy):
     recipe = json.loads((model_copy / RECIPE).read_text())
     change(model_copy / RECIPE, recipe={**recipe["recipe"], "name": "reference"})
-    with pytest.raises(HubError, match="recipe.json is of 'reference', and config.json of 'context'"):
+    with pytest.raises(HubError, match="recipe.json is for 'reference', but config.json for 'context'"):
         publish.check(model_copy)
 
 
@@ -100,9 +100,7 @@ def test_a_card_that_says_more_than_was_measured(model_copy):
     measured = f"{auc['value']:.3f} ({auc['low']:.3f}"
     assert measured in card
     (model_copy / CARD).write_text(card.replace(measured, "0.999 (0.998", 1))
-    with pytest.raises(
-        HubError, match="README.md does not say what was measured: it lacks 1 lines, the first"
-    ):
+    with pytest.raises(HubError, match="README.md does not match metrics.json: it lacks 1 lines, the first"):
         publish.check(model_copy)
     publish.write_card(model_copy)
     assert (model_copy / CARD).read_text() == card

@@ -99,7 +99,7 @@ def test_the_beginning_of_a_second_row_undoes_the_first(tmp_path):
 def test_what_is_there_stays(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(RunError, match="t.csv exists; go on in it with --skip-done, replace it with --over"):
+    with pytest.raises(RunError, match="t.csv exists; continue it with --skip-done, replace it with --over"):
         Table(path)
     with pytest.raises(RunError, match="t.csv is another program's table; choose another file"):
         Table(path, resume=True)

@@ -276,7 +276,7 @@ def test_files_that_cannot_stand_beside_ours(detector, file, tmp_path):
     student = tmp_path / "student.tflite"
     student.write_bytes(detector.model)
     with pytest.raises(
-        ExportError, match=r"is not YAMNet as Frigate has it. Expected: .* \[15600\] .*\[1, 521\]"
+        ExportError, match=r"is not the YAMNet file of Frigate. Expected: .* \[15600\] .*\[1, 521\]"
     ):
         export.write(detector, "frigate", out, yamnet=student)
     with pytest.raises(

@@ -76,8 +76,8 @@ def _tflite(classifier: Classifier, out: Path) -> str:
     written = model_folder.student(classifier.config, out.read_bytes(), classifier.context)
     if not np.array_equal(written.logits(log_mel), classifier.logits(log_mel)):
         raise ExportError("the logits of the exported file differ from those of the model")
-    embeddings = "" if classifier.context is None else ", and the embeddings that context.npz takes"
-    return f"an INT8 TFLite file of {len(classifier.model):,} bytes; it gives the model's logits{embeddings}"
+    embeddings = "" if classifier.context is None else ", and it outputs the embeddings for context.npz"
+    return f"an INT8 TFLite file of {len(classifier.model):,} bytes; its logits equal the model's{embeddings}"
 
 
 def _keras(classifier: Classifier, out: Path) -> str:
@@ -118,7 +118,7 @@ def _c_array(classifier: Classifier, out: Path) -> str:
     read = bytes(int(value) for value in body.partition("};")[0].replace(",", " ").split())
     if read != classifier.model:
         raise ExportError("the array differs from the model")
-    return f"{' and '.join(kit.MODEL_FILES)}; read back, the array is the model byte for byte"
+    return f"{' and '.join(kit.MODEL_FILES)}; read back, the array is identical to the model"
 
 
 def _firmware(classifier: Classifier, out: Path) -> str:
@@ -238,7 +238,7 @@ def _yamnet(path: Path, samples: int, classes: int) -> bytes:
         raise ExportError(f"{path} is not a TFLite file that can be run ({error})") from None
     if len(given) != 1 or shapes != [[samples], [1, classes]]:
         raise ExportError(
-            f"{path} is not YAMNet as Frigate has it. Expected: one input of shape {[samples]} and an "
+            f"{path} is not the YAMNet file of Frigate. Expected: one input of shape {[samples]} and an "
             f"output of shape {[1, classes]}. Received: {len(given)} inputs, the first of shape {shapes[0]}, "
             f"and an output of shape {shapes[1]}"
         )

@@ -193,8 +193,8 @@ class Location:
             ) from None
         except PermissionError as error:
             raise LocationError(
-                f"{self.name} must not be {done} with the rights there are ({_reason(error)}); what is done "
-                "stays done"
+                f"{self.name} cannot be {done}: permission denied ({_reason(error)}). Get access and repeat "
+                "the command; finished work is kept"
             ) from None
         except Exception as error:
             if isinstance(error, passed):

@@ -31,7 +31,7 @@ class PatchCutter:
 
     def __init__(self, front_end: FrontEnd = YAMNET) -> None:
         if front_end.centred:
-            raise ValueError("expected front_end.centred to be false of audio in blocks. Received: True")
+            raise ValueError("expected front_end.centred to be false for audio in blocks. Received: True")
         self._front_end = front_end
         self._hop = front_end.patch_hop_samples
         self._overlap = front_end.patch_samples - self._hop

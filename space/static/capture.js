@@ -1,4 +1,4 @@
-// Runs on the browser's audio thread: passes a microphone's samples on, its channels mixed to one.
+// Runs on the browser's audio thread: passes a microphone's samples on, mixed to mono.
 
 const BLOCK = 2048;
 
@@ -13,7 +13,7 @@ class Capture extends AudioWorkletProcessor {
   }
 
   process([channels]) {
-    // Without channels there is no microphone any more; the page notices that nothing comes.
+    // There are no channels after the microphone was disconnected; the page detects that no samples arrive.
     for (let n = 0; n < (channels[0]?.length ?? 0); n++) {
       let sum = 0;
       for (const channel of channels) sum += channel[n];

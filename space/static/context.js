@@ -1,12 +1,12 @@
-// The context network in whole numbers: from the student's embeddings of the last windows to the log-odds that a
-// baby cries. It looks back a fixed number of windows, before which there is silence. See
-// yamnet_cry/model/context.py, with which it agrees to the last bit.
+// The context network in integer arithmetic: from the student's embeddings of the last windows to the log-odds
+// that a baby cries. Its receptive field is a fixed number of windows; those before the start are silence. The
+// results are identical to those of yamnet_cry/model/context.py, to the last bit.
 
 import { decoded } from "./student.js";
 
 const LARGEST_STEP = 2 ** 15 - 1;
 
-/** Begins a recording: returns a function from the embedding of the next window to its log-odds. */
+/** Starts a recording: returns a function from the embedding of the next window to its log-odds. */
 export function listening(descriptions) {
   const layers = descriptions.map(layerOf);
   return (embedding) => {
@@ -21,7 +21,7 @@ function layerOf(description, number, { length }) {
   const weights = decoded(description.weights, Int8Array);
   const multiplier = decoded(description.multiplier, Float32Array);
   const bias = decoded(description.bias, Float32Array);
-  // The inputs of the newest window and of those before it, oldest first.
+  // The inputs of the last windows, oldest first.
   const past = Array.from({ length: (taps - 1) * dilation + 1 }, () => new Int16Array(inputs));
   const isLast = number === length - 1;
   return (embedding) => {
@@ -35,7 +35,7 @@ function layerOf(description, number, { length }) {
         const first = (output * taps + tap) * inputs;
         for (let n = 0; n < inputs; n++) sum += values[n] * weights[first + n];
       }
-      // In float32, one operation after the other.
+      // Each operation is rounded to float32.
       const value = Math.fround(Math.fround(Math.fround(sum) * multiplier[output]) + bias[output]);
       return isLast ? value : Math.min(Math.max(Math.floor(Math.fround(value + 0.5)), 0), LARGEST_STEP);
     });

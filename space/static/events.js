@@ -1,5 +1,5 @@
 // From log-odds to probabilities, and from probabilities to events: a port of yamnet_cry/calibration.py and
-// yamnet_cry/events.py, which say why.
+// yamnet_cry/events.py, which give the reasons.
 
 export const HOP_SECONDS = 0.48;
 export const WINDOW_SECONDS = 0.96;
@@ -12,7 +12,7 @@ export function probability(logOdds, { slope, intercept }) {
 const hundredths = (seconds) => Math.round(seconds * 100) / 100;
 const secondsOf = (window, after = 0) => hundredths(window * HOP_SECONDS + after);
 
-/** Follows probabilities as they come, one a window. */
+/** Finds events in a stream of probabilities, one per window. */
 export class EventTracker {
   #count = 0;
   #recent = [];
@@ -30,12 +30,12 @@ export class EventTracker {
     this.settings = settings;
   }
 
-  /** Start of the event that is going on, in seconds, or null. */
+  /** Start of the ongoing event, in seconds, or null. */
   get start() {
     return this.#begin === null ? null : secondsOf(this.#begin);
   }
 
-  /** Takes the next probability; returns the event that ended with it, or null. */
+  /** Processes the next probability; returns the event that ended, or null. */
   push(value) {
     const { smoothing, votes, window, release, hold_seconds } = this.settings;
     const number = this.#count++;
@@ -53,7 +53,7 @@ export class EventTracker {
     return null;
   }
 
-  /** Ends the track, of audio of so many seconds; returns the event that was going on, or null. */
+  /** Ends the track of an audio of `seconds`; returns the ongoing event, or null. */
   finish(seconds = Infinity) {
     if (this.#begin === null && this.#count > 0 && this.#count < this.settings.votes) {
       this.#maybeStart(this.#count - 1, this.#count);

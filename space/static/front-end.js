@@ -1,5 +1,5 @@
-// YAMNet's log-mel front end: 400 samples at 16 kHz, every 160, become 64 values in nepers. Window, spectrum
-// and bands are rounded to float32 where the Python package rounds them.
+// YAMNet's log-mel front end: frames of 400 samples at 16 kHz, one every 160 samples, to 64 values in nepers.
+// Window, spectrum and bands are rounded to float32 where the Python package rounds them.
 
 export const SAMPLE_RATE = 16_000;
 export const HOP = 160;
@@ -7,7 +7,7 @@ export const FRAME = 400;
 export const BANDS = 64;
 export const LOG_OFFSET = 0.001;
 
-/** Frames that a column of a picture holds: the loudest of them. */
+/** Number of frames per column of a picture, which shows their maximum. */
 export const COLUMN_FRAMES = 6;
 
 const FFT = 512;
@@ -18,8 +18,8 @@ const toMel = (hertz) => 1127 * Math.log1p(hertz / 700);
 
 const WINDOW = Float32Array.from({ length: FRAME }, (_, n) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / FRAME));
 
-// exp(-2 pi i k / 512): twiddle factors of the complex FFT of 256 points, which takes every second, and of
-// the step from it to the real one of 512.
+// exp(-2 pi i k / 512): twiddle factors of the complex FFT of 256 points, which uses every second of them, and of
+// the step from it to the real FFT of 512 points.
 const COS = Float64Array.from({ length: HALF }, (_, k) => Math.cos((2 * Math.PI * k) / FFT));
 const SIN = Float64Array.from({ length: HALF }, (_, k) => -Math.sin((2 * Math.PI * k) / FFT));
 
@@ -29,13 +29,13 @@ const REVERSED = Uint8Array.from({ length: HALF }, (_, n) => {
   return reversed;
 });
 
-/** Where on the mel axis a frequency lies, in bands. */
+/** Returns the position of a frequency on the mel axis, in bands. */
 export function bandOf(hertz) {
   const [low, high] = [toMel(LOWEST_HZ), toMel(HIGHEST_HZ)];
   return ((toMel(hertz) - low) / (high - low)) * (BANDS + 1) - 0.5;
 }
 
-// Triangles on the mel axis: of each band, its first bin and its weights.
+// Triangular filters on the mel axis: first bin and weights of each band.
 const FILTERS = Array.from({ length: BANDS }, (_, band) => {
   const [low, high] = [toMel(LOWEST_HZ), toMel(HIGHEST_HZ)];
   const edge = (number) => low + (number * (high - low)) / (BANDS + 1);
@@ -54,11 +54,11 @@ const re = new Float64Array(HALF);
 const im = new Float64Array(HALF);
 const magnitude = new Float32Array(HALF + 1);
 
-/** Writes the log-mel values of the frame of samples from `start` on into `out`, from `at` on. */
+/** Writes the log-mel values of the frame that starts at sample `start` to `out`, from index `at`. */
 export function logMel(samples, start, out, at) {
   const padded = (n) => (n < FRAME ? Math.fround(samples[start + n] * WINDOW[n]) : 0);
   for (let n = 0; n < HALF; n++) {
-    // Even samples are the real part, odd ones the imaginary.
+    // Even samples are the real part, odd samples the imaginary part.
     re[REVERSED[n]] = padded(2 * n);
     im[REVERSED[n]] = padded(2 * n + 1);
   }
@@ -82,7 +82,7 @@ export function logMel(samples, start, out, at) {
   }
 }
 
-/** The FFT of re and im, which lie in the order of reversed bits. */
+/** FFT of re and im in place; the input is in bit-reversed order. */
 function transform() {
   for (let size = 2; size <= HALF; size *= 2) {
     const step = FFT / size;

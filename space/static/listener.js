@@ -12,7 +12,7 @@ const PATCH_SAMPLES = (PATCH_FRAMES - 1) * HOP + FRAME;
 const HOP_SAMPLES = PATCH_HOP * HOP;
 const SILENCE_DBFS = -100;
 
-// Columns are bytes, from silence on: 12 nepers above it nothing is louder.
+// Columns are bytes: 0 is silence, and 255 is 12 nepers above it, the maximum.
 const DARKEST = Math.log(LOG_OFFSET);
 const BYTES_PER_NEPER = 255 / 12;
 
@@ -38,7 +38,7 @@ export class Listener {
     return this.#received / SAMPLE_RATE;
   }
 
-  /** Takes the next mono samples; returns an update for each complete window. */
+  /** Processes the next mono samples; returns an update for each complete window. */
   push(part) {
     return this.#take(this.resampler.push(part));
   }
@@ -68,7 +68,7 @@ export class Listener {
 
   /** Scores the complete window and makes room for the next. */
   #hear() {
-    // The first half of a window is the second half of the one before.
+    // The first half of a window is the second half of the previous one.
     const known = this.#windows ? PATCH_HOP : 0;
     this.#logMel.copyWithin(0, PATCH_HOP * BANDS);
     this.#patch.copyWithin(0, PATCH_HOP * BANDS);

@@ -1,4 +1,4 @@
-// The page: what it shows, and what its controls do.
+// The page: its contents and controls.
 
 import * as alarm from "./alarm.js";
 import { HOP_SECONDS, findEvents, highestThreshold } from "./events.js";
@@ -9,16 +9,16 @@ import { clock, csv, duration, labels, percent, verdict } from "./words.js";
 
 const SHOWN_SECONDS = 60;
 const MOST_EVENTS = 100;
-// Windows come every half second: a longer pause is an error.
+// Updates arrive every half second: a longer pause is an error.
 const DEAF_SECONDS = 5;
-// Only a muted microphone gives digital silence for long.
+// Longer digital silence means that the microphone is muted.
 const SILENT_WINDOWS = 20;
 // The alarm repeats while a baby cries.
 const REPEAT_SECONDS = 20;
 
 const find = (selector) => document.querySelector(selector);
 
-/** Settings kept between visits, where the browser allows it. */
+/** Settings saved between visits, if the browser allows it. */
 const memory = {
   get(name) {
     try {
@@ -31,7 +31,7 @@ const memory = {
     try {
       localStorage.setItem(`yamnet-cry ${name}`, value);
     } catch {
-      // A page in a frame has no storage.
+      // Pages in a frame may have no storage.
     }
   },
 };
@@ -39,7 +39,7 @@ const memory = {
 function show(panel, kind, sentence, more = "") {
   const [strong, span] = panel.querySelectorAll(".verdict > *");
   panel.querySelector(".verdict").className = `verdict ${kind}`;
-  // Screen readers announce a status each time it is written.
+  // Screen readers announce a status each time it is set.
   if (strong.textContent !== sentence) strong.textContent = sentence;
   if (span.textContent !== more) span.textContent = more;
 }
@@ -170,7 +170,7 @@ function heard(update) {
   if (document.visibilityState === "visible") drawLive(update.time);
 }
 
-/** Drops what the picture no longer shows. */
+/** Drops columns and windows that the picture no longer shows. */
 function forget() {
   const columns = live.columns.length - Math.ceil(SHOWN_SECONDS / COLUMN_SECONDS) - 16;
   if (columns > 0) {
@@ -340,7 +340,7 @@ for (const name of ["dragover", "dragleave", "drop"]) {
   });
 }
 
-// --- The rest
+// --- Page and service worker
 
 function redraw() {
   drawLive();
@@ -362,8 +362,8 @@ async function keepOffline() {
   const workers = navigator.serviceWorker;
   const registration = await workers?.register("service-worker.js");
   if (!registration?.waiting) return;
-  // A release that came with the last visit. It is asked for when all of the old one is loaded, for Chromium lets it
-  // wait for one more visit if a file is fetched meanwhile.
+  // A release downloaded at the last visit. It is activated only when the old one is loaded completely, because
+  // Chromium delays it to the next visit if a file is fetched at the same time.
   workers.addEventListener("controllerchange", () => live || recording || location.reload());
   registration.waiting.postMessage("take over");
 }

@@ -1,10 +1,10 @@
-// What was heard, drawn: spectrogram, events, and the probability of crying with its threshold.
+// Draws results: spectrogram, events, and the probability of crying with its threshold.
 
 import { HOP_SECONDS, WINDOW_SECONDS } from "./events.js";
 import { BANDS, COLUMN_FRAMES, HOP, SAMPLE_RATE, bandOf } from "./front-end.js";
 import { clock } from "./words.js";
 
-/** Seconds that a column of a spectrogram stands for. */
+/** Duration of a column of a spectrogram, in seconds. */
 export const COLUMN_SECONDS = (COLUMN_FRAMES * HOP) / SAMPLE_RATE;
 
 const MOST_COLUMNS = 1200;
@@ -14,15 +14,15 @@ const BOTTOM = 26;
 const STRIP = 12;
 const GAP = 10;
 
-// A spectrogram is bright where it has this value at least, however quiet the rest is: 0 nepers.
+// The brightest colour stands for at least this value, 0 nepers, so that quiet recordings stay dark.
 const BRIGHT = 147;
 
-// Matplotlib's magma, at seven places.
+// Matplotlib's colour map magma, at seven points.
 const STOPS = [[0, 0, 4], [44, 17, 95], [114, 31, 129], [183, 55, 121], [241, 96, 93], [254, 175, 119], [252, 253, 191]];
 
 const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
-/** Joins columns, each a Uint8Array of 64 bands, so that there are few enough to draw: the loudest of each. */
+/** Merges columns, each a Uint8Array of 64 bands, by their maximum, to at most MOST_COLUMNS. */
 export function thinned(columns) {
   const step = Math.ceil(columns.length / MOST_COLUMNS);
   if (step <= 1) return { columns, seconds: COLUMN_SECONDS };
@@ -37,7 +37,7 @@ export function thinned(columns) {
   return { columns: found, seconds: step * COLUMN_SECONDS };
 }
 
-/** Cuts the bytes of an update, or of several, into columns. */
+/** Splits the bytes of one or more updates into columns. */
 export function columnsOf(bytes) {
   return Array.from({ length: bytes.length / BANDS }, (_, n) => bytes.subarray(n * BANDS, (n + 1) * BANDS));
 }
@@ -45,8 +45,8 @@ export function columnsOf(bytes) {
 /**
  * Draws on a canvas.
  *
- * `spectrogram` is what `thinned` gives, with `start`, the time of its first column; `probabilities` are those of
- * windows from number `first` on; the picture reaches from `from` to `to`, in seconds.
+ * `spectrogram` is the result of `thinned`, with `start`, the time of its first column; `probabilities` begin with
+ * window number `first`; the picture covers the time from `from` to `to`, in seconds.
  */
 export function draw(canvas, { spectrogram, probabilities, first = 0, events, threshold, from, to }) {
   const { width, height } = canvas.getBoundingClientRect();

@@ -1,9 +1,9 @@
-// Any sample rate to 16 kHz, in pieces: a windowed sinc for each phase that the ratio of the rates has. Up to
-// 7500 Hz, where the front end's bands end, it changes nothing; what would fold back there is 90 dB down.
+// Resamples a stream from any rate to 16 kHz: one windowed sinc per phase of the ratio of the rates. The response
+// is flat up to 7500 Hz, where the front end's bands end; aliases there are attenuated by 90 dB.
 
 import { SAMPLE_RATE } from "./front-end.js";
 
-const LOBES = 48; // zero crossings on either side
+const LOBES = 48; // zero crossings on each side
 const BETA = 9; // of the Kaiser window
 
 const divisor = (a, b) => (b ? divisor(b, a % b) : a);
@@ -15,7 +15,7 @@ function bessel(x) {
 }
 
 function kernel(rate, offset, reach) {
-  // Cut off at half the lower rate; `offset` is where the output lies after the middle sample.
+  // The cutoff is half of the lower rate; `offset` is the distance of the output from the middle sample.
   const share = Math.min(1, SAMPLE_RATE / rate);
   const width = LOBES / share;
   const weights = Float64Array.from({ length: 2 * reach + 1 }, (_, n) => {
@@ -33,7 +33,7 @@ function kernel(rate, offset, reach) {
 export class Resampler {
   #samples = new Float32Array(0);
   #next = 0; // number of the next output sample
-  #first = 0; // number of the first sample that is kept
+  #first = 0; // number of the first stored sample
   #kernels = new Map();
 
   constructor(rate) {
@@ -42,12 +42,12 @@ export class Resampler {
     this.up = SAMPLE_RATE / common;
     this.down = rate / common;
     this.reach = Math.ceil(LOBES * Math.max(1, rate / SAMPLE_RATE)) + 1;
-    // Before the beginning there is silence.
+    // Silence before the start of the stream.
     if (rate !== SAMPLE_RATE) this.#samples = new Float32Array(this.reach);
     this.#first = -this.reach;
   }
 
-  /** Takes the next samples; returns those at 16 kHz that are known by now. */
+  /** Processes the next samples; returns the samples at 16 kHz that can be computed so far. */
   push(part) {
     if (this.rate === SAMPLE_RATE) return part;
     const samples = new Float32Array(this.#samples.length + part.length);
@@ -58,7 +58,7 @@ export class Resampler {
       const middle = Math.floor((this.#next * this.down) / this.up);
       const begin = middle - this.reach - this.#first;
       if (begin + 2 * this.reach + 1 > samples.length) {
-        // At very high rates, the next output may begin after all that is there.
+        // At very high rates, the kernel of the next output may start after the stored samples.
         const kept = Math.min(begin, samples.length);
         this.#samples = samples.slice(kept);
         this.#first += kept;

@@ -1,5 +1,5 @@
-// Keeps the page on this device, so that it works without a network. A new release is loaded as a whole beside the
-// old one, and used from the next visit on.
+// Caches the page, so that it works offline. A new release is downloaded completely to a separate cache, and used
+// from the next visit on.
 
 importScripts("release.js");
 
@@ -20,7 +20,7 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(clean());
 });
 
-// The page says so when it was just opened, and begins anew then.
+// The page sends a message when it was just opened, to activate a new release; then it reloads.
 self.addEventListener("message", () => self.skipWaiting());
 
 self.addEventListener("fetch", (event) => {

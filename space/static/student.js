@@ -1,21 +1,21 @@
-// The INT8 student in whole numbers: sums are exact, scaled by one float32 a channel and rounded to the nearest
-// step, halves to even, as XNNPACK does it, on which the Python package runs. Activations are steps less their
-// zero point, so that padding is zero. The Python package makes the layers, see yamnet_cry/browser/network.py.
+// The INT8 student in integer arithmetic: sums are exact, scaled by one float32 per channel and rounded to the
+// nearest step, half to even, like XNNPACK, which the Python package uses. The zero point is subtracted from
+// activations, so that padding is zero. The layers are written by yamnet_cry/browser/network.py.
 
-/** Returns the array that a text holds in base64, little-endian, as all browsers' machines are. */
+/** Decodes base64 to an array; little-endian, like all machines that run browsers. */
 export function decoded(text, Kind) {
   return new Kind(Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0)).buffer);
 }
 
-// Added and taken away again, it leaves a double of no fraction, rounded as IEEE 754 says.
+// Adding and subtracting it rounds a double to a whole number, as specified by IEEE 754.
 const ROUNDING = 1.5 * 2 ** 52;
 
-/** Rounds to the nearest whole number, halves to even. */
+/** Rounds to the nearest whole number, half to even. */
 export const rounded = (value) => value + ROUNDING - ROUNDING;
 
 const KINDS = { convolution, depthwise, mean };
 
-/** Returns a function from a patch, steps less their zero point, to the last layer's output, the same. */
+/** Returns a function from a patch to the output of the last layer, both with their zero point subtracted. */
 export function student(layers) {
   const steps = layers.map((layer) => {
     const output = new Int16Array(layer.output.reduce((a, b) => a * b));
@@ -42,7 +42,7 @@ function numbers(layer) {
   };
 }
 
-/** Calls `visit` for each place of the kernel that lies in the input, of the output's row and column. */
+/** Calls `visit` for each position of the kernel inside the input, for an output's row and column. */
 function inside(layer, row, column, visit) {
   const [height, width] = layer.input;
   const top = row * layer.stride[0] - layer.padding[0];
@@ -64,7 +64,7 @@ function convolution(description) {
   return (input, output) => {
     for (let row = 0, at = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
-        // What lies under the kernel in one piece, zeros where it reaches over the edge.
+        // The input under the kernel, contiguous, with zeros outside the edges.
         under.fill(0);
         inside(layer, row, column, (pixel, place) => {
           for (let c = 0; c < inputs; c++) under[place * inputs + c] = input[pixel * inputs + c];

@@ -1,4 +1,4 @@
-// Hears on a thread of its own: the page stays quick, and goes on hearing when nobody looks at it.
+// Runs detection in a separate thread, so that the page stays responsive and detection continues in the background.
 
 import { Listener } from "./listener.js";
 import { SAMPLE_RATE } from "./front-end.js";
@@ -11,7 +11,7 @@ const model = fetch("model.json").then((answer) => {
 let live = null;
 
 const jobs = {
-  /** A whole recording, at 16 kHz. */
+  /** Scores a whole recording, at 16 kHz. */
   async hear({ samples }) {
     const listener = new Listener(await model, SAMPLE_RATE);
     const updates = [];
@@ -29,7 +29,7 @@ const jobs = {
     });
   },
 
-  /** A microphone, whose samples come through a port from the audio thread. */
+  /** Scores a microphone's samples, which arrive from the audio thread through a port. */
   async listen({ port, sampleRate, threshold, number }) {
     live = { listener: new Listener(await model, sampleRate, threshold), number, port };
     const { listener } = live;

@@ -80,7 +80,7 @@ def test_a_file_that_is_cut(partitions, tmp_path, share):
     file.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(
         PartitionError,
-        match=f"{file} is damaged .*; delete it and repeat the command to rebuild it. All others stay done",
+        match=f"{file} is damaged .*; delete it and repeat the command to rebuild it. All others are kept",
     ):
         partitions.done()
     file.unlink()

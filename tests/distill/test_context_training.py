@@ -294,12 +294,12 @@ def test_a_run_may_begin_with_a_model(arguments, finished, tmp_path):
 
 
 def test_a_model_that_a_run_cannot_begin_with(arguments, finished, tmp_path):
-    with pytest.raises(RecipeError, match="recipe reference starts at random; --set student.start=released"):
+    with pytest.raises(RecipeError, match="reference starts from random weights; to start from a model"):
         distill(out=tmp_path / "m", start=finished, **arguments)
     other = replace(
         TINY, student=StudentSettings(blocks=((7, 2),), stem_filters=5, head_rank=3, start="released")
     )
-    with pytest.raises(RecipeError, match="to be those of the model to start from in at least one layer"):
+    with pytest.raises(RecipeError, match="to match the initial model in at least one layer"):
         distill(out=tmp_path / "m", start=finished, **{**arguments, "recipe": other})
     with pytest.raises(ModelError, match="expected a model folder or a repository id"):
         distill(out=tmp_path / "m", start=tmp_path / "none", **{**arguments, "recipe": other})

@@ -71,7 +71,7 @@ def test_a_student_that_hears_nothing_is_written_but_not_pushed(command, tmp_pat
         result = here.run(code=DOUBTED.format(arguments))
         assert result.returncode == 2
         assert (
-            f"Warning: {out} is written, but the INT8 student does not detect crying: AUC " in result.stderr
+            f"Warning: {out} was written, but the INT8 student does not detect crying: AUC " in result.stderr
         )
         assert "is ready" not in result.stderr
         *_, error, last = result.stderr.splitlines()

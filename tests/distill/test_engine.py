@@ -204,10 +204,10 @@ def test_resume_refuses_another_run(arguments, tmp_path, monkeypatch):
     monkeypatch.setattr(engine.targets, "teacher_pass", stop)
     with pytest.raises(KeyboardInterrupt):
         distill(out=tmp_path / "model", **arguments)
-    with pytest.raises(RunError, match="is of a run with another seed; resume with the same arguments"):
+    with pytest.raises(RunError, match="is from a run with another seed; resume with the same arguments"):
         distill(out=tmp_path / "model", resume=True, seed=5, **arguments)
     other = {**arguments, "recipe": recipes.get("reference", ["train.epochs=9"])}
-    with pytest.raises(RunError, match="is of a run with another recipe and seed"):
+    with pytest.raises(RunError, match="is from a run with another recipe and seed"):
         distill(out=tmp_path / "model", resume=True, seed=5, **other)
 
 

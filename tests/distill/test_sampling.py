@@ -43,7 +43,7 @@ def test_the_teacher_is_the_filter():
 def test_both_kinds_are_needed(scores):
     with pytest.raises(
         CorpusError,
-        match=r"hears 'cry' in \d windows and not in \d, among the 2 of split 'train'; training needs",
+        match=r"detects 'cry' in \d windows and not in \d, among the 2 of split 'train'; training needs",
     ):
         select(windows_of(scores), "train", Selection(), CRY_TASK)
 

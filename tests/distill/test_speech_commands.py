@@ -70,7 +70,7 @@ def test_words_without_unknown_ones_and_silence(folder):
 def test_what_is_missing_is_named(folder):
     with pytest.raises(CorpusError, match="a folder for each word of the task. It lacks: maybe"):
         sources.load(str(folder), task=Task(("yes", "maybe")))
-    with pytest.raises(CorpusError, match="It lacks: all, for the task names none"):
+    with pytest.raises(CorpusError, match="It lacks: all, because the task has no words"):
         sources.load(str(folder), task=Task())
     for path in (folder / "_background_noise_").iterdir():
         path.unlink()

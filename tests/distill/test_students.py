@@ -75,7 +75,7 @@ def test_a_student_may_begin_with_anothers_weights():
 
 def test_nothing_fits():
     other = students.build(StudentSettings(stem_filters=5, blocks=((7, 2),)), 5)
-    with pytest.raises(RecipeError, match="least one layer. Received: none that fits; use --set student"):
+    with pytest.raises(RecipeError, match="one layer. Received: no layer that matches; use --set student"):
         students.begin_with(students.build(StudentSettings(stem_filters=4, blocks=((6, 2),)), 2), other)
 
 

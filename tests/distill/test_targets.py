@@ -149,7 +149,7 @@ def test_the_views_of_earlier_seeds_are_forgotten(clips, tmp_path, caplog):
     corpus_of = clips[:-4]
     passed(clips, alone(CountingTeacher()), cache)
     passed(corpus_of, alone(CountingTeacher()), cache, cache_limit=0)
-    assert "the cache forgot 4 recordings and views of earlier runs" in caplog.text
+    assert "deleted 4 recordings and views of earlier runs from the cache" in caplog.text
     teacher = CountingTeacher()
     passed(clips, alone(teacher), cache)
     assert teacher.asked == 4
@@ -224,7 +224,7 @@ def test_finished_windows_are_used_again(clips, tmp_path, monkeypatch, caplog):
         patched.setattr(corpus.Clip, "read", None)
         again = passed(clips, asked, tmp_path / "none.sqlite", folder)
     same(first, again)
-    assert f"going on with the windows of {len(clips)} clips in {folder}" in caplog.text
+    assert f"resuming with the windows of {len(clips)} clips in {folder}" in caplog.text
     assert not (tmp_path / "none.sqlite").exists()
 
 

@@ -326,7 +326,7 @@ def test_a_teacher_of_other_labels_answers_in_those_of_the_task():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("Bark",), "for each of 2 labels of the task, those of tagger .* Received: 'Bark'"),
+        (("Bark",), "for each of 2 labels of the task, its labels of tagger, .* Received: 'Bark'"),
         (("", ""), "at most one empty text"),
         (("Bark", "Meow"), "expected labels of tagger in teaching.prompts. It lacks: Meow"),
     ],

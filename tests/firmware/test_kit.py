@@ -118,8 +118,8 @@ def test_the_readme_names_files_that_are_there(kit):
 @pytest.mark.parametrize(
     ("name", "out", "told"),
     [
-        ("tflite", "cry.tflite", "it gives the model's logits"),
-        ("c-array", "array", "the array is the model byte for byte"),
+        ("tflite", "cry.tflite", "its logits equal the model's"),
+        ("c-array", "array", "the array is identical to the model"),
         ("keras", "cry.keras", "its probabilities of a test scene differ by at most 0.0"),
         ("onnx", "cry.onnx", "its probabilities of a test scene differ by at most 0.0"),
     ],
@@ -178,9 +178,9 @@ def test_without_tflite_micro(compiler, detector, monkeypatch, tmp_path):
     assert told.endswith('On Linux x86-64: pip install "yamnet-cry[firmware]"')
     text = (out / "README.md").read_text()
     kilobytes = int(re.search(r"tensor arena, not measured: (\d+) KB", text)[1])
-    assert "Arena not measured: a default with a margin, for TFLite-Micro was not there." in text
+    assert "Arena not measured, because TFLite-Micro was not installed: a default with a margin." in text
     code = (out / SOURCES / "yamnet_cry_network.cc").read_text()
-    assert "// Arena not measured: a default with a margin, for TFLite-Micro was not there." in code
+    assert "// Arena not measured, because TFLite-Micro was not installed: a default with a margin." in code
     assert f"kArenaBytes = {kilobytes} * 1024" in code
 
 

@@ -210,7 +210,7 @@ def test_esphome_refuses_a_component_without_its_kit(esphome):
         [program, "config", example.name], cwd=example.parent, capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert "components/yamnet_cry needs the folder it came in, with src/." in result.stdout + result.stderr
+    assert "components/yamnet_cry must stay in its kit's folder, with src/." in result.stdout + result.stderr
 
 
 def test_esphome_writes_code_that_sets_the_component_up(esphome):
@@ -257,10 +257,10 @@ def test_esphomes_component_hears_what_the_kit_hears(component, tmp_path, thresh
 
 def test_esphomes_component_says_that_the_network_does_not_run(component, tmp_path):
     printed = ran(component, "fails", "0", cwd=tmp_path)
-    assert "E [yamnet_cry] The network does not run: its arena is too small" in printed
+    assert "E [yamnet_cry] The network cannot run: its arena is too small" in printed
     assert printed.endswith("failed, microphone off\n")
 
 
 def test_esphomes_component_says_that_sound_was_lost(component, tmp_path):
     printed = ran(component, "waits", "0", cwd=tmp_path)
-    assert re.search(r"W \[yamnet_cry\] [1-9]\d+ bytes of sound were lost", printed), printed
+    assert re.search(r"W \[yamnet_cry\] [1-9]\d+ bytes of audio were dropped", printed), printed

@@ -566,7 +566,7 @@ def test_play_and_label_with_keys(visitor, recorded):
     page.keyboard.press("Control+c")
     page.keyboard.press("ArrowDown")
     assert visitor.current() == names[3]
-    assert page.inner_text("#about") == "kitchen · 5.5 s · peak 93 % · listening ended meanwhile"
+    assert page.inner_text("#about") == "kitchen · 5.5 s · peak 93 % · listening stopped during the event"
     page.keyboard.press("ArrowUp")
 
     page.check("#onward")
@@ -610,7 +610,7 @@ def test_a_program_that_has_ended_is_told(browser, recorded):
         visitor.wait("wave !== null")
         process.terminate()
     visitor.page.keyboard.press("c")
-    visitor.page.wait_for_selector("#told:has-text('start yamnet-cry review again')")
+    visitor.page.wait_for_selector("#told:has-text('run yamnet-cry review again')")
     assert visitor.page.inner_text("#progress") == "0 of 5"
     visitor.context.close()
 

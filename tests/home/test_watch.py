@@ -63,10 +63,10 @@ def test_states_are_written_and_told_every_ten_seconds(tmp_path):
     assert [room.told for room in rooms] == [1, 1]
     sources = json.loads(file.read_text())["sources"]
     assert [each["source"] for each in sources] == ["nursery", "hall"]
-    assert state.check(file) == (True, ["nursery: hears", "hall: hears"])
+    assert state.check(file) == (True, ["nursery: receives sound", "hall: receives sound"])
     rooms[1].state.deaf("refuses the connection")
     state.write(file, [room.message() for room in rooms])
-    assert state.check(file) == (False, ["nursery: hears", "hall: refuses the connection"])
+    assert state.check(file) == (False, ["nursery: receives sound", "hall: refuses the connection"])
     together.mute("hall", 5.0)
     together.mute(None, 1.0)
     assert [room.muted for room in rooms] == [[1.0], [5.0, 1.0]]
@@ -93,7 +93,7 @@ def test_health(tmp_path):
     assert "was not written by `listen --state FILE`" in health(str(file)).stderr
     room.state.deaf(None)
     state.write(file, [room.message()])
-    assert (health(str(file)).exit_code, health(str(file)).stdout) == (0, "nursery: hears\n")
+    assert (health(str(file)).exit_code, health(str(file)).stdout) == (0, "nursery: receives sound\n")
     content = json.loads(file.read_text())
     file.write_text(json.dumps({**content, "at": iso(now() - timedelta(minutes=2))}))
     old = health(str(file))

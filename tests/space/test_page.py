@@ -99,7 +99,7 @@ def test_upload_read_move_and_take_away(visitor, recordings, tmp_path):
     download.value.save_as(tmp_path / "labels.txt")
     assert (tmp_path / "labels.txt").read_text() == label_track(expected.events)
 
-    page.get_by_text("What does it hear?").click()
+    page.get_by_text("Detected sound classes").click()
     page.wait_for_selector("text=Baby cry, infant cry")
     assert visitor.cut_off() == []
 
@@ -266,7 +266,7 @@ def test_everything_can_be_read_in_both_colours(browser, address, recordings, co
 
     visitor.upload(recordings / "night.wav")
     visitor.page.wait_for_function("[...document.images].some(image => image.naturalWidth >= 1000)")
-    visitor.page.get_by_text("What does it hear?").click()
+    visitor.page.get_by_text("Detected sound classes").click()
     visitor.page.wait_for_selector("text=Baby cry, infant cry")
     assert lowest() >= (4.5, "")
     # The picture's corner has the page's background colour.
@@ -298,7 +298,7 @@ def test_axe_finds_nothing_against_wcag_in_both_colours(browser, address, record
     assert violations() == []
     visitor.upload(recordings / "night.wav")
     visitor.page.wait_for_function("[...document.images].some(image => image.naturalWidth >= 1000)")
-    visitor.page.get_by_text("What does it hear?").click()
+    visitor.page.get_by_text("Detected sound classes").click()
     visitor.page.wait_for_selector("text=Baby cry, infant cry")
     assert violations() == []
     visitor.page.get_by_role("tab", name="Live").click()

@@ -82,7 +82,7 @@ def microphone(device: str | None, warn: Callable[[str], object]) -> Blocks:
         info = sounddevice.query_devices(chosen, "input")
     except (ValueError, sounddevice.PortAudioError) as error:
         raise AudioError(
-            f"no such microphone: {device if device is not None else 'was found'} ({error}); "
+            f"{'no microphone found' if device is None else f'no such microphone: {device}'} ({error}); "
             "`python -m sounddevice` lists them"
         ) from None
     sample_rate = int(info["default_samplerate"])

@@ -117,7 +117,7 @@ class Sound:
                 yield block[:count]
         if decoded < self._sound.frames < 2**62:
             self._on_cut(
-                f"{self.name} is truncated: its header announces "
+                f"{self.name} is truncated: its header declares "
                 f"{self._sound.frames / self.sample_rate:.2f} s, {decoded / self.sample_rate:.2f} s "
                 "could be decoded"
             )
@@ -267,9 +267,9 @@ def _check_length(name: str, file: _PatientFile, on_cut: Callable[[str], object]
     claimed = struct.unpack("<I", head[4:8])[0] + 8
     # Padding bytes are often miscounted; a truncated file lacks more than that.
     if size + 64 < claimed < _STREAMED_LENGTH:
-        on_cut(f"{name} is truncated: its header announces {claimed:,} bytes, it has {size:,}")
+        on_cut(f"{name} is truncated: its header declares {claimed:,} bytes, it has {size:,}")
     elif _is_unfinished(head, size):
-        on_cut(f"{name} is truncated: its header announces no samples, and {size:,} bytes follow")
+        on_cut(f"{name} is truncated: its header declares no samples, and {size:,} bytes follow")
         # With this length, libsndfile determines the number of samples itself.
         file.length = struct.pack("<I", 8)
 

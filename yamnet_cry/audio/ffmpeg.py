@@ -228,7 +228,9 @@ class _File(Decoder):
             error = self._source_error[0]
             raise AudioError(f"{self.name} cannot be read: {error.strerror or error}")
         if code < 0:
-            raise AudioError(f"{self.name}: ffmpeg was killed after {seconds:.2f} s of it (signal {-code})")
+            raise AudioError(
+                f"{self.name}: ffmpeg was killed after {seconds:.2f} s of audio (signal {-code})"
+            )
         faults = ffmpeg_words.reasons(said)
         if not faults and code == 0:
             return

@@ -78,7 +78,7 @@ def header(stream: BinaryIO, head: bytes, name: str) -> Format:
         length += size
         if length > _MAX_HEADER:
             raise AudioError(
-                f"{name} has a WAV header that announces {length:,} bytes; use `ffmpeg … -f wav -`"
+                f"{name} has a WAV header that declares {length:,} bytes; use `ffmpeg … -f wav -`"
             )
         chunk = read(stream, size + size % 2)
         if kind == b"fmt ":

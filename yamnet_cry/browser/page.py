@@ -100,7 +100,7 @@ def _release(content: dict[str, bytes]) -> bytes:
     digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode())
     names = ["./", *sorted(name for name in content if name not in ("index.html", "service-worker.js"))]
     return (
-        "// Written by the Python package: what belongs to this release of the page.\n"
+        "// Written by the Python package: hash and files of this release of the page.\n"
         f'const RELEASE = "{digest.hexdigest()[:16]}";\n'
         f"const FILES = {json.dumps(names, indent=2)};\n"
     ).encode()

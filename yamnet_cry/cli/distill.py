@@ -221,7 +221,7 @@ def evaluate(
 
     plot = None if out is None else out.with_suffix(".png")
     if out is not None and plot is not None:
-        check_outputs([("the picture beside it", plot), ("--out", out)], existing=overwrite)
+        check_outputs([("the picture next to --out", plot), ("--out", out)], existing=overwrite)
         if not out.parent.is_dir():
             raise RunError(f"{out} cannot be written ({os.strerror(errno.ENOENT)})")
     classifier = Classifier.from_pretrained(model, revision=revision)

@@ -145,8 +145,8 @@ class _Actor:
         attempt = ray.get(self._attempts.begin.remote(number))
         if attempt > _MOST_ATTEMPTS:
             return ClusterError(
-                f"{attempt - 1} processes of the cluster died in a row over the same task; check Ray's log "
-                "files for lack of memory. Finished work is kept"
+                f"{attempt - 1} processes of the cluster crashed in a row in the same task; memory may have "
+                "run out: check Ray's log files. Finished work is kept"
             )
         try:
             return self._worker(pickle.loads(task), attempt)

@@ -209,7 +209,7 @@ def _damaged(place: Location, error: Exception) -> PartitionError:
     reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
     return PartitionError(
         f"{place.name} is damaged ({reason}); delete it and repeat the command to rebuild it. All others "
-        "stay done"
+        "are kept"
     )
 
 

@@ -138,7 +138,7 @@ def distill(
     """
     if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,63}", license):
         raise RunError(
-            f"expected a licence as the Hugging Face Hub names it, such as mit, cc-by-4.0 or other. "
+            "expected a licence identifier of the Hugging Face Hub, such as mit, cc-by-4.0 or other. "
             f"Received: {license!r}"
         )
     out = Path(out)
@@ -240,12 +240,12 @@ def distill(
         os.rename(partial / "model", out)
     except OSError as error:
         raise RunError(
-            f"{out} cannot be made ({error.strerror}); the result is in {partial / 'model'}"
+            f"{out} cannot be created ({error.strerror}); the result is in {partial / 'model'}"
         ) from None
     shutil.rmtree(partial)
     doubt = fitness.doubt(metrics)
     if doubt:
-        _LOG.warning("Warning: %s is written, but %s", out, doubt)
+        _LOG.warning("Warning: %s was written, but %s", out, doubt)
     else:
         _LOG.info("%s is ready", out)
     return kind.from_pretrained(out)
@@ -266,8 +266,8 @@ def _started(start: str | os.PathLike[str] | None, recipe: Recipe, student: kera
     if recipe.student.start != "released":
         if start is not None:
             raise RecipeError(
-                f"recipe {recipe.name} starts at random; --set student.start=released lets it begin with a "
-                f"model. Received: {os.fspath(start)!r}"
+                f"recipe {recipe.name} starts from random weights; to start from a model, use "
+                f"--set student.start=released. Received: {os.fspath(start)!r}"
             )
         return None
     model = CryDetector.from_pretrained() if start is None else Classifier.from_pretrained(start)
@@ -318,13 +318,13 @@ def _of_usable_size(recipe: Recipe) -> keras.Model:
     with training.seeded(0):
         student = students.build(recipe.student, len(recipe.task.labels), recipe.front_end)
     for what, received, limit in (
-        ("multiply-accumulates a window", quantize.multiply_accumulates(student), MAX_MULTIPLY_ACCUMULATES),
+        ("multiply-accumulates per window", quantize.multiply_accumulates(student), MAX_MULTIPLY_ACCUMULATES),
         ("parameters", student.count_params(), LARGEST[TFLITE]),
     ):
         if received > limit:
             raise RecipeError(
-                f"expected a student of at most {limit:,} {what}. Received: {received:,}; make "
-                "student.blocks smaller, or fewer"
+                f"expected a student of at most {limit:,} {what}. Received: {received:,}; use "
+                "fewer or smaller student.blocks"
             )
     return student
 
@@ -345,8 +345,8 @@ def _begin(partial: Path, identity: dict[str, Any]) -> None:
     differing = [key for key in identity if before.get(key) != identity[key]]
     if differing:
         raise RunError(
-            f"{partial} is of a run with another {' and '.join(differing)}; resume with the same arguments, "
-            "or delete it to start again"
+            f"{partial} is from a run with another {' and '.join(differing)}; resume with the same "
+            "arguments, or delete it to start again"
         )
 
 

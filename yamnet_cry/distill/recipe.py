@@ -145,8 +145,8 @@ class Recipe:
             return
         if not self.task.group or not self.student.head_rank:
             raise RecipeError(
-                "expected a task with a group, and student.head_rank of at least 1, for a context network "
-                f"reads what the head gives. Received: task.group of {len(self.task.group)} labels, "
+                "expected a task with a group, and student.head_rank of at least 1, because a context "
+                f"network reads the head's output. Received: task.group of {len(self.task.group)} labels, "
                 f"student.head_rank {self.student.head_rank}"
             )
 

@@ -63,8 +63,8 @@ def select(windows: Windows, split: str, selection: Selection | None, task: Task
     negative = np.flatnonzero(inside & (score < selection.negative_below))
     if not len(positive) or not len(negative):
         raise CorpusError(
-            f"the teacher hears {task.target!r} in {len(positive)} windows and not in {len(negative)}, among "
-            f"the {inside.sum()} of split {split!r}; training needs both"
+            f"the teacher detects {task.target!r} in {len(positive)} windows and not in {len(negative)}, "
+            f"among the {inside.sum()} of split {split!r}; training needs both"
         )
     return positive, negative
 

@@ -107,8 +107,8 @@ class Sequences(InOrder):
         self._without = np.flatnonzero(inside & (known.clips == 0))
         if not len(self._positive) or not len(self._without):
             raise CorpusError(
-                f"expected clips with the target and clips known to be without in split {split!r}, for the "
-                f"context network. Received: {len(self._positive)} and {len(self._without)}"
+                f"expected clips with the target and clips known not to contain it in split {split!r}, for "
+                f"the context network. Received: {len(self._positive)} and {len(self._without)}"
             )
         self._draw()
 

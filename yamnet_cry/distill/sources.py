@@ -59,7 +59,7 @@ def _listed(source: str, task: Task) -> list[Clip]:
         return _from_class_folders(Path(source), task)
     raise CorpusError(
         f"a corpus is a folder with {MANIFEST}, a manifest of another name, Speech Commands, a folder with "
-        f"one folder a class, {HUB_PREFIX}OWNER/NAME, or a URL such as s3://BUCKET/FOLDER. "
+        f"one folder per class, {HUB_PREFIX}OWNER/NAME, or a URL such as s3://BUCKET/FOLDER. "
         f"Received: {source!r}"
     )
 
@@ -75,7 +75,7 @@ def _from_manifest(path: Path, task: Task) -> list[Clip]:
         except (OSError, ValueError) as error:
             raise ValueError(f"{name!r} is not a file name ({error})") from None
         if not is_inside:
-            raise ValueError(f"{name} lies outside the folder")
+            raise ValueError(f"{name} is outside the folder")
         if not exists:
             raise ValueError(f"{name} does not exist")
         return File(file)

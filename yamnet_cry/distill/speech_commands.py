@@ -48,7 +48,7 @@ def clips(folder: Path, task: Task) -> list[Clip]:
     if missing or not words:
         raise CorpusError(
             f"expected {folder} to have a folder for each word of the task. It lacks: "
-            f"{', '.join(missing) or 'all, for the task names none'}"
+            f"{', '.join(missing) or 'all, because the task has no words'}"
         )
     listed = []
     for path in sorted(folder.glob("*/*.wav")):

@@ -79,8 +79,8 @@ def begin_with(model: keras.Model, other: keras.Model) -> int:
             copied += 1
     if not copied:
         raise RecipeError(
-            "expected student.stem_filters and student.blocks to be those of the model to start from in at "
-            "least one layer. Received: none that fits; use --set student.start=random"
+            "expected student.stem_filters and student.blocks to match the initial model in at least one "
+            "layer. Received: no layer that matches; use --set student.start=random"
         )
     return copied
 

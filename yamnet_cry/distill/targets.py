@@ -72,7 +72,7 @@ def teacher_pass(
     if stored is None:
         stored = _written(store.write(), clips, teachers, front_end, cache, cache_limit, known, progress)
     else:
-        _LOG.info("going on with the windows of %s clips in %s", f"{len(clips):,}", folder)
+        _LOG.info("resuming with the windows of %s clips in %s", f"{len(clips):,}", folder)
     counts = 1 + (stored.frames - front_end.patch_frames) // front_end.patch_hop
     # The first frame and the first window of each clip.
     frames, windows = np.cumsum(stored.frames) - stored.frames, np.cumsum(counts) - counts
@@ -163,7 +163,10 @@ def _written(
             )
         stored = writing.finish()
     if forgotten:
-        _LOG.info("the cache forgot %s recordings and views of earlier runs", f"{forgotten:,}")
+        _LOG.info(
+            "deleted %s recordings and views of earlier runs from the cache, to stay within --cache-limit",
+            f"{forgotten:,}",
+        )
     _LOG.info(
         "%s windows of %s clips%s",
         f"{windows:,}",
@@ -211,14 +214,14 @@ class _Asked:
         if len(logits) != count:
             raise RunError(
                 f"expected {count} rows of logits for {clip.name}, one for each window of the front end. "
-                f"Received: {len(logits)} from {self.teacher.name}; a teacher that judges whole clips needs "
+                f"Received: {len(logits)} from {self.teacher.name}; a teacher that scores whole clips needs "
                 "the role clips in teaching.roles"
             )
         return logits
 
     def note(self) -> str:
         fresh = f"{self._rows:,} windows at {self._rows / max(self._seconds, 1e-9):,.0f} a second"
-        return f"; {self.teacher.name}: {fresh if self._rows else 'all known before'}"
+        return f"; {self.teacher.name}: {fresh if self._rows else 'all cached'}"
 
 
 def _nothing(_clip: Clip) -> None:

@@ -34,19 +34,20 @@ extern "C" {{
 #endif
 
 #define YAMNET_CRY_EMBEDDING {context.inputs}         /* int8 values in an embedding */
-#define YAMNET_CRY_CONTEXT_WINDOWS {context.windows}   /* windows that the network looks at */
+#define YAMNET_CRY_CONTEXT_WINDOWS {context.windows}   /* number of windows in the receptive field */
 #define YAMNET_CRY_CONTEXT_LAYERS {len(layers)}u
 
-/* What it keeps of a stream, {state_bytes(context):,} bytes; windows before the beginning are zero. */
+/* The network's state, {state_bytes(context):,} bytes. Windows before the stream count as zero. */
 typedef struct {{
     int16_t rows[{sum(rows)}];
     uint16_t newest[YAMNET_CRY_CONTEXT_LAYERS];
 }} yamnet_cry_context;
 
-/* Forgets everything heard. */
+/* Clears the state. Call it before the first window of a stream. */
 void yamnet_cry_context_reset(yamnet_cry_context *context);
 
-/* Takes the embedding of the next window. Returns the log-odds that a baby cries, as of this window. */
+/* Processes the embedding of the next window. Returns the log-odds that a baby cries, from this
+ * window and those before it. */
 float yamnet_cry_context_push(yamnet_cry_context *context, const int8_t embedding[YAMNET_CRY_EMBEDDING]);
 
 #ifdef __cplusplus

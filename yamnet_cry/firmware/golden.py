@@ -50,7 +50,7 @@ def golden(config: ModelConfig, student: Student, model: bytes, context: Context
             f"#define GOLDEN_EVENTS {len(found)}u",
             f"#define GOLDEN_THRESHOLD {config.threshold!r}",
             "",
-            "/* A synthesised nursery, 16 kHz: nobody was recorded. */",
+            "/* A synthesised scene, 16 kHz. */",
             array("int16_t", "golden_samples", samples),
             *([] if context is None else _of_context(context, student, embeddings)),
             "#ifndef YAMNET_CRY_FIXED_POINT",

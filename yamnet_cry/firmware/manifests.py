@@ -14,8 +14,8 @@ NO_ADDRESS = "https://example.com/yamnet_cry"
 
 _SENTENCE = "Detects crying babies from a microphone."
 _PARAGRAPH = (
-    "Samples at 16 kHz in, events out: YAMNet's front end, a student of YAMNet in INT8 for TensorFlow Lite "
-    "Micro, and the events. Nothing leaves the device."
+    "From samples at 16 kHz to events: YAMNet's front end, an INT8 student of YAMNet for TensorFlow Lite "
+    "Micro, and event detection. No audio leaves the device."
 )
 _LICENSE = "MIT"
 # 32-bit processors with enough memory for the network.

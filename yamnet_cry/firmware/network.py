@@ -37,7 +37,7 @@ class Arena:
         """A sentence that says how the size was determined."""
         if self.measured:
             return "Measured with the reference kernels of TFLite-Micro, to the kilobyte."
-        return "Arena not measured: a default with a margin, for TFLite-Micro was not there."
+        return "Arena not measured, because TFLite-Micro was not installed: a default with a margin."
 
 
 def installed() -> bool:

@@ -125,7 +125,7 @@ void listen(void) {{
     yamnet_cry_frontend_reset(&frontend);
 {reset}    yamnet_cry_events_reset(&events, YAMNET_CRY_THRESHOLD);
     for (;;) {{
-        read_microphone(samples); /* yours: 160 samples, 16 kHz, 16 bit, mono */
+        read_microphone(samples); /* your function: 160 samples, 16 kHz, 16 bit, mono */
         const int8_t *patch = yamnet_cry_frontend_push(&frontend, samples);
         if (patch == NULL || !{invoke.replace("output", output)}) continue;
         const double probability = yamnet_cry_probability({heard.replace("output", output)});

@@ -115,7 +115,7 @@ def check(path: Path) -> tuple[bool, list[str]]:
         raise RunError(f"{path} cannot be read: {error.strerror}; `listen --state FILE` writes it") from None
     except (ValueError, KeyError, TypeError):
         raise RunError(f"{path} was not written by `listen --state FILE`") from None
-    lines = [f"{name}: {'hears' if hearing else reason}" for name, hearing, reason in sources]
+    lines = [f"{name}: {'receives sound' if hearing else reason}" for name, hearing, reason in sources]
     if abs(age) > _STALE_SECONDS:
         return False, [f"{path} is {age:.0f} s old: `listen` no longer updates it", *lines]
     return all(hearing for _, hearing, _ in sources), lines

@@ -146,7 +146,7 @@ class _Graph:
         code = codes[_index(operator.opcodeIndex, len(codes))]
         value = max(code.builtinCode, code.deprecatedBuiltinCode)
         known = code.customCode is None
-        return str(self._names.get(value, value)) if known else f"{value} of its own"
+        return str(self._names.get(value, value)) if known else f"{value} (custom)"
 
     def check(self) -> None:
         for number in range(len(self._tensors)):
@@ -168,7 +168,7 @@ class _Graph:
         if work > MAX_MULTIPLY_ACCUMULATES:
             raise ModelError(
                 f"the model is too slow. Expected: at most {MAX_MULTIPLY_ACCUMULATES:,} "
-                f"multiply-accumulates a window. Received: {work:,}"
+                f"multiply-accumulates per window. Received: {work:,}"
             )
         if not {int(number) for number in self._graph.outputs} <= known:
             raise ModelError("the model's output is not computed by any operator")
@@ -198,7 +198,7 @@ class _Graph:
             raise ModelError(f"tensor {number} of the model is variable, or stored in another file")
         buffer = self._model.buffers[_index(tensor.buffer, len(self._model.buffers))]
         if buffer.offset or buffer.size:
-            raise ModelError(f"tensor {number} of the model lies outside of the file's buffers")
+            raise ModelError(f"tensor {number} of the model is outside the file's buffers")
         data = self._constant(number)
         if data is not None and len(data) != math.prod(shape) * size:
             raise ModelError(f"tensor {number} of the model has {len(data)} bytes and the shape {shape}")
@@ -263,7 +263,7 @@ class _Graph:
             raise ModelError(f"an operator {name} of the model has {error} that cannot be used") from None
         if shape != self._shape(outputs[0]):
             raise ModelError(
-                f"an operator {name} of the model gives the shape {shape}, but the file declares "
+                f"an operator {name} of the model computes the shape {shape}, but the file declares "
                 f"{self._shape(outputs[0])}"
             )
         return work

@@ -24,10 +24,10 @@ _INTERMEDIATES = 5
 
 #: Kinds of tensors that only an LSTM may have: their type, and whether they are kept from step to step.
 _KINDS = {
-    "what it said": (_INT8, True),
-    "its cells": (_INT16, True),
+    "output state": (_INT8, True),
+    "cell state": (_INT16, True),
     "unused": (_FLOAT32, False),
-    "inner values": (_INT8, False),
+    "intermediate": (_INT8, False),
 }
 
 
@@ -43,11 +43,11 @@ def tensors(operators: Sequence[Any]) -> dict[int, str]:
     found: list[tuple[int, str]] = []
     for operator in operators:
         found += [
-            (int(operator.inputs[_OUTPUT_STATE]), "what it said"),
-            (int(operator.inputs[_CELL_STATE]), "its cells"),
+            (int(operator.inputs[_OUTPUT_STATE]), "output state"),
+            (int(operator.inputs[_CELL_STATE]), "cell state"),
         ]
         *unused, inner = operator.intermediates.tolist()
-        found += [(number, "unused") for number in unused] + [(inner, "inner values")]
+        found += [(number, "unused") for number in unused] + [(inner, "intermediate")]
     if len(dict(found)) != len(found):
         raise ValueError("an LSTM's tensors are used twice")
     return dict(found)

@@ -156,7 +156,7 @@ class ModelConfig:
         """
         if values.get("format") != FORMAT:
             raise ValueError(
-                f'it is of a foreign format. Expected: "format": "{FORMAT}". '
+                f'it is not a yamnet-cry configuration. Expected: "format": "{FORMAT}". '
                 f"Received: {shortened(values.get('format'))}"
             )
         version = values.get("format_version")

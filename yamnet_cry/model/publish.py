@@ -74,7 +74,7 @@ def check(folder: Path) -> dict[str, Path]:
     except _UNFIT as error:
         raise HubError(f"{folder / METRICS} or {RECIPE} lacks values for the card ({error!r})") from None
     if differing:
-        raise HubError(f"{folder} contradicts itself: {'; '.join(differing)}")
+        raise HubError(f"{folder} is inconsistent: {'; '.join(differing)}")
     return {name: folder / name for name in model_folder.release_files(config)}
 
 
@@ -179,17 +179,17 @@ def _contradictions(
     if CONTEXT in config.files:
         size["context_bytes"] = config.files[CONTEXT]["bytes"]
     found = [
-        f"{METRICS} was measured on a model with {key} {metrics['size'].get(key)}, and {CONFIG} has {value}"
+        f"{METRICS} was measured on a model with {key} {metrics['size'].get(key)}, but {CONFIG} has {value}"
         for key, value in size.items()
         if metrics["size"].get(key) != value
     ]
     if recipe["recipe"]["name"] != config.recipe:
-        found.append(f"{RECIPE} is of {recipe['recipe']['name']!r}, and {CONFIG} of {config.recipe!r}")
+        found.append(f"{RECIPE} is for {recipe['recipe']['name']!r}, but {CONFIG} for {config.recipe!r}")
     written = set(model_folder.read(folder, CARD).decode().splitlines())
     lacking = [line for line in card.render(config, recipe, metrics).splitlines() if line not in written]
     if lacking:
         found.append(
-            f"{CARD} does not say what was measured: it lacks {len(lacking)} lines, the first being "
-            f"{lacking[0][:120]!r}; `yamnet-cry push --write-card` writes it anew"
+            f"{CARD} does not match {METRICS}: it lacks {len(lacking)} lines, the first being "
+            f"{lacking[0][:120]!r}; `yamnet-cry push --write-card` regenerates it"
         )
     return found

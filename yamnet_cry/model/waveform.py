@@ -147,13 +147,13 @@ def converted(function: Callable[..., tf.Tensor], samples: int, others: int = 0)
     # As variables, weights would be empty in hosts that do not initialise them.
     frozen = convert_variables_to_constants_v2(graph)
     with warnings.catch_warnings():
-        # TensorFlow warns that tf.lite's interpreter will move; the converter will not.
+        # TensorFlow warns that the interpreter of tf.lite moves to another package; the converter does not.
         warnings.simplefilter("ignore")
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
             return bytes(converter.convert())
-        # Each stage of the converter raises other exceptions.
+        # Each stage of the converter raises different exceptions.
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             raise ExportError(f"TensorFlow cannot write the model as TFLite in float32 ({reason})") from None

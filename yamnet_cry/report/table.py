@@ -57,7 +57,7 @@ class Table:
             self._file = path.open("a+b" if resume or overwrite else "x+b", buffering=0)
         except FileExistsError:
             raise RunError(
-                f"{path} exists; go on in it with --skip-done, replace it with --overwrite, "
+                f"{path} exists; continue it with --skip-done, replace it with --overwrite, "
                 "or choose another file"
             ) from None
         except OSError as error:

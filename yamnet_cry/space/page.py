@@ -91,7 +91,7 @@ _CSS = """
 .events table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .events table, .events tr, .events th, .events td { border: none !important; }
 .events th, .events td { text-align: left; padding: 7px 8px; border-bottom: 1px solid #8884 !important; }
-/* Gradio's own greys and blues are too pale to read: WCAG wants a contrast of 4.5. */
+/* The contrast of Gradio's greys and blues is too low: WCAG requires 4.5. */
 .gradio-container {
   --color-accent: var(--primary-600);
   --block-label-text-color: var(--primary-700);
@@ -109,7 +109,7 @@ _CSS = """
   --body-text-color-subdued: var(--neutral-300);
   --neutral-400: var(--neutral-300);
 }
-/* And its smallest buttons too small to hit: WCAG wants 24 pixels. */
+/* Gradio's smallest buttons are too small: WCAG requires 24 pixels. */
 .gradio-container .icon-button { min-width: 24px; min-height: 24px; }
 footer { display: none !important; }
 """
@@ -180,8 +180,8 @@ def _recording_tab(detector: CryDetector, dark: gr.Checkbox) -> None:
         buttons=["fullscreen"],
     )
     table = gr.HTML(visible=False, elem_id="events")
-    with gr.Accordion("What does it hear?", open=False, visible=False) as fold:
-        classes = gr.Label(label="The largest shares of AudioSet's 521 classes")
+    with gr.Accordion("Detected sound classes", open=False, visible=False) as fold:
+        classes = gr.Label(label="The largest mean shares among AudioSet's 521 classes")
     shown = [headline, picture, table]
 
     def forget() -> list[Any]:

@@ -43,8 +43,8 @@ class RenamedTeacher:
     def __init__(self, teacher: Teacher, labels: Sequence[str], names: Sequence[str]) -> None:
         if len(names) != len(labels) or list(names).count("") > 1:
             raise TeacherError(
-                f"expected in teaching.prompts, for each of {len(labels)} labels of the task, those of "
-                f"{teacher.name} that it stands for, with ; between them, and at most one empty text. "
+                f"expected teaching.prompts to list, for each of {len(labels)} labels of the task, its "
+                f"labels of {teacher.name}, separated by ;, with at most one empty text. "
                 f"Received: {', '.join(map(repr, names))}"
             )
         self._teacher, self.labels = teacher, tuple(labels)
@@ -55,7 +55,7 @@ class RenamedTeacher:
                 f"expected labels of {teacher.name} in teaching.prompts. It lacks: {', '.join(lacking[:5])}"
             )
         self._columns = [[teacher.labels.index(name) for name in each] for each in own]
-        self.name = f"{teacher.name}, by other names"
+        self.name = f"{teacher.name}, relabelled"
         self.fingerprint = f"{teacher.fingerprint} {self.labels} {self._columns}"
 
     def logits(self, waveforms: Sequence[Float32]) -> list[Float32]:

@@ -19,7 +19,7 @@ YamnetCry = cg.esphome_ns.namespace("yamnet_cry").class_("YamnetCry", cg.Compone
 
 def _whole(config):
     if not (KIT / "CMakeLists.txt").is_file() or not (KIT / "src").is_dir():
-        raise cv.Invalid(f"components/yamnet_cry needs the folder it came in, with src/. Received: {KIT}")
+        raise cv.Invalid(f"components/yamnet_cry must stay in its kit's folder, with src/. Received: {KIT}")
     return config
 
 

@@ -99,7 +99,7 @@ void YamnetCry::loop() {
   Heard heard;
   while (xQueueReceive(this->heard_, &heard, 0) == pdTRUE) {
     if (!heard.ran) {
-      ESP_LOGE(TAG, "The network does not run: its arena is too small, or TFLite-Micro too old");
+      ESP_LOGE(TAG, "The network cannot run: its arena is too small, or TFLite-Micro is too old");
       this->source_->stop();
       this->mark_failed();
       return;
@@ -115,7 +115,7 @@ void YamnetCry::loop() {
   }
   const size_t lost = this->lost_.exchange(0);
   if (lost > 0)
-    ESP_LOGW(TAG, "%u bytes of sound were lost: the network takes longer than the sound", (unsigned) lost);
+    ESP_LOGW(TAG, "%u bytes of audio were dropped: the network is slower than real time", (unsigned) lost);
 }
 
 void YamnetCry::dump_config() {

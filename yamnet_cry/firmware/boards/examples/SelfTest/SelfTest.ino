@@ -1,6 +1,6 @@
 // The self-test on the device, with the network: prints PASS or FAIL.
 
-// Arduino's builder finds a library by a header in its root; this one is of TFLite-Micro.
+// Arduino's builder finds a library by a header in its root; this one belongs to TFLite-Micro.
 #include <Chirale_TensorFlowLite.h>
 
 #include <yamnet_cry_network.h>
