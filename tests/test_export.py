@@ -44,7 +44,7 @@ def test_an_array_has_the_labels_and_the_threshold_of_its_task():
     config = replace(released.config, task=task, threshold=0.7)
     header, body = kit.model_array(config, b"ab").values()
     assert "#define YAMNET_CRY_LABELS 3\n" in header
-    assert "it counts as pet: the model's own." in header
+    assert "that counts as pet: the model's threshold." in header
     assert "#define YAMNET_CRY_THRESHOLD 0.7\n" in header
     assert '"a \\042cat\\042", "dog", "gr\\303\\274n",' in body
     header, body = kit.model_array(released.config, b"ab").values()

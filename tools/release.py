@@ -85,7 +85,7 @@ def problems(root: Path = ROOT) -> list[str]:
         if value is not None and (line is None or line[1] != value):
             found.append(f"CITATION.cff: expected {name}: {value}. Received: {line[1] if line else 'none'}")
     found += [
-        f"{path.relative_to(root)} does not say what was measured; run tools/update_documents.py"
+        f"{path.relative_to(root)} does not list what was measured; run tools/update_documents.py"
         for path, expected in (update_documents.documents() if root == ROOT else {}).items()
         if path.read_text(encoding="utf-8") != expected
     ]

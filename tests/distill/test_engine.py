@@ -12,10 +12,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from yamnet_cry import CryDetector
 from yamnet_cry.audioset import cry_score
 from yamnet_cry.calibration import log_odds
+from yamnet_cry.cli import main
 from yamnet_cry.distill import corpus, distill, engine, fitness, recipes, sources, students, training
 from yamnet_cry.errors import CorpusError, RunError
 from yamnet_cry.frontend import YAMNET
@@ -140,22 +142,17 @@ def test_another_seed_gives_another_model(finished, arguments, tmp_path):
     assert contents(tmp_path / "other")[TFLITE] != contents(finished)[TFLITE]
 
 
-def start(arguments, out: Path, cache: Path, *more: str) -> subprocess.Popen[bytes]:
+def command(arguments, out: Path, cache: Path, *more: str) -> list[str]:
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
     places = ["--audio", arguments["audio"], "--teacher", os.fspath(arguments["teacher"])]
     places += ["--out", os.fspath(out), "--cache", os.fspath(cache)]
+    return ["distill", "--recipe", "reference", *places, *settings, *more]
+
+
+def start(*arguments) -> subprocess.Popen[bytes]:
+    """Starts a run in a separate process, which can be killed."""
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "yamnet_cry",
-            "distill",
-            "--recipe",
-            "reference",
-            *places,
-            *settings,
-            *more,
-        ],
+        [sys.executable, "-m", "yamnet_cry", *command(*arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -183,10 +180,9 @@ def test_a_run_that_is_killed_twice_goes_on(finished, arguments, tmp_path):
     assert 2 <= done < 6
     assert not out.exists()
 
-    refused = start(arguments, out, cache)
-    message = refused.communicate()[0].decode()
-    assert refused.returncode == 2
-    assert "contains an unfinished run; continue it with --resume, or delete it" in message
+    refused = CliRunner().invoke(main, command(arguments, out, cache))
+    assert refused.exit_code == 2
+    assert "contains an unfinished run; continue it with --resume, or delete it" in refused.stderr
 
     resumed = start(arguments, out, cache, "--resume")
     message = resumed.communicate()[0].decode()
