@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,14 +57,21 @@ class LogitsCache:
     def __init__(self, path: Path, teacher: str, classes: int) -> None:
         self._teacher, self._classes = teacher.encode(), classes
         self._opened = time.time()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=_PATIENCE)
-            if _tables(self._database):
-                _check(self._database)
-            self._database.execute("CREATE TABLE IF NOT EXISTS logits (key BLOB PRIMARY KEY, logits BLOB)")
-        except (OSError, sqlite3.Error) as error:
-            raise RunError(f"the cache {path} cannot be used ({error}); set another with --cache") from None
+        with ExitStack() as opened:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._database = sqlite3.connect(path, timeout=_PATIENCE)
+                opened.callback(self._database.close)
+                if _tables(self._database):
+                    _check(self._database)
+                self._database.execute(
+                    "CREATE TABLE IF NOT EXISTS logits (key BLOB PRIMARY KEY, logits BLOB)"
+                )
+            except (OSError, sqlite3.Error) as error:
+                raise RunError(
+                    f"the cache {path} cannot be used ({error}); set another with --cache"
+                ) from None
+            opened.pop_all()
 
     def key(self, waveform: Float32) -> bytes:
         """Returns the key of a waveform's logits."""
