@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from yamnet_cry.audio import ffmpeg, ffmpeg_words
@@ -353,6 +353,7 @@ REST = (
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=5)
 
 
+@example(user="000:0", password="00000", key="00001", quoted=False, number=3)
 @given(user=PASSWORDS, password=PASSWORDS, key=PASSWORDS, quoted=st.booleans(), number=st.integers(0, 5))
 def test_no_message_holds_a_secret(user, password, key, quoted, number):
     written = (quote(part, safe="") if quoted else part for part in (user, password))

@@ -106,7 +106,10 @@ def secrets_of(address: str) -> set[str]:
     _, _, query = rest.partition("?")
     found = {query, *(value for _, value in parse_qsl(query))}
     if at and before:
-        found |= {user, user.partition(":")[0], user.partition(":")[2]}
+        # A colon may be part of the user or of the password.
+        parts = user.split(":")
+        for number in range(len(parts)):
+            found |= {":".join(parts[:number]), ":".join(parts[number:])}
     return {form for secret in found for form in (secret, unquote(secret)) if form}
 
 
