@@ -1,18 +1,18 @@
-"""Measures what passes over audio take here, and writes what they would take on many machines: docs/scale.md.
+"""Measures passes over audio on this machine, and writes estimates for many machines: docs/scale.md.
 
     python benchmarks/scale.py --teacher yamnet_folded.npz [--clips 600] [--price 0.30] [--cores 16] ...
 
-Two cores should be idle. Needs the extras ``distill`` and ``cluster``. Of Ray there is a cluster on this
-machine, once with one worker and once with two; prices and what else nobody can measure here are options.
+Two cores should be idle. Needs the extras ``distill`` and ``cluster``. It starts a Ray cluster on this
+machine with one worker, and then with two. Prices and other properties of a cloud are options.
 """
 
 import os
 
-# Threads as workers of a cluster have them; read when TensorFlow is imported.
+# The same numbers of threads as in workers of a cluster; read when TensorFlow is imported.
 for _name, _threads in (("TF_NUM_INTRAOP_THREADS", 2), ("TF_NUM_INTEROP_THREADS", 1), ("OMP_NUM_THREADS", 1)):
     os.environ.setdefault(_name, str(_threads))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Ray's workers are as nice as others would want them, which is no way to measure them.
+# Ray starts workers at a low priority by default.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 import argparse
@@ -50,7 +50,7 @@ _BATCHES = 8
 
 
 def corpus(folder: Path, count: int) -> list[Clip]:
-    """Writes clips as AudioSet has them on the Hub, ten seconds of FLAC at 48 kHz, and lists them."""
+    """Writes clips in the format of AudioSet on the Hub, ten seconds of FLAC at 48 kHz, and lists them."""
     lines = ["file,target,split,group"]
     length = int(CLIP_SECONDS * 16_000)
     base = np.resize(nursery(seed=0), length * 8)
@@ -67,7 +67,7 @@ def corpus(folder: Path, count: int) -> list[Clip]:
 
 
 def fastest(work: Callable[[], Any]) -> float:
-    """Returns the seconds of the fastest of some rounds."""
+    """Returns the seconds of the fastest round."""
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -77,7 +77,7 @@ def fastest(work: Callable[[], Any]) -> float:
 
 
 def stages(clips: list[Clip], teacher: YamnetTeacher) -> dict[str, float]:
-    """Measures windows a second of one core, stage by stage."""
+    """Measures windows per second of one core, for each stage."""
     detector = CryDetector.from_pretrained()
     waves = [clip.read() for clip in clips]
     spectrograms = [YAMNET.log_mel(YAMNET.pad(wave)) for wave in waves]
@@ -103,13 +103,13 @@ def stages(clips: list[Clip], teacher: YamnetTeacher) -> dict[str, float]:
 
 
 def keep_to(cores: Iterable[int]) -> None:
-    """Keeps this process to some cores, with threads that it has already, such as TensorFlow's."""
+    """Keeps this process to some cores, including threads that exist already, such as TensorFlow's."""
     for thread in Path("/proc/self/task").iterdir():
         os.sched_setaffinity(int(thread.name), cores)
 
 
 def on_a_core_of_its_own(weights: Path, taken: Path) -> YamnetTeacher:
-    """Makes a teacher in a process of Ray's, and keeps that to a core which no other worker has taken."""
+    """Creates a teacher in a worker, and keeps the worker to a core that no other worker uses."""
     for core in sorted(os.sched_getaffinity(0)):
         try:
             (taken / str(core)).mkdir(parents=True)
@@ -121,7 +121,7 @@ def on_a_core_of_its_own(weights: Path, taken: Path) -> YamnetTeacher:
 
 
 class Passes:
-    """Teacher passes over clips: here, and on a cluster of this machine.
+    """Teacher passes over clips: in this process, and on a Ray cluster on this machine.
 
     Args:
         clips: All of them.
@@ -134,7 +134,7 @@ class Passes:
         self.teacher = YamnetTeacher(weights)
 
     def here(self) -> float:
-        """Seconds without a cluster, to logits in the cache."""
+        """Returns the seconds of a pass without a cluster, up to logits in the cache."""
         asked: list[tuple[Teacher, Role, float]] = [(self.teacher, "windows", 1.0)]
         cache, windows = self.work / "cache.sqlite", self.work / "windows"
         began = time.perf_counter()
@@ -142,7 +142,7 @@ class Passes:
         return time.perf_counter() - began
 
     def there(self, address: str, workers: int, clips_per_task: int) -> dict[str, float]:
-        """Seconds with a cluster, to logits in partitions: to the first task's end, and to the last."""
+        """Returns the seconds of a pass with a cluster: to the end of the first task, and of the last."""
         moments: list[tuple[float, int]] = []
         began = time.perf_counter()
         labelling.found(
@@ -170,7 +170,7 @@ def cluster_of(workers: int) -> Any:
 
 
 class Nothing:
-    """A worker whose tasks are nothing, so that only Ray is measured."""
+    """A worker with empty tasks, to measure Ray alone."""
 
     def __call__(self, task: int, attempt: int) -> int:
         """Returns the task."""
@@ -178,7 +178,7 @@ class Nothing:
 
 
 def driver_seconds(address: str) -> float:
-    """Measures what a task takes of the driver and of Ray, if there is nothing to do."""
+    """Measures the time per task in the driver and Ray, with empty tasks."""
     from yamnet_cry.cluster import engine
 
     with engine.connected(address) as connection:
@@ -187,12 +187,12 @@ def driver_seconds(address: str) -> float:
         few = sum(1 for _ in connection.run(range(20), Nothing))
         between = time.perf_counter()
         many = sum(1 for _ in connection.run(range(_TASKS), Nothing))
-    # Both start workers; what is left is the difference of the tasks.
+    # Both runs start workers; the difference is the time of the additional tasks.
     return ((time.perf_counter() - between) - (between - began)) / (many - few)
 
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures all of it."""
+    """Runs all measurements."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "audio").mkdir()
@@ -200,7 +200,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         size = sum(path.stat().st_size for path in (work / "audio").glob("*.flac")) / len(clips)
         passes = Passes(clips, options.teacher, work)
         everything = os.sched_getaffinity(0)
-        # One core for what is measured of one, whatever threads it has.
+        # The stages and the pass in this process get one core.
         keep_to(sorted(everything)[:1])
         print("stages", flush=True)
         rates = stages(clips[:60], passes.teacher)
@@ -209,7 +209,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         print("here", here, flush=True)
         runs = {}
         for workers in (1, 2):
-            # Workers keep to a core each; what Ray does besides has both.
+            # Workers get a core each; Ray's other processes may use both.
             keep_to(everything)
             started = cluster_of(workers)
             try:

@@ -1,9 +1,9 @@
-"""Hears many short recordings on this machine without and with a cluster of Ray: files a second, and memory.
+"""Measures `detect` on many short recordings without and with a Ray cluster: files per second, and memory.
 
     python benchmarks/scale_detect.py [--files 100000] [--seconds 1.0] [--workers 2] [--folder DIR]
 
-Makes the recordings, hears them by `yamnet-cry detect --csv` and by `yamnet-cry detect --cluster`, each in
-processes of their own, checks that both found the same, and prints a table in Markdown.
+Creates the recordings, runs `yamnet-cry detect --csv` and `yamnet-cry detect --cluster` on them in separate
+processes, checks that both find the same events, and prints a table in Markdown.
 """
 
 import argparse
@@ -30,12 +30,12 @@ _PROGRAM = (sys.executable, "-m", "yamnet_cry", "detect")
 
 @dataclass
 class Run:
-    """What one way has taken.
+    """Time and memory of a run.
 
     Attributes:
-        seconds: From its start to its end, with loading.
-        driver: Peak memory of the process that was started, in bytes.
-        workers: Peak memory of all processes that hear, together, in bytes.
+        seconds: Wall time, including imports.
+        driver: Peak memory of the started process, in bytes.
+        workers: Peak memory of all workers together, in bytes.
     """
 
     seconds: float
@@ -44,7 +44,7 @@ class Run:
 
 
 def make(folder: Path, files: int, seconds: float) -> None:
-    """Writes stretches of a nursery, each at a place and a level of its own."""
+    """Writes sections of a synthetic nursery, at random positions and levels."""
     wave, length = nursery(), round(seconds * 16_000)
     generator = np.random.default_rng(0)
     for number in range(files):
@@ -55,7 +55,7 @@ def make(folder: Path, files: int, seconds: float) -> None:
 
 
 def run(command: list[str], is_worker: str) -> Run:
-    """Runs a command, and watches the memory of it and of those processes whose command line holds a text."""
+    """Runs a command; measures its memory, and that of processes whose command line contains a text."""
     started = time.perf_counter()
     process = subprocess.Popen([*_PROGRAM, *command], stdout=subprocess.DEVNULL)
     peaks = {"driver": 0, "workers": 0}
@@ -108,16 +108,16 @@ def crying(table: Path) -> set[tuple[str, str, str]]:
 
 
 def compared(files: int, seconds: float, workers: int, folder: Path | None = None) -> dict[str, Any]:
-    """Hears recordings both ways, and once more on the cluster when all is done.
+    """Measures both ways, and the cluster again when all recordings are done.
 
     Args:
-        files: How many recordings.
-        seconds: How long each is.
-        workers: Processes that hear.
-        folder: With room for them.
+        files: Number of recordings.
+        seconds: Length of each.
+        workers: Number of workers.
+        folder: A folder with enough space for them.
 
     Returns:
-        What was asked for, each `Run` by its way, and the size of the results.
+        The arguments, a `Run` for each way, and the size of the results.
     """
     from ray.cluster_utils import Cluster
 

@@ -1,7 +1,7 @@
-"""A pass over audio on paper: what machines take, what they cost, and what holds them up; and a simulation.
+"""Estimates time, cost and bottleneck of a pass over audio on many machines, and simulates it.
 
-All of it follows from `Measured`, what benchmarks/scale.py measures on one machine, and `Assumed`, what
-nobody here can measure.
+The inputs are `Measured`, the measurements of benchmarks/scale.py on one machine, and `Assumed`, the
+properties of a cloud, which are not measured.
 """
 
 import heapq
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: AudioSet: so many clips of ten seconds (Gemmeke et al. 2017).
+#: AudioSet: number of clips, and seconds of each (Gemmeke et al. 2017).
 AUDIOSET_CLIPS, CLIP_SECONDS = 2_100_000, 10.0
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one machine.
+    """Measurements on one machine.
 
     Attributes:
-        clip_seconds: Seconds of a core for a clip of ten seconds, by stage.
-        clips_per_task: Clips in a partition.
-        task_overhead_seconds: What Ray adds to a task, on the worker's core.
-        driver_seconds: What a task takes of the driver, which is one process.
-        start_seconds: From asking for workers to their first work: processes, imports, weights.
-        bytes_read: Of a clip as it is stored.
-        bytes_written: Of its logits in a partition.
+        clip_seconds: CPU seconds for a clip of ten seconds, by stage.
+        clips_per_task: Clips per partition.
+        task_overhead_seconds: Time that Ray adds to a task, on the worker's core.
+        driver_seconds: Time per task in the driver, which is a single process.
+        start_seconds: Time from the request for workers to their first task: processes, imports, weights.
+        bytes_read: Size of a stored clip.
+        bytes_written: Size of its logits in a partition.
     """
 
     clip_seconds: dict[str, float]
@@ -38,22 +38,22 @@ class Measured:
 
     @property
     def task_seconds(self) -> float:
-        """Seconds of a core for a task."""
+        """CPU seconds per task."""
         return self.clips_per_task * sum(self.clip_seconds.values()) + self.task_overhead_seconds
 
 
 @dataclass(frozen=True)
 class Assumed:
-    """Of a cloud; every value is an option of benchmarks/scale.py.
+    """Properties of a cloud; every value is an option of benchmarks/scale.py.
 
     Attributes:
-        machine: What it is called.
-        cores: Of a machine.
-        dollars: An hour of a machine.
-        gigabits: A second, of its network.
-        requests: That a bucket answers in a second.
-        reclaimed: Machines of a hundred that are taken away in an hour.
-        replaced_seconds: Until another has come and has installed everything.
+        machine: Name of the machine type.
+        cores: Cores per machine.
+        dollars: Price of a machine per hour.
+        gigabits: Bandwidth of its network, in Gbit/s.
+        requests: Requests per second that a bucket serves.
+        reclaimed: Percentage of machines reclaimed per hour.
+        replaced_seconds: Time until a replacement is running with everything installed.
     """
 
     machine: str
@@ -67,13 +67,13 @@ class Assumed:
 
 @dataclass(frozen=True)
 class Bill:
-    """A pass over AudioSet on some machines.
+    """Estimate of a pass over AudioSet.
 
     Attributes:
-        machines: How many.
-        limits: Seconds that each thing takes by itself, by name; the longest holds up all others.
-        hours: What the pass takes.
-        dollars: What it costs.
+        machines: Number of machines.
+        limits: Seconds that each resource takes alone, by name; the longest is the bottleneck.
+        hours: Duration of the pass.
+        dollars: Cost of the pass.
     """
 
     machines: int
@@ -83,18 +83,18 @@ class Bill:
 
     @property
     def bottleneck(self) -> str:
-        """What takes longest."""
+        """The resource that takes longest."""
         return max(self.limits, key=lambda name: self.limits[name])
 
 
 def bill(measured: Measured, assumed: Assumed, machines: int, clips: int = AUDIOSET_CLIPS) -> Bill:
-    """Computes what a pass takes and costs if all its parts overlap, and nothing fails.
+    """Computes duration and cost of a pass if all its parts overlap, and nothing fails.
 
     Args:
-        measured: What the work takes.
-        assumed: What the machines are.
-        machines: How many.
-        clips: Of ten seconds.
+        measured: Measurements on one machine.
+        assumed: Properties of the cloud.
+        machines: Number of machines.
+        clips: Number of clips of ten seconds.
     """
     tasks = math.ceil(clips / measured.clips_per_task)
     cores = machines * assumed.cores
@@ -103,11 +103,11 @@ def bill(measured: Measured, assumed: Assumed, machines: int, clips: int = AUDIO
     limits = {
         **stages,
         "network": bytes_moved * 8 / (machines * assumed.gigabits * 1e9),
-        # One for each clip that is read, and each partition that is written and, if a pass goes on, read.
+        # One for each clip that is read, and for each partition that is written and, on resuming, read.
         "requests": (clips + 2 * tasks) / assumed.requests,
         "driver": tasks * measured.driver_seconds,
     }
-    # Stages share the cores; the other things go on beside them. The last task of each core ends alone.
+    # Stages share the cores; other resources are used in parallel. At the end, cores wait for the last tasks.
     work = sum(stages.values()) + tasks * measured.task_overhead_seconds / cores
     seconds = measured.start_seconds + max(
         work + measured.task_seconds / 2, *(limits[each] for each in OTHERS)
@@ -115,20 +115,20 @@ def bill(measured: Measured, assumed: Assumed, machines: int, clips: int = AUDIO
     return Bill(machines, limits, seconds / 3600, machines * assumed.dollars * seconds / 3600)
 
 
-#: What is no work of cores.
+#: Resources other than cores.
 OTHERS = ("network", "requests", "driver")
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """How a pass went.
+    """Result of a simulated pass.
 
     Attributes:
-        seconds: From the start to the last task's end.
-        done: Tasks that were done; each once.
-        lost: Tasks that were begun and lost with their machine.
-        failures: Machines that were taken away.
-        busy: Share of all cores' seconds that went into tasks that were done.
+        seconds: Time from the start to the end of the last task.
+        done: Number of finished tasks, each counted once.
+        lost: Number of started tasks that were lost with their machine.
+        failures: Number of reclaimed machines.
+        busy: Share of the total core time spent on tasks that finished.
     """
 
     seconds: float
@@ -147,23 +147,23 @@ def simulated(
     spread: float = 0.0,
     seed: int = 0,
 ) -> Simulated:
-    """Lets machines do tasks, and be taken away and replaced, event by event.
+    """Simulates a pass event by event, with machines that are reclaimed and replaced.
 
-    The driver hands tasks out one at a time; a machine that is taken away loses what its cores have begun,
-    and those tasks are handed out again.
+    The driver assigns tasks one at a time. A reclaimed machine loses its running tasks, which are assigned
+    again.
 
     Args:
-        measured: What tasks take.
-        assumed: What machines there are, and how often they go.
-        machines: How many.
-        tasks: How many.
-        spread: Standard deviation of the logarithm of a task's seconds.
-        seed: Of what is drawn.
+        measured: Measurements on one machine.
+        assumed: Properties of the cloud.
+        machines: Number of machines.
+        tasks: Number of tasks.
+        spread: Standard deviation of the logarithm of the task times.
+        seed: Seed of the random numbers.
     """
     generator = np.random.default_rng(seed)
     hourly = -math.log(1.0 - assumed.reclaimed / 100.0)
     ready = list(range(tasks))[::-1]
-    # Moment, order, what happens, and to whom.
+    # Time, order, kind of the event, and machine, core and life of the machine.
     events: list[tuple[float, int, str, tuple[int, int, int]]] = []
     number = 0
     free_driver = 0.0
