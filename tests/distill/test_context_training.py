@@ -294,7 +294,11 @@ def test_a_run_may_begin_with_a_model(arguments, finished, tmp_path):
 
 
 def test_a_model_that_a_run_cannot_begin_with(arguments, finished, tmp_path):
-    with pytest.raises(RecipeError, match="reference starts from random weights; to start from a model"):
+    with pytest.raises(
+        RecipeError,
+        match="recipe reference starts from random weights; to start from a model, "
+        "use --set student.start=released",
+    ):
         distill(out=tmp_path / "m", start=finished, **arguments)
     other = replace(
         TINY, student=StudentSettings(blocks=((7, 2),), stem_filters=5, head_rank=3, start="released")

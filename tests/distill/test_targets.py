@@ -149,7 +149,10 @@ def test_the_views_of_earlier_seeds_are_forgotten(clips, tmp_path, caplog):
     corpus_of = clips[:-4]
     passed(clips, alone(CountingTeacher()), cache)
     passed(corpus_of, alone(CountingTeacher()), cache, cache_limit=0)
-    assert "deleted 4 recordings and views of earlier runs from the cache" in caplog.text
+    assert (
+        "deleted 4 recordings and views of earlier runs from the cache, to stay within --cache-limit"
+        in caplog.text
+    )
     teacher = CountingTeacher()
     passed(clips, alone(teacher), cache)
     assert teacher.asked == 4

@@ -88,15 +88,16 @@ def readable(clips: Sequence[Clip], reasons: Mapping[str, str], partitions: Part
         reasons: Why clips could not be read, by `origin`; may include clips of other corpora.
         partitions: The partitions, whose folder contains all reasons.
     """
-    left_out = [clip for clip in clips if origin(clip) in reasons]
-    if not left_out:
-        return list(clips)
-    _LOG.warning(
-        "Warning: %s of %s clips cannot be read and are left out: %s%s; all reasons are in %s",
-        f"{len(left_out):,}",
-        f"{len(clips):,}",
-        reasons[origin(left_out[0])],
-        ", ..." if len(left_out) > 1 else "",
-        partitions.folder.child(ERRORS).name,
-    )
-    return [clip for clip in clips if origin(clip) not in reasons]
+    # Once for each clip: its origin is looked up on disk or in a bucket.
+    found = [(clip, reasons.get(origin(clip))) for clip in clips]
+    left_out = [reason for _, reason in found if reason is not None]
+    if left_out:
+        _LOG.warning(
+            "Warning: %s of %s clips cannot be read and are left out: %s%s; all reasons are in %s",
+            f"{len(left_out):,}",
+            f"{len(clips):,}",
+            left_out[0],
+            ", ..." if len(left_out) > 1 else "",
+            partitions.folder.child(ERRORS).name,
+        )
+    return [clip for clip, reason in found if reason is None]
